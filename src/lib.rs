@@ -3,6 +3,8 @@
 //! What it is made of are the crates under `crates/`. The modules stand in reading order: each uses only those above
 //! it.
 
+#![warn(unreachable_pub)]
+
 pub mod text;
 pub mod metrics;
 pub mod budget;

@@ -7,7 +7,7 @@ use stockade_types::metrics::{DURATION_BOUNDS, HistogramReading};
 
 /// The formats that a scraper may request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(super) enum Format {
     /// Prometheus text 0.0.4.
     Prometheus,
     /// `OpenMetrics` 1.0.
@@ -18,7 +18,7 @@ impl Format {
     /// The format that an `Accept` header requests: `OpenMetrics` if it is named with a quality of at least that of
     /// plain text.
     #[must_use]
-    pub fn accepted(accept: &str) -> Self {
+    pub(super) fn accepted(accept: &str) -> Self {
         let quality = |wanted: &str| {
             let named = accept.split(',').filter_map(|range| {
                 let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
@@ -34,7 +34,7 @@ impl Format {
 
     /// The content type of a page in this format.
     #[must_use]
-    pub const fn content_type(self) -> &'static str {
+    pub(super) const fn content_type(self) -> &'static str {
         match self {
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -49,7 +49,7 @@ fn quality(parameters: &str) -> f64 {
 
 /// The type of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// Only grows.
     Counter,
     /// Goes up and down.
@@ -70,7 +70,7 @@ impl Kind {
 
 /// A metric with all its series.
 #[derive(Debug, Clone)]
-pub struct Family {
+pub(super) struct Family {
     /// The name; for a counter without `_total`.
     pub name: &'static str,
     /// One sentence for the `HELP` line.
@@ -82,11 +82,11 @@ pub struct Family {
 }
 
 /// A label with its value.
-pub type Label = (&'static str, Cow<'static, str>);
+pub(super) type Label = (&'static str, Cow<'static, str>);
 
 /// One series of a family.
 #[derive(Debug, Clone)]
-pub struct Series {
+pub(super) struct Series {
     /// What distinguishes it from the other series.
     pub labels: Vec<Label>,
     /// The current value.
@@ -95,7 +95,7 @@ pub struct Series {
 
 /// The value of a series.
 #[derive(Debug, Clone)]
-pub enum Value {
+pub(super) enum Value {
     /// A count.
     Whole(u64),
     /// A measure, in the unit that the name states.
@@ -106,7 +106,7 @@ pub enum Value {
 
 /// Writes a page of metrics.
 #[must_use]
-pub fn write(families: &[Family], format: Format) -> String {
+pub(super) fn write(families: &[Family], format: Format) -> String {
     let mut page = MetricsPage { text: String::with_capacity(16 * 1024), format };
     for family in families.iter().filter(|family| !family.series.is_empty()) {
         page.family(family);

@@ -16,7 +16,7 @@ use crate::metrics::transport::{Shed, TransportMetrics};
 
 /// Counters of the gRPC endpoint.
 #[must_use]
-pub fn edge(metrics: &EdgeMetrics) -> Vec<Family> {
+pub(super) fn edge(metrics: &EdgeMetrics) -> Vec<Family> {
     let endings = Operation::ALL.into_iter().flat_map(|operation| Ending::ALL.map(|ending| (operation, ending)));
     let operations = endings.map(|(operation, ending)| Series {
         labels: vec![label("operation", operation.label()), label("outcome", ending.label())],
@@ -48,7 +48,7 @@ pub fn edge(metrics: &EdgeMetrics) -> Vec<Family> {
 
 /// Counters of connections, and the bytes in flight on them.
 #[must_use]
-pub fn transport(metrics: &TransportMetrics, budget: &Budget) -> Vec<Family> {
+pub(super) fn transport(metrics: &TransportMetrics, budget: &Budget) -> Vec<Family> {
     let connections = [("silent", &metrics.silent), ("calling", &metrics.calling), ("http", &metrics.http)];
     let connections = connections
         .map(|(state, count)| Series { labels: vec![label("state", state)], value: Value::Whole(count.get()) });
@@ -79,7 +79,7 @@ pub fn transport(metrics: &TransportMetrics, budget: &Budget) -> Vec<Family> {
 
 /// The engine's readings.
 #[must_use]
-pub fn engine(readings: Readings) -> Vec<Family> {
+pub(super) fn engine(readings: Readings) -> Vec<Family> {
     let Readings {
         refusals,
         refusals_untracked,
@@ -143,7 +143,7 @@ fn snapshot_families(snapshot: SnapshotReading) -> [Family; 2] {
 
 /// The state of the server.
 #[derive(Debug, Clone, Copy)]
-pub struct ServerReading {
+pub(super) struct ServerReading {
     /// Whether requests are served.
     pub ready: bool,
     /// The version of the data format that it writes.
@@ -160,7 +160,7 @@ pub struct ServerReading {
 
 /// The server's own metrics.
 #[must_use]
-pub fn server(reading: ServerReading) -> Vec<Family> {
+pub(super) fn server(reading: ServerReading) -> Vec<Family> {
     let ServerReading { ready, format, clock_steps, clock_ahead, disk_free, log_lines_lost } = reading;
     let build = Series {
         labels: vec![label("version", env!("CARGO_PKG_VERSION")), ("format", Cow::Owned(format.to_string()))],

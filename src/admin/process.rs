@@ -12,7 +12,7 @@ use super::exposition::{Family, Kind, Series, Value};
 
 /// The process's own metrics. `started` is the wall clock at its start.
 #[must_use]
-pub fn families(started: Timestamp) -> Vec<Family> {
+pub(super) fn families(started: Timestamp) -> Vec<Family> {
     let gauge = |name, help, value| family(name, help, Kind::Gauge, value);
     let memory = |key| memory(key).map(Value::Whole);
     vec![

@@ -10,7 +10,7 @@ use super::show;
 
 /// Keeps the values that the file leaves out, if leaving them out would open the drop, keep it open or remove its
 /// limits. Returns a line for each kept value that makes a difference.
-pub fn keep(before: &pb::Drop, file: &mut pb::Drop, left_out: &[LeftOut]) -> Vec<String> {
+pub(super) fn keep(before: &pb::Drop, file: &mut pb::Drop, left_out: &[LeftOut]) -> Vec<String> {
     let is_to_open = matches!(before.state(), pb::DropState::Scheduled | pb::DropState::Paused);
     let stays = |key: &str, value: &str, otherwise: &str| {
         format!("the file leaves out {key}, and it stays {value}; {otherwise}")
@@ -37,7 +37,7 @@ pub fn keep(before: &pb::Drop, file: &mut pb::Drop, left_out: &[LeftOut]) -> Vec
 
 /// How to change stock, if the file's quantity differs from the one that the drop was created with. The file may also
 /// have the units received so far: then there is nothing to change.
-pub fn stock_advice(before: &pb::Drop, file: &mut pb::Drop) -> Option<String> {
+pub(super) fn stock_advice(before: &pb::Drop, file: &mut pb::Drop) -> Option<String> {
     let mut lines = Vec::new();
     for item in &mut file.items {
         let Some(known) = before.items.iter().find(|known| known.sku == item.sku) else { continue };
@@ -53,7 +53,7 @@ pub fn stock_advice(before: &pb::Drop, file: &mut pb::Drop) -> Option<String> {
 }
 
 /// What was changed in a drop, or would be.
-pub fn outcome(before: &pb::Drop, after: &pb::Drop, dry_run: bool) -> String {
+pub(super) fn outcome(before: &pb::Drop, after: &pb::Drop, dry_run: bool) -> String {
     let changed = changed(before, after).join(", ");
     let (id, was, is) = (&before.id, before.revision, after.revision);
     match (dry_run, changed.is_empty()) {
@@ -65,7 +65,7 @@ pub fn outcome(before: &pb::Drop, after: &pb::Drop, dry_run: bool) -> String {
 }
 
 /// The differences of two definitions, a line each: `field: before -> after`.
-pub fn differences(before: &pb::Drop, after: &pb::Drop) -> Vec<String> {
+pub(super) fn differences(before: &pb::Drop, after: &pb::Drop) -> Vec<String> {
     let span =
         |of: fn(&pb::Drop) -> &Option<prost_types::Duration>| [before, after].map(|drop| show::span(of(drop).as_ref()));
     let instant = |of: fn(&pb::Drop) -> &Option<prost_types::Timestamp>| {

@@ -12,9 +12,9 @@ use crate::config::span;
 mod offline;
 mod serve;
 
-pub use offline::{CompletionOptions, DemoOptions, DumpOptions, JournalCommand, VerifyOptions};
+pub(super) use offline::{CompletionOptions, DemoOptions, DumpOptions, JournalCommand, VerifyOptions};
 use serve::SERVE_HELP;
-pub use serve::ServeFlags;
+pub(super) use serve::ServeFlags;
 
 /// The server's default address.
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7411";
@@ -35,13 +35,13 @@ const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7411";
         Exit codes: 0 success; 1 a refusal or a finding; 64 usage or configuration; 69 server not reached; 70 a bug;\n\
         74 I/O or damage; 77 denied."
 )]
-pub struct Cli {
+pub(super) struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Run a server.
     #[command(after_help = SERVE_HELP)]
     Serve(Box<ServeFlags>),
@@ -121,7 +121,7 @@ pub enum Command {
 
 /// The server, and the format of its answers.
 #[derive(Debug, Args)]
-pub struct Remote {
+pub(super) struct Remote {
     /// The server's address
     #[arg(long, value_name = "URL", env = "STOCKADE_ENDPOINT", default_value = DEFAULT_ENDPOINT)]
     pub endpoint: String,
@@ -131,7 +131,7 @@ pub struct Remote {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum DropCommand {
+pub(super) enum DropCommand {
     /// Create a drop from a YAML file, or change an existing one. Applying the same file again changes nothing.
     #[command(after_help = "A file looks like this:\n\n  \
         kind: Drop\n  id: knife-1204\n  opens_at: 2026-12-04T18:00:00+01:00\n  closes_at: 2026-12-04T20:00:00+01:00\n  \
@@ -182,7 +182,7 @@ pub enum DropCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct ListDropsOptions {
+pub(super) struct ListDropsOptions {
     /// Only drops of this shop
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub shop: String,
@@ -194,7 +194,7 @@ pub struct ListDropsOptions {
 }
 
 #[derive(Debug, Args)]
-pub struct AdjustOptions {
+pub(super) struct AdjustOptions {
     /// The drop's id
     pub drop: String,
     /// The item
@@ -218,7 +218,7 @@ pub struct AdjustOptions {
 }
 
 #[derive(Debug, Args)]
-pub struct ApplyOptions {
+pub(super) struct ApplyOptions {
     /// The file; - for standard input
     pub file: PathBuf,
     /// Only check it, and print what would be created or changed, and what would be sold when
@@ -229,7 +229,7 @@ pub struct ApplyOptions {
 }
 
 #[derive(Debug, Args)]
-pub struct DropOptions {
+pub(super) struct DropOptions {
     /// The drop's id
     pub drop: String,
     #[command(flatten)]
@@ -238,7 +238,7 @@ pub struct DropOptions {
 
 /// A SKU with a quantity.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Goods {
+pub(super) struct Goods {
     pub sku: String,
     pub quantity: u32,
 }
@@ -264,7 +264,7 @@ fn ttl(text: &str) -> Result<Duration, String> {
 }
 
 #[derive(Debug, Args)]
-pub struct ReserveOptions {
+pub(super) struct ReserveOptions {
     /// The drop's id
     pub drop: String,
     /// A SKU, with its quantity after the last =, or one unit without =. Repeat for each SKU
@@ -290,7 +290,7 @@ pub struct ReserveOptions {
 
 /// The hold that a command is about.
 #[derive(Debug, Args)]
-pub struct HoldTarget {
+pub(super) struct HoldTarget {
     /// The hold's id
     pub hold: String,
     /// The drop that it must belong to
@@ -303,7 +303,7 @@ pub struct HoldTarget {
 
 /// The stage of a live hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum StageWord {
+pub(super) enum StageWord {
     /// Reserved.
     Held,
     /// In payment.
@@ -311,7 +311,7 @@ pub enum StageWord {
 }
 
 #[derive(Debug, Args)]
-pub struct ExtendOptions {
+pub(super) struct ExtendOptions {
     #[command(flatten)]
     pub target: HoldTarget,
     /// The time from now, such as 5m [default: the drop's `hold_ttl`]; with --stage paying at least its `payment_ttl`
@@ -325,7 +325,7 @@ pub struct ExtendOptions {
 }
 
 #[derive(Debug, Args)]
-pub struct ClaimOptions {
+pub(super) struct ClaimOptions {
     #[command(flatten)]
     pub target: HoldTarget,
     /// The order's reference
@@ -342,7 +342,7 @@ pub struct ClaimOptions {
 }
 
 #[derive(Debug, Args)]
-pub struct ReleaseOptions {
+pub(super) struct ReleaseOptions {
     #[command(flatten)]
     pub target: HoldTarget,
     /// What remains in the hold [default: nothing]. Repeat for each SKU
@@ -356,7 +356,7 @@ pub struct ReleaseOptions {
 }
 
 #[derive(Debug, Args)]
-pub struct ReturnOptions {
+pub(super) struct ReturnOptions {
     /// The hold's id
     pub hold: String,
     /// The drop that it must belong to
@@ -373,7 +373,7 @@ pub struct ReturnOptions {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum HoldCommand {
+pub(super) enum HoldCommand {
     /// Show a hold, live or ended.
     #[command(after_help = "Examples:\n  stockade hold show 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n  \
         stockade hold show 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --drop knife-1204 --json")]
@@ -385,7 +385,7 @@ pub enum HoldCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct ListHoldsOptions {
+pub(super) struct ListHoldsOptions {
     /// Only holds of this drop. One of --drop, --customer and --order is needed
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub drop: String,
@@ -412,7 +412,7 @@ pub struct ListHoldsOptions {
 }
 
 #[derive(Debug, Args)]
-pub struct ShowHoldOptions {
+pub(super) struct ShowHoldOptions {
     /// The hold's id
     pub hold: String,
     /// The drop that it must belong to
@@ -423,7 +423,7 @@ pub struct ShowHoldOptions {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum EventsCommand {
+pub(super) enum EventsCommand {
     /// Print events as they happen, until Ctrl-C.
     #[command(after_help = "Examples:\n  stockade events tail\n  \
         stockade events tail --drop knife-1204 --type 'hold.*' --type drop.closed\n  \
@@ -434,7 +434,7 @@ pub enum EventsCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct TailOptions {
+pub(super) struct TailOptions {
     /// A type such as hold.created, a prefix such as 'hold.*', or '*' for all; may be repeated [default: *]
     #[arg(long = "type", value_name = "TYPE")]
     pub types: Vec<String>,

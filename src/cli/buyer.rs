@@ -4,7 +4,7 @@ use clap::Args;
 use stockade_proto as pb;
 
 #[derive(Debug, Args)]
-pub struct BuyerOptions {
+pub(super) struct BuyerOptions {
     /// The customer's id: a pseudonym, not an e-mail address
     #[arg(long, value_name = "ID")]
     pub customer: String,
@@ -21,7 +21,7 @@ pub struct BuyerOptions {
 
 /// A further subject that limits count.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub(super) struct Identity {
     kind: String,
     value: String,
 }
@@ -33,7 +33,7 @@ fn identity(text: &str) -> Result<Identity, String> {
 
 impl BuyerOptions {
     /// The customer of the request.
-    pub fn customer(&self) -> pb::Customer {
+    pub(super) fn customer(&self) -> pb::Customer {
         let identity = |Identity { kind, value }: &Identity| pb::Identity { kind: kind.clone(), value: value.clone() };
         pb::Customer {
             id: self.customer.clone(),
@@ -44,7 +44,7 @@ impl BuyerOptions {
     }
 
     /// The override that staff requests, if any.
-    pub fn stepping_over(&self) -> Option<pb::Override> {
+    pub(super) fn stepping_over(&self) -> Option<pb::Override> {
         let reason = self.override_limits.clone()?;
         Some(pb::Override { limits: true, windows: false, reason })
     }

@@ -11,7 +11,7 @@ use super::output::Output;
 ///
 /// # Errors
 /// If the script is not UTF-8, which is a bug.
-pub fn completions(options: &CompletionOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) fn completions(options: &CompletionOptions, output: &mut Output) -> Result<Finding, Failure> {
     let mut command = Cli::command();
     let name = command.get_name().to_owned();
     let mut script = Vec::new();

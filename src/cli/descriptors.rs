@@ -12,7 +12,7 @@ use super::output::Output;
 ///
 /// # Errors
 /// If standard output is a terminal.
-pub fn descriptors(output: &mut Output) -> Result<Finding, Failure> {
+pub(super) fn descriptors(output: &mut Output) -> Result<Finding, Failure> {
     if std::io::stdout().is_terminal() {
         let advice = "these are bytes, not text; send them to a file: stockade descriptors > stockade.binpb";
         return Err(Failure::Usage(advice.to_owned()));

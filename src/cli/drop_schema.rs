@@ -11,7 +11,7 @@ use super::output::Output;
 const SCHEMA: &str = include_str!("../../docs/drop.schema.json");
 
 /// Prints the schema.
-pub fn schema(output: &mut Output) -> Finding {
+pub(super) fn schema(output: &mut Output) -> Finding {
     output.line(SCHEMA.trim_end());
     Finding::Well
 }

@@ -20,7 +20,7 @@ const STDIN: &str = "-";
 ///
 /// # Errors
 /// If the file is faulty, or the server is not reached or answers with a status.
-pub async fn apply(options: &ApplyOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) async fn apply(options: &ApplyOptions, output: &mut Output) -> Result<Finding, Failure> {
     let name = options.file.display().to_string();
     let wanted = drop_file::read(&name, &read(&options.file)?).map_err(Failure::Usage)?;
     let client = Client::connect(&options.remote.endpoint).await?;
@@ -112,7 +112,7 @@ fn read(file: &Path) -> Result<String, Failure> {
 ///
 /// # Errors
 /// If the server is not reached or answers with a status.
-pub async fn show(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) async fn show(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let request = pb::GetDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.get_drop(request).await?;
     if options.remote.json {
@@ -126,7 +126,7 @@ pub async fn show(options: &DropOptions, output: &mut Output) -> Result<Finding,
 ///
 /// # Errors
 /// If the server is not reached or answers with a status.
-pub async fn pause(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) async fn pause(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let request = pb::PauseDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.pause_drop(request).await?;
     steered(output, &options.remote, "PauseDropResponse", &answer, answer.drop.as_ref())
@@ -136,7 +136,7 @@ pub async fn pause(options: &DropOptions, output: &mut Output) -> Result<Finding
 ///
 /// # Errors
 /// If the server is not reached or answers with a status.
-pub async fn resume(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) async fn resume(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let request = pb::ResumeDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.resume_drop(request).await?;
     steered(output, &options.remote, "ResumeDropResponse", &answer, answer.drop.as_ref())
@@ -146,7 +146,7 @@ pub async fn resume(options: &DropOptions, output: &mut Output) -> Result<Findin
 ///
 /// # Errors
 /// If the server is not reached or answers with a status.
-pub async fn close(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) async fn close(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let request = pb::CloseDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.close_drop(request).await?;
     steered(output, &options.remote, "CloseDropResponse", &answer, answer.drop.as_ref())

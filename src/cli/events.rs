@@ -22,7 +22,7 @@ const PREFIX: &str = "stockade.";
 ///
 /// # Errors
 /// If the server is not reached, answers with a status, or ends the stream with one.
-pub async fn tail(options: &TailOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) async fn tail(options: &TailOptions, output: &mut Output) -> Result<Finding, Failure> {
     let stop = stop_requested().map_err(Failure::Machine)?;
     let client = Client::connect(&options.remote.endpoint).await?;
     let mut events = client.read_events(request(options)).await?;

@@ -14,7 +14,7 @@ use crate::server::ServeError;
 use crate::text::escaped;
 
 /// Wrong usage or configuration.
-pub const USAGE: u8 = 64;
+pub(super) const USAGE: u8 = 64;
 const UNREACHED: u8 = 69;
 const BUG: u8 = 70;
 const IO: u8 = 74;
@@ -22,7 +22,7 @@ const DENIED: u8 = 77;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub(super) enum Failure {
     /// Wrong usage.
     #[error("{0}")]
     Usage(String),
@@ -73,7 +73,7 @@ pub enum Failure {
 
 impl Failure {
     /// The exit code.
-    pub fn exit_code(&self) -> u8 {
+    pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Config(_) | Self::Connect(ConnectError::Endpoint(_)) => USAGE,
             Self::Connect(ConnectError::Unreachable { endpoint: _, source: _ }) => UNREACHED,
@@ -87,12 +87,12 @@ impl Failure {
     }
 
     /// Prints it on standard error, with its causes.
-    pub fn print(&self, output: &mut Output) {
+    pub(super) fn print(&self, output: &mut Output) {
         self.lines().iter().for_each(|line| output.complain(line));
     }
 
     /// The lines to print; none if the log has the message.
-    pub fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         if let Self::Logged { exit_code: _ } = self {
             return Vec::new();
         }
@@ -141,7 +141,7 @@ impl Failure {
     }
 
     /// The same in one line, for a log.
-    pub fn whole(&self) -> String {
+    pub(super) fn whole(&self) -> String {
         let mut words = vec![self.to_string()];
         words.extend(self.causes());
         words.join(": ")

@@ -18,7 +18,7 @@ use super::{Finding, json, show};
 ///
 /// # Errors
 /// If the server is not reached or answers with a status.
-pub async fn reserve(options: &ReserveOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) async fn reserve(options: &ReserveOptions, output: &mut Output) -> Result<Finding, Failure> {
     use pb::reserve_response::Outcome;
     let hold_id = options.hold_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     let request = pb::ReserveRequest {
@@ -67,7 +67,7 @@ const fn stage(word: Option<StageWord>) -> pb::HoldStage {
 ///
 /// # Errors
 /// If the server is not reached or answers with a status.
-pub async fn extend(options: &ExtendOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) async fn extend(options: &ExtendOptions, output: &mut Output) -> Result<Finding, Failure> {
     use pb::extend_response::Outcome;
     let HoldTarget { hold, drop, customer } = &options.target;
     let request = pb::ExtendRequest {
@@ -89,7 +89,7 @@ pub async fn extend(options: &ExtendOptions, output: &mut Output) -> Result<Find
 ///
 /// # Errors
 /// If the server is not reached or answers with a status.
-pub async fn claim(options: &ClaimOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) async fn claim(options: &ClaimOptions, output: &mut Output) -> Result<Finding, Failure> {
     use pb::claim_response::Outcome;
     let HoldTarget { hold, drop, customer } = &options.target;
     let expired = if options.late { pb::ExpiredPolicy::TakeFreeStock } else { pb::ExpiredPolicy::Refuse };
@@ -115,7 +115,7 @@ pub async fn claim(options: &ClaimOptions, output: &mut Output) -> Result<Findin
 ///
 /// # Errors
 /// If the server is not reached or answers with a status.
-pub async fn release(options: &ReleaseOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) async fn release(options: &ReleaseOptions, output: &mut Output) -> Result<Finding, Failure> {
     use pb::release_response::Outcome;
     let HoldTarget { hold, drop, customer } = &options.target;
     let request = pb::ReleaseRequest {
@@ -137,7 +137,7 @@ pub async fn release(options: &ReleaseOptions, output: &mut Output) -> Result<Fi
 ///
 /// # Errors
 /// If the server is not reached or answers with a status.
-pub async fn give_back(options: &ReturnOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) async fn give_back(options: &ReturnOptions, output: &mut Output) -> Result<Finding, Failure> {
     use pb::return_units_response::Outcome;
     let request = pb::ReturnUnitsRequest {
         hold_id: options.hold.clone(),
@@ -157,7 +157,7 @@ pub async fn give_back(options: &ReturnOptions, output: &mut Output) -> Result<F
 ///
 /// # Errors
 /// If the server is not reached or answers with a status.
-pub async fn show(options: &ShowHoldOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) async fn show(options: &ShowHoldOptions, output: &mut Output) -> Result<Finding, Failure> {
     let (hold_id, drop_id) = (options.hold.clone(), options.drop.clone());
     let request = pb::GetHoldRequest { hold_id, drop_id, ..pb::GetHoldRequest::default() };
     let answer = Client::connect(&options.remote.endpoint).await?.get_hold(request).await?;

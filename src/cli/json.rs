@@ -11,7 +11,7 @@ use super::failure::Failure;
 ///
 /// # Errors
 /// If the contract has no such message, which is a bug.
-pub fn text(name: &str, message: &impl Message) -> Result<String, Failure> {
+pub(super) fn text(name: &str, message: &impl Message) -> Result<String, Failure> {
     let mut json = Vec::new();
     write(name, message, &mut serde_json::Serializer::pretty(&mut json))?;
     String::from_utf8(json).map_err(|_bad| Failure::Bug("JSON is not text"))
@@ -21,7 +21,7 @@ pub fn text(name: &str, message: &impl Message) -> Result<String, Failure> {
 ///
 /// # Errors
 /// As [`text`].
-pub fn line(name: &str, message: &impl Message) -> Result<String, Failure> {
+pub(super) fn line(name: &str, message: &impl Message) -> Result<String, Failure> {
     let mut json = Vec::new();
     write(name, message, &mut serde_json::Serializer::new(&mut json))?;
     String::from_utf8(json).map_err(|_bad| Failure::Bug("JSON is not text"))

@@ -19,7 +19,7 @@ const PAGE: i32 = 1_000;
 ///
 /// # Errors
 /// If the server is not reached or answers with a status.
-pub async fn list_drops(options: &ListDropsOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) async fn list_drops(options: &ListDropsOptions, output: &mut Output) -> Result<Finding, Failure> {
     let client = Client::connect(&options.remote.endpoint).await?;
     let state =
         options.state.as_deref().map_or(Ok(0), |word| number("DROP_STATE_", word, pb::DropState::from_str_name))?;
@@ -67,7 +67,7 @@ pub async fn list_drops(options: &ListDropsOptions, output: &mut Output) -> Resu
 ///
 /// # Errors
 /// If the server is not reached or answers with a status.
-pub async fn adjust(options: &AdjustOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) async fn adjust(options: &AdjustOptions, output: &mut Output) -> Result<Finding, Failure> {
     let change = match (options.delta, options.set, options.expected) {
         (Some(delta), None, None) => Change::Delta(delta),
         (None, Some(units), Some(expected)) => Change::SetReceived(pb::SetReceived { expected, units }),
@@ -102,7 +102,7 @@ pub async fn adjust(options: &AdjustOptions, output: &mut Output) -> Result<Find
 ///
 /// # Errors
 /// If the server is not reached or answers with a status.
-pub async fn list_holds(options: &ListHoldsOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) async fn list_holds(options: &ListHoldsOptions, output: &mut Output) -> Result<Finding, Failure> {
     let client = Client::connect(&options.remote.endpoint).await?;
     let state =
         options.state.as_deref().map_or(Ok(0), |word| number("HOLD_STATE_", word, pb::HoldState::from_str_name))?;

@@ -23,7 +23,7 @@ const WRAP: &str = "\x1b[?7h";
 const CLEAR_BELOW: &str = "\x1b[J";
 
 /// The outputs of a command: answers and complaints.
-pub struct Output {
+pub(super) struct Output {
     answers: Box<dyn Write>,
     complaints: Box<dyn Write>,
     /// Whether the output is a terminal.
@@ -38,29 +38,29 @@ pub struct Output {
 
 impl Output {
     /// Standard output and standard error.
-    pub fn standard() -> Self {
+    pub(super) fn standard() -> Self {
         let (out, err) = (io::stdout(), io::stderr());
         let terminal = out.is_terminal();
         Self { answers: Box::new(out), complaints: Box::new(err), terminal, gone: false, failed: None, drawn: 0 }
     }
 
     /// Prints a line of an answer, or several with line ends between them.
-    pub fn line(&mut self, line: &str) {
+    pub(super) fn line(&mut self, line: &str) {
         self.print(&escaped_lines(line), "\n");
     }
 
     /// Prints an answer that is JSON.
-    pub fn json(&mut self, json: &str) {
+    pub(super) fn json(&mut self, json: &str) {
         self.print(&escaped_json(json), "\n");
     }
 
     /// Prints bytes as they are, made by this program and meant for a file.
-    pub fn bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.write(&[bytes]);
     }
 
     /// On a terminal overwrites the line before; elsewhere prints a line.
-    pub fn progress(&mut self, line: &str) {
+    pub(super) fn progress(&mut self, line: &str) {
         if self.terminal {
             self.print(&format!("\r\x1b[2K{}", escaped(line)), "");
         } else {
@@ -69,31 +69,31 @@ impl Output {
     }
 
     /// Ends overwriting.
-    pub fn end_progress(&mut self) {
+    pub(super) fn end_progress(&mut self) {
         if self.terminal {
             self.line("");
         }
     }
 
     /// Prints a table, with two spaces between columns.
-    pub fn table(&mut self, table: Table) {
+    pub(super) fn table(&mut self, table: Table) {
         self.line(&rows(table).join("\n"));
     }
 
     /// Whether the output is a terminal, so that a view can be redrawn in place.
-    pub const fn is_live(&self) -> bool {
+    pub(super) const fn is_live(&self) -> bool {
         self.terminal
     }
 
     /// Whether the output is not read any more or can't be written. Also checks the pipe, for a caller that prints
     /// seldom.
-    pub fn is_gone(&self) -> bool {
+    pub(super) fn is_gone(&self) -> bool {
         self.gone || self.failed.is_some() || hung_up()
     }
 
     /// Draws a view on the terminal, over the one before. A view that is too high or too wide is cut: otherwise the
     /// next one could not overwrite it.
-    pub fn view(&mut self, lines: &[String]) {
+    pub(super) fn view(&mut self, lines: &[String]) {
         let height = height();
         let room = if lines.len() > height { height.saturating_sub(1) } else { height };
         let mut drawn: Vec<_> = lines.iter().take(room).cloned().collect();
@@ -107,7 +107,7 @@ impl Output {
     }
 
     /// Leaves the view as it is. Clears what a key press has echoed on its last line.
-    pub fn end_view(&mut self) {
+    pub(super) fn end_view(&mut self) {
         self.drawn = 0;
         self.print("\r\x1b[2K", "");
     }
@@ -129,18 +129,18 @@ impl Output {
     }
 
     /// Whether the output may still be read: if not, the command need not go on.
-    pub const fn is_open(&self) -> bool {
+    pub(super) const fn is_open(&self) -> bool {
         !self.gone && self.failed.is_none()
     }
 
     /// Prints a complaint. If that fails too, nothing can be done.
-    pub fn complain(&mut self, line: &str) {
+    pub(super) fn complain(&mut self, line: &str) {
         let line = escaped_lines(line);
         self.gone |= writeln!(self.complaints, "{line}").is_err_and(|error| error.kind() == ErrorKind::BrokenPipe);
     }
 
     /// The exit code of the command, unless its answer could not be written.
-    pub fn finish(mut self, code: u8) -> u8 {
+    pub(super) fn finish(mut self, code: u8) -> u8 {
         match self.failed.take() {
             None => code,
             Some(error) => {
@@ -167,7 +167,7 @@ fn height() -> usize {
 }
 
 /// A table's lines, with two spaces between columns.
-pub fn rows(mut table: Table) -> Vec<String> {
+pub(super) fn rows(mut table: Table) -> Vec<String> {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
@@ -175,7 +175,7 @@ pub fn rows(mut table: Table) -> Vec<String> {
 }
 
 /// A table without borders.
-pub fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING);
     if !header.is_empty() {

@@ -13,7 +13,7 @@ const LAST_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 ///
 /// # Errors
 /// If the configuration is faulty, or the server can't start or does not end cleanly.
-pub fn serve(flags: ServeFlags) -> Result<Finding, Failure> {
+pub(super) fn serve(flags: ServeFlags) -> Result<Finding, Failure> {
     let ServeFlags { given, config: file } = flags;
     let config = Config::load(given, file, environment)?;
     server::log_to_stderr(config.log_format, &config.log).map_err(Failure::Machine)?;

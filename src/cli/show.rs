@@ -12,13 +12,13 @@ use crate::text::escaped;
 const NOTHING: &str = "-";
 
 /// An instant as RFC 3339 in UTC, always with milliseconds, so that columns are aligned.
-pub fn instant(at: Option<&prost_types::Timestamp>) -> String {
+pub(super) fn instant(at: Option<&prost_types::Timestamp>) -> String {
     let shown = at.and_then(|at| jiff::Timestamp::new(at.seconds, at.nanos).ok());
     shown.map_or_else(|| NOTHING.to_owned(), |shown| format!("{shown:.3}"))
 }
 
 /// A duration such as `5m`.
-pub fn span(span: Option<&prost_types::Duration>) -> String {
+pub(super) fn span(span: Option<&prost_types::Duration>) -> String {
     span.and_then(whole).map_or_else(|| NOTHING.to_owned(), |shown| humantime::format_duration(shown).to_string())
 }
 
@@ -38,7 +38,7 @@ fn whole(span: &prost_types::Duration) -> Option<Duration> {
 }
 
 /// The short name of an enum value: `HOLD_STATE_HELD` without the prefix `HOLD_STATE_` is `HELD`.
-pub fn short<'a>(name: &'a str, prefix: &str) -> &'a str {
+pub(super) fn short<'a>(name: &'a str, prefix: &str) -> &'a str {
     name.strip_prefix(prefix).unwrap_or(name)
 }
 
@@ -47,7 +47,7 @@ fn or_nothing(text: &str) -> &str {
 }
 
 /// Prints a hold.
-pub fn hold(output: &mut Output, hold: &pb::Hold) {
+pub(super) fn hold(output: &mut Output, hold: &pb::Hold) {
     let mut facts = table(&[]);
     facts.add_row(["hold", &hold.id]);
     facts.add_row(["state", short(hold.state().as_str_name(), "HOLD_STATE_")]);
@@ -74,7 +74,7 @@ pub fn hold(output: &mut Output, hold: &pb::Hold) {
 }
 
 /// Prints the lines that got fewer units than requested.
-pub fn short_lines(output: &mut Output, lines: &[pb::RefusedLine]) {
+pub(super) fn short_lines(output: &mut Output, lines: &[pb::RefusedLine]) {
     output.line("served short:");
     output.table(refused_lines(lines));
 }
@@ -93,7 +93,7 @@ fn reason(reason: pb::RefusalReason) -> &'static str {
 }
 
 /// Prints a refusal.
-pub fn refusal(output: &mut Output, refusal: &pb::Refusal) {
+pub(super) fn refusal(output: &mut Output, refusal: &pb::Refusal) {
     let sku = if refusal.sku.is_empty() { String::new() } else { format!(" ({})", refusal.sku) };
     output.line(&format!("refused: {}: {}{sku}", reason(refusal.reason()), escaped(&refusal.message)));
     if let Some(limit) = &refusal.limit {
@@ -156,7 +156,7 @@ fn advice(refusal: &pb::Refusal) -> Option<String> {
 }
 
 /// Prints a drop with its state and stock.
-pub fn drop(output: &mut Output, drop: &pb::Drop) {
+pub(super) fn drop(output: &mut Output, drop: &pb::Drop) {
     let mut facts = table(&[]);
     facts.add_row(["drop", &drop.id]);
     facts.add_row(["title", or_nothing(&escaped(&drop.title))]);
@@ -224,7 +224,7 @@ fn bounds(limit: &pb::Limit) -> Vec<String> {
 }
 
 /// A limit in words.
-pub fn limit(limit: &pb::Limit) -> String {
+pub(super) fn limit(limit: &pb::Limit) -> String {
     let goods = if limit.skus.is_empty() { String::new() } else { format!(" of {}", limit.skus.join(", ")) };
     let of_what = match limit.scope() {
         pb::LimitScope::Item => "of each item",
@@ -236,7 +236,7 @@ pub fn limit(limit: &pb::Limit) -> String {
 }
 
 /// Prints when units may be bought, and how many.
-pub fn timeline(output: &mut Output, drop: &pb::Drop) {
+pub(super) fn timeline(output: &mut Output, drop: &pb::Drop) {
     let goods: Vec<_> = drop.items.iter().map(|item| format!("{} of {}", item.quantity, item.sku)).collect();
     let mut rows = table(&["when", "what"]);
     rows.add_row([instant(drop.opens_at.as_ref()), format!("opens: everyone may reserve {}", goods.join(", "))]);

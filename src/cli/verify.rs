@@ -11,7 +11,7 @@ use super::output::Output;
 ///
 /// # Errors
 /// If the folder can't be read.
-pub fn verify(options: &VerifyOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) fn verify(options: &VerifyOptions, output: &mut Output) -> Result<Finding, Failure> {
     let Verified { notes, findings } = look_at(&options.data)?;
     let finding = if findings.is_empty() { Finding::Well } else { Finding::Amiss };
     if options.json {

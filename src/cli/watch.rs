@@ -27,7 +27,7 @@ const BAR: u64 = 20;
 ///
 /// # Errors
 /// If the server is not reached, answers with a status, or ends the watch with one.
-pub async fn watch(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) async fn watch(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let stop = stop_requested().map_err(Failure::Machine)?;
     let client = Client::connect(&options.remote.endpoint).await?;
     let mut watch = client.watch_drop(pb::WatchDropRequest { drop_id: options.drop.clone() }).await?;

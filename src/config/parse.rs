@@ -9,13 +9,13 @@ use stockade_types::time::Millis;
 use super::{Durability, KeepEvents, LogFilter, LogFormat, SnapshotEvery};
 
 /// The value, or what the text must be.
-pub type Parsed<T> = Result<T, &'static str>;
+pub(super) type Parsed<T> = Result<T, &'static str>;
 
 const SPAN: &str = "must be a duration, such as 30s, 5m or 1h 30m";
 const SIZE: &str = "must be a size, such as 64MiB or 1GiB";
 
 /// An address to listen on. A name is resolved, and its first address is taken.
-pub fn address(text: &str) -> Parsed<SocketAddr> {
+pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
     const WANTED: &str = "must be an address with a port, such as 127.0.0.1:7411, [::]:7411 or localhost:7411";
     if let Ok(address) = text.parse() {
         return Ok(address);
@@ -30,29 +30,29 @@ pub fn address(text: &str) -> Parsed<SocketAddr> {
 }
 
 /// A path, which need not exist.
-pub fn path(text: &str) -> Parsed<PathBuf> {
+pub(super) fn path(text: &str) -> Parsed<PathBuf> {
     if text.is_empty() { Err("must be a path") } else { Ok(PathBuf::from(text)) }
 }
 
 /// `true` or `false`.
-pub fn switch(text: &str) -> Parsed<bool> {
+pub(super) fn switch(text: &str) -> Parsed<bool> {
     text.parse().map_err(|_bad| "must be true or false")
 }
 
 /// A number above 0.
-pub fn count(text: &str) -> Parsed<u64> {
+pub(super) fn count(text: &str) -> Parsed<u64> {
     let digits: String = text.split('_').collect();
     digits.parse().ok().filter(|count| *count > 0).ok_or("must be a whole number above 0")
 }
 
 /// A number above 0, below 2^32.
-pub fn small_count(text: &str) -> Parsed<u32> {
+pub(super) fn small_count(text: &str) -> Parsed<u32> {
     let count = count(text)?;
     u32::try_from(count).map_err(|_too_large| "must be a whole number from 1 to 4294967295")
 }
 
 /// When a record counts as durable.
-pub fn durability(text: &str) -> Parsed<Durability> {
+pub(super) fn durability(text: &str) -> Parsed<Durability> {
     match text {
         "sync" => Ok(Durability::Sync),
         "os" => Ok(Durability::Os),
@@ -61,14 +61,14 @@ pub fn durability(text: &str) -> Parsed<Durability> {
 }
 
 /// What is logged.
-pub fn log_filter(text: &str) -> Parsed<LogFilter> {
+pub(super) fn log_filter(text: &str) -> Parsed<LogFilter> {
     const WANTED: &str =
         "must be a level (error, warn, info, debug, trace or off) or a list such as warn,stockade::grpc=debug";
     LogFilter::parse(text).ok_or(WANTED)
 }
 
 /// How logs are written.
-pub fn log_format(text: &str) -> Parsed<LogFormat> {
+pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
     match text {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
@@ -85,7 +85,7 @@ pub fn span(text: &str) -> Parsed<Duration> {
 }
 
 /// A span in milliseconds.
-pub fn millis(text: &str) -> Parsed<Millis> {
+pub(super) fn millis(text: &str) -> Parsed<Millis> {
     span(text).map(Millis::from)
 }
 
@@ -93,7 +93,7 @@ pub fn millis(text: &str) -> Parsed<Millis> {
 ///
 /// # Errors
 /// If it is not one, or is 2^64 or more.
-pub fn size(text: &str) -> Parsed<u64> {
+pub(super) fn size(text: &str) -> Parsed<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).ok_or(SIZE)?;
     let number: u64 = number.parse().map_err(|_bad| SIZE)?;
@@ -113,12 +113,12 @@ pub fn size(text: &str) -> Parsed<u64> {
 }
 
 /// A size of one byte or more.
-pub fn size_above_zero(text: &str) -> Parsed<u64> {
+pub(super) fn size_above_zero(text: &str) -> Parsed<u64> {
     size(text).and_then(|bytes| if bytes > 0 { Ok(bytes) } else { Err("must be a size above 0, such as 512MiB") })
 }
 
 /// A period and a size, such as `5m,256MiB`.
-pub fn snapshot_every(text: &str) -> Parsed<SnapshotEvery> {
+pub(super) fn snapshot_every(text: &str) -> Parsed<SnapshotEvery> {
     const WANTED: &str = "must be a duration of 100ms or more and a size of 1KiB or more, such as 5m,256MiB";
     let (period, bytes) = text.split_once(',').ok_or(WANTED)?;
     let period = millis(period.trim()).map_err(|_bad| WANTED)?;
@@ -130,7 +130,7 @@ pub fn snapshot_every(text: &str) -> Parsed<SnapshotEvery> {
 }
 
 /// An age and a size, such as `7d,10GiB`, or `none`.
-pub fn keep_events(text: &str) -> Parsed<KeepEvents> {
+pub(super) fn keep_events(text: &str) -> Parsed<KeepEvents> {
     const WANTED: &str = "must be a duration and a size, such as 7d,10GiB, or none";
     if text == "none" {
         return Ok(KeepEvents { age: Millis(0), bytes: 0 });

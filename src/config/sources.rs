@@ -62,7 +62,7 @@ pub fn unknown_variables(names: Vec<String>) -> Vec<String> {
 }
 
 /// What the sources have set so far, with the highest precedence first, and what is wrong with it.
-pub struct Sources {
+pub(super) struct Sources {
     given: BTreeMap<&'static str, Given>,
     /// Settings whose text can't be parsed.
     faulty: BTreeSet<&'static str>,
@@ -72,7 +72,7 @@ pub struct Sources {
 
 impl Sources {
     /// Flags have the highest precedence.
-    pub fn new(flags: Vec<Given>) -> Self {
+    pub(super) fn new(flags: Vec<Given>) -> Self {
         let mut sources = Self { given: BTreeMap::new(), faulty: BTreeSet::new(), errors: Vec::new() };
         for flag in flags {
             sources.add(flag);
@@ -85,7 +85,7 @@ impl Sources {
     }
 
     /// Reads each setting's variable.
-    pub fn read_environment(&mut self, environment: &impl Fn(&str) -> Option<String>) {
+    pub(super) fn read_environment(&mut self, environment: &impl Fn(&str) -> Option<String>) {
         for setting in SETTINGS {
             let origin = setting.variable();
             if let Some(text) = environment(&origin) {
@@ -95,7 +95,7 @@ impl Sources {
     }
 
     /// Reads a TOML file with the settings as its top-level keys.
-    pub fn read_file(&mut self, file: &Path) {
+    pub(super) fn read_file(&mut self, file: &Path) {
         match fs::read_to_string(file) {
             Ok(text) => self.read_toml(&file.display().to_string(), &text),
             Err(error) => self.errors.push(format!("{}: can't be read: {error}", file.display())),
@@ -103,7 +103,7 @@ impl Sources {
     }
 
     /// Reads the text of such a file.
-    pub fn read_toml(&mut self, name: &str, text: &str) {
+    pub(super) fn read_toml(&mut self, name: &str, text: &str) {
         let (table, errors) = DeTable::parse_recoverable(text);
         let mut broken = BTreeSet::new();
         for error in errors {
@@ -147,7 +147,12 @@ impl Sources {
 
     /// A setting, or its default. If its text can't be parsed, an error is recorded and the default is returned, so
     /// that parsing goes on. `None` only for a default that can't be parsed.
-    pub fn take<T>(&mut self, flag: &'static str, default: &str, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
+    pub(super) fn take<T>(
+        &mut self,
+        flag: &'static str,
+        default: &str,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Option<T> {
         match self.take_if_given(flag, &parse) {
             Some(value) => Some(value),
             None => parse(default).ok(),
@@ -155,7 +160,7 @@ impl Sources {
     }
 
     /// A setting without a default. If its text can't be parsed, an error is recorded.
-    pub fn take_if_given<T>(&mut self, flag: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
+    pub(super) fn take_if_given<T>(&mut self, flag: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
         let Given { setting, text, origin } = self.given.remove(flag)?;
         match parse(&text) {
             Ok(value) => Some(value),
@@ -168,7 +173,7 @@ impl Sources {
     }
 
     /// Whether this setting was given a text that can't be parsed.
-    pub fn is_faulty(&self, flag: &str) -> bool {
+    pub(super) fn is_faulty(&self, flag: &str) -> bool {
         self.faulty.contains(flag)
     }
 }

@@ -13,7 +13,7 @@ use super::sources::Sources;
 use super::{Durability, KeepEvents, LogFormat, SnapshotEvery};
 
 /// The prefix of our variables.
-pub const PREFIX: &str = "STOCKADE_";
+pub(super) const PREFIX: &str = "STOCKADE_";
 
 /// A setting of the server, with its name and description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ macro_rules! settings {
         },)*];
 
         /// Every setting from the sources. `None` if a default can't be parsed, which a test rules out.
-        pub fn read(sources: &mut Sources) -> Option<Config> {
+        pub(super) fn read(sources: &mut Sources) -> Option<Config> {
             $(let $key = settings!(@take $preset sources, $flag, $default, $parser);)*
             Some(Config { $($key: $key?,)* })
         }

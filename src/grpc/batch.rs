@@ -24,7 +24,7 @@ use super::status::of_fault;
 use crate::metrics::edge::{Ending, Operation};
 
 /// An answer stays below this: the default limit of clients.
-pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(super) const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most bytes of an answer besides its results: sequence and server time.
 const ENVELOPE_BYTES: usize = 64;
 /// Most bytes that an answer adds to a result: its tag and its length.
@@ -41,7 +41,7 @@ const TURN: usize = 64;
 const ONE_READING: usize = 8;
 
 /// The results of a message, which must not be sent before they are durable.
-pub struct Decisions {
+pub(super) struct Decisions {
     /// With the time of the last decision.
     pending: Pending<(Vec<pb::Result>, Timestamp)>,
     tally: Tally,
@@ -69,7 +69,7 @@ struct Deciding {
 /// # Errors
 /// `JournalFailed`: what was decided by then may be durable or not. `Overloaded` between two terms, before anything
 /// is decided.
-pub async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) -> Result<Decisions, Fault> {
+pub(super) async fn decide(edge: &Arc<Edge>, operations: &[pb::Operation], view: View) -> Result<Decisions, Fault> {
     let mut decided = Deciding::of(edge, operations.len())?;
     for (turn, operations) in operations.chunks(TURN).enumerate() {
         if turn > 0 {
@@ -122,7 +122,7 @@ impl<'a> BatchOperation<'a> {
 }
 
 /// Rejects each operation of a message with this status, as many as an answer has room for.
-pub fn reject(edge: &Arc<Edge>, operations: &[pb::Operation], status: &Status) -> Decisions {
+pub(super) fn reject(edge: &Arc<Edge>, operations: &[pb::Operation], status: &Status) -> Decisions {
     let mut tally = Tally::of(edge);
     let error = convert::error(status);
     let room = room(0).checked_div(taken(&error)).unwrap_or_default();
@@ -139,7 +139,7 @@ impl Decisions {
     ///
     /// # Errors
     /// `JournalFailed`, for all of them.
-    pub async fn durable(self) -> Result<(Vec<pb::Result>, Timestamp), Fault> {
+    pub(super) async fn durable(self) -> Result<(Vec<pb::Result>, Timestamp), Fault> {
         let Self { pending, mut tally } = self;
         let settled = pending.settle().await?;
         tally.durable = true;

@@ -17,7 +17,7 @@ use crate::http2::CALL_BYTES;
 
 /// A message of up to this size is decoded, and an answer encoded, on the call's own thread: it takes about a
 /// millisecond.
-pub const AT_ONCE_BYTES: usize = 256 * 1024;
+pub(super) const AT_ONCE_BYTES: usize = 256 * 1024;
 /// Memory that the result of an operation takes in nearly all cases: a hold with a few lines.
 const RESULT_BYTES: usize = 768;
 /// Memory of a decoded request that the call's own charge covers.
@@ -25,7 +25,7 @@ const COVERED_BYTES: usize = CALL_BYTES / 2;
 
 /// A decoded request, with its charge.
 #[derive(Debug)]
-pub struct Decoded<T> {
+pub(super) struct Decoded<T> {
     /// The request.
     pub message: T,
     /// Gives its bytes back when it is dropped.
@@ -33,7 +33,7 @@ pub struct Decoded<T> {
 }
 
 /// Decodes requests.
-pub struct Decode {
+pub(super) struct Decode {
     shapes: Arc<Shapes>,
     /// The place of each call's request type in the shapes, in the order of [`CALLS`].
     places: Vec<usize>,
@@ -46,7 +46,7 @@ impl Decode {
     ///
     /// # Errors
     /// If the contract's descriptors can't be used.
-    pub fn new() -> Result<Self, BrokenShape> {
+    pub(super) fn new() -> Result<Self, BrokenShape> {
         let (shapes, places) = Shapes::of(CALLS.iter().map(|call| call.request))?;
         Ok(Self { shapes: Arc::new(shapes), places, large: Arc::new(Semaphore::new(parallelism().div_ceil(2))) })
     }
@@ -55,7 +55,7 @@ impl Decode {
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` if it is malformed or has too many parts; also if the budget has no room for it.
-    pub async fn decode<T>(&self, call: usize, received: Received) -> Result<Decoded<T>, Status>
+    pub(super) async fn decode<T>(&self, call: usize, received: Received) -> Result<Decoded<T>, Status>
     where
         T: Message + Default + 'static,
     {
@@ -88,7 +88,7 @@ impl Decode {
     ///
     /// # Errors
     /// As [`Decode::decode`].
-    pub async fn batch(&self, call: usize, received: Received) -> Result<Decoded<pb::BatchRequest>, Status> {
+    pub(super) async fn batch(&self, call: usize, received: Received) -> Result<Decoded<pb::BatchRequest>, Status> {
         let mut decoded = self.decode::<pb::BatchRequest>(call, received).await?;
         grow(&mut decoded.charge, decoded.message.operations.len().saturating_mul(RESULT_BYTES)).await?;
         Ok(decoded)
@@ -98,7 +98,7 @@ impl Decode {
     ///
     /// # Errors
     /// As [`Decode::decode`].
-    pub async fn batch_stream(
+    pub(super) async fn batch_stream(
         &self,
         call: usize,
         received: Received,
@@ -112,7 +112,10 @@ impl Decode {
     ///
     /// # Errors
     /// If the server stops meanwhile.
-    pub async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Status> {
+    pub(super) async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Status> {
         let permit = Arc::clone(&self.large).acquire_owned().await.map_err(|_closed| status::stopping())?;
         let done = tokio::task::spawn_blocking(move || {
             let _permit = permit;

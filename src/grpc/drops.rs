@@ -18,14 +18,14 @@ use super::watch::{Hub, Updates};
 use crate::http2::Peer;
 
 /// The calls about drops.
-pub struct DropsService {
+pub(super) struct DropsService {
     edge: Arc<Edge>,
     hub: Arc<Hub>,
 }
 
 impl DropsService {
     /// Over this edge; watches end with `streams`.
-    pub fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
+    pub(super) fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
         let hub = Arc::new(Hub::new(Arc::clone(&edge), streams, seats));
         Self { edge, hub }
     }
@@ -40,7 +40,7 @@ impl DropsService {
 }
 
 impl DropsService {
-    pub async fn create_drop(
+    pub(super) async fn create_drop(
         &self,
         request: pb::CreateDropRequest,
         origin: Origin,
@@ -62,7 +62,7 @@ impl DropsService {
         Ok(pb::CreateDropResponse { drop: Some(convert::drop_view(&view)), warnings: Vec::new() })
     }
 
-    pub async fn update_drop(
+    pub(super) async fn update_drop(
         &self,
         request: pb::UpdateDropRequest,
         origin: Origin,
@@ -80,14 +80,14 @@ impl DropsService {
         Ok(pb::UpdateDropResponse { drop: Some(convert::drop_view(&view)), warnings: Vec::new() })
     }
 
-    pub async fn get_drop(&self, request: pb::GetDropRequest) -> Result<pb::GetDropResponse, Status> {
+    pub(super) async fn get_drop(&self, request: pb::GetDropRequest) -> Result<pb::GetDropResponse, Status> {
         let id = convert::drop_id(&request.drop_id)?;
         let (view, now) = self.edge.ask(|engine, context| engine.get_drop(&id, context)).await.map_err(of_fault)?;
         let (drop, server_time) = (Some(convert::drop_view(&view)), Some(convert::timestamp(now)));
         Ok(pb::GetDropResponse { drop, server_time })
     }
 
-    pub async fn list_drops(&self, request: pb::ListDropsRequest) -> Result<pb::ListDropsResponse, Status> {
+    pub(super) async fn list_drops(&self, request: pb::ListDropsRequest) -> Result<pb::ListDropsResponse, Status> {
         let (filter, place, size) = convert::list_drops(&request)?;
         let list = move |engine: &Engine, context: Context<'_>| {
             let mut page = convert::drop_page(size);
@@ -98,7 +98,7 @@ impl DropsService {
         Ok(pb::ListDropsResponse { drops, next_page_token: convert::drop_token(next) })
     }
 
-    pub async fn pause_drop(
+    pub(super) async fn pause_drop(
         &self,
         request: pb::PauseDropRequest,
         origin: Origin,
@@ -107,7 +107,7 @@ impl DropsService {
         Ok(pb::PauseDropResponse { drop })
     }
 
-    pub async fn resume_drop(
+    pub(super) async fn resume_drop(
         &self,
         request: pb::ResumeDropRequest,
         origin: Origin,
@@ -116,7 +116,7 @@ impl DropsService {
         Ok(pb::ResumeDropResponse { drop })
     }
 
-    pub async fn close_drop(
+    pub(super) async fn close_drop(
         &self,
         request: pb::CloseDropRequest,
         origin: Origin,
@@ -125,7 +125,7 @@ impl DropsService {
         Ok(pb::CloseDropResponse { drop })
     }
 
-    pub async fn adjust_stock(
+    pub(super) async fn adjust_stock(
         &self,
         request: pb::AdjustStockRequest,
         origin: Origin,
@@ -146,7 +146,7 @@ impl DropsService {
     ///
     /// # Errors
     /// If there is no such drop, or the bound on watchers is reached.
-    pub async fn watch_drop(&self, request: pb::WatchDropRequest, peer: &Arc<Peer>) -> Result<Updates, Status> {
+    pub(super) async fn watch_drop(&self, request: pb::WatchDropRequest, peer: &Arc<Peer>) -> Result<Updates, Status> {
         let id = convert::drop_id(&request.drop_id)?;
         self.hub.watch(id, peer).await.map_err(of_fault)
     }

@@ -32,7 +32,7 @@ pub struct Edge {
 }
 
 /// A verb of the engine that returns an outcome.
-pub type Verb<C> = fn(&Engine, &C, Context<'_>) -> Answer<Outcome>;
+pub(super) type Verb<C> = fn(&Engine, &C, Context<'_>) -> Answer<Outcome>;
 
 impl Edge {
     /// Between callers and the engine of the current term.

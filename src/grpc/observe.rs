@@ -17,7 +17,7 @@ const KNOWN_BY_MAX: usize = 512;
 const TIMEOUT: &str = "grpc-timeout";
 
 /// How long the caller waits, by its `grpc-timeout`: at most 8 digits and a unit. A malformed one is ignored.
-pub fn deadline(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn deadline(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(TIMEOUT)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let count: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
@@ -33,7 +33,7 @@ pub fn deadline(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// A call in flight.
-pub struct Call {
+pub(super) struct Call {
     under_way: Option<UnderWay>,
 }
 
@@ -47,7 +47,7 @@ struct UnderWay {
 
 impl Call {
     /// Starts with a request's head.
-    pub fn begin(method: Method, headers: &HeaderMap, metrics: &Arc<EdgeMetrics>) -> Self {
+    pub(super) fn begin(method: Method, headers: &HeaderMap, metrics: &Arc<EdgeMetrics>) -> Self {
         let under_way = UnderWay {
             method,
             request_id: headers.get(REQUEST_ID).filter(|id| id.len() <= KNOWN_BY_MAX).cloned(),
@@ -60,7 +60,7 @@ impl Call {
 
     /// The origin of the call, for the records of its changes. A request id of more than [`ORIGIN_TEXT_MAX`] bytes,
     /// or with other characters than visible ASCII, is left out.
-    pub fn origin(&self, peer: &Peer) -> Origin {
+    pub(super) fn origin(&self, peer: &Peer) -> Origin {
         let request_id = self.under_way.as_ref().and_then(|under_way| under_way.request_id.as_ref());
         let request_id = request_id
             .map(HeaderValue::as_bytes)
@@ -71,7 +71,7 @@ impl Call {
     }
 
     /// Counts how the call ended, and returns the caller's `x-request-id`.
-    pub fn end(mut self, code: Code, head: &mut HeaderMap) {
+    pub(super) fn end(mut self, code: Code, head: &mut HeaderMap) {
         if let Some(under_way) = self.under_way.take() {
             if let Some(id) = &under_way.request_id {
                 head.insert(REQUEST_ID, id.clone());

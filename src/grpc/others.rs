@@ -23,16 +23,16 @@ use super::stream::Streams;
 use crate::http2::{Answer, Chunk, Part, Peer, Rest};
 
 /// Routes of the other services.
-pub struct Others(Routes);
+pub(super) struct Others(Routes);
 
 impl Others {
     /// Prepares the routes.
-    pub fn new(routes: Routes) -> Self {
+    pub(super) fn new(routes: Routes) -> Self {
         Self(routes.prepare())
     }
 
     /// Passes a request on, each message once it is complete, and its answer back.
-    pub async fn answer(&self, request: Request<Messages>, streams: &Streams) -> Answer {
+    pub(super) async fn answer(&self, request: Request<Messages>, streams: &Streams) -> Answer {
         let peer = Arc::clone(request.body().peer());
         let mut routes = self.0.clone();
         let answered: Result<Response<Body>, Infallible> = tokio::select! {

@@ -25,7 +25,7 @@ const DECODED_FACTOR: usize = 3;
 const COVERED_BYTES: usize = CALL_BYTES / 2;
 
 /// The result of a call.
-pub enum Reply {
+pub(super) enum Reply {
     /// One message, in its frame.
     One(Chunk),
     /// A stream of messages, each in its frame.
@@ -34,7 +34,7 @@ pub enum Reply {
 
 impl Reply {
     /// A stream of messages, each with its charge.
-    pub fn stream<M: Message + 'static>(
+    pub(super) fn stream<M: Message + 'static>(
         messages: BoxStream<'static, Result<(M, Charge), Status>>,
         decode: Arc<Decode>,
     ) -> Self {
@@ -49,7 +49,7 @@ impl Reply {
     }
 
     /// A stream of messages that are made from `things`, each once there is room for it.
-    pub fn stream_of<T: Send + Sync + 'static, M: Message + 'static>(
+    pub(super) fn stream_of<T: Send + Sync + 'static, M: Message + 'static>(
         things: BoxStream<'static, Result<T, Status>>,
         make: fn(&T) -> M,
         decode: Arc<Decode>,
@@ -66,7 +66,7 @@ impl Reply {
     }
 
     /// The HTTP/2 answer, with its status.
-    pub fn answer(self) -> Answer {
+    pub(super) fn answer(self) -> Answer {
         let head = head();
         match self {
             Self::One(message) => Answer { head, data: Some(message), rest: Rest::Trailers(trailers()) },
@@ -88,12 +88,12 @@ fn parts(messages: BoxStream<'static, Result<Chunk, Status>>) -> impl futures_ut
 }
 
 /// A status as the end of a streamed answer.
-pub fn end(status: &Status) -> Part {
+pub(super) fn end(status: &Status) -> Part {
     Part::Trailers(status_headers(status))
 }
 
 /// An answer that is a status alone.
-pub fn failed(status: &Status) -> Answer {
+pub(super) fn failed(status: &Status) -> Answer {
     let mut head = head();
     head.headers_mut().extend(status_headers(status));
     Answer::head_only(head)
@@ -127,7 +127,7 @@ fn status_headers(status: &Status) -> HeaderMap {
 ///
 /// # Errors
 /// Those of `make`; also if there is no room.
-pub async fn made<M, F>(mut make: impl FnMut() -> F, decode: &Decode, peer: &Arc<Peer>) -> Result<Chunk, Status>
+pub(super) async fn made<M, F>(mut make: impl FnMut() -> F, decode: &Decode, peer: &Arc<Peer>) -> Result<Chunk, Status>
 where
     M: Message + 'static,
     F: Future<Output = Result<M, Status>>,
@@ -149,7 +149,11 @@ where
 ///
 /// # Errors
 /// If there is no room for it.
-pub async fn framed<M: Message + 'static>(message: M, decode: &Decode, mut charge: Charge) -> Result<Chunk, Status> {
+pub(super) async fn framed<M: Message + 'static>(
+    message: M,
+    decode: &Decode,
+    mut charge: Charge,
+) -> Result<Chunk, Status> {
     let length = message.encoded_len();
     if length <= COVERED_BYTES {
         return Ok(Chunk::new(encoded(&message, length), None));

@@ -19,14 +19,14 @@ use crate::budget::Charge;
 use crate::metrics::edge::{Ending, Operation};
 
 /// The calls about holds.
-pub struct Reservations {
+pub(super) struct Reservations {
     edge: Arc<Edge>,
     streams: Streams,
 }
 
 impl Reservations {
     /// Over this edge; `streams` are its streams.
-    pub const fn new(edge: Arc<Edge>, streams: Streams) -> Self {
+    pub(super) const fn new(edge: Arc<Edge>, streams: Streams) -> Self {
         Self { edge, streams }
     }
 
@@ -61,7 +61,7 @@ impl Drop for CountedCall<'_> {
 }
 
 impl Reservations {
-    pub async fn reserve(&self, request: pb::ReserveRequest) -> Result<pb::ReserveResponse, Status> {
+    pub(super) async fn reserve(&self, request: pb::ReserveRequest) -> Result<pb::ReserveResponse, Status> {
         use pb::reserve_response::Outcome as Shown;
         let command = convert::reserve(&request);
         let (outcome, now) = self.run(Operation::Reserve, command, Engine::reserve).await?;
@@ -74,7 +74,7 @@ impl Reservations {
         Ok(pb::ReserveResponse { outcome: Some(outcome), short_lines, server_time })
     }
 
-    pub async fn extend(&self, request: pb::ExtendRequest) -> Result<pb::ExtendResponse, Status> {
+    pub(super) async fn extend(&self, request: pb::ExtendRequest) -> Result<pb::ExtendResponse, Status> {
         use pb::extend_response::Outcome as Shown;
         let command = convert::extend(&request);
         let (outcome, now) = self.run(Operation::Extend, command, Engine::extend).await?;
@@ -86,7 +86,7 @@ impl Reservations {
         Ok(pb::ExtendResponse { outcome: Some(outcome), server_time })
     }
 
-    pub async fn claim(&self, request: pb::ClaimRequest) -> Result<pb::ClaimResponse, Status> {
+    pub(super) async fn claim(&self, request: pb::ClaimRequest) -> Result<pb::ClaimResponse, Status> {
         use pb::claim_response::Outcome as Shown;
         let command = convert::claim(&request);
         let (outcome, now) = self.run(Operation::Claim, command, Engine::claim).await?;
@@ -98,7 +98,7 @@ impl Reservations {
         Ok(pb::ClaimResponse { outcome: Some(outcome), mode: mode.into(), server_time })
     }
 
-    pub async fn release(&self, request: pb::ReleaseRequest) -> Result<pb::ReleaseResponse, Status> {
+    pub(super) async fn release(&self, request: pb::ReleaseRequest) -> Result<pb::ReleaseResponse, Status> {
         use pb::release_response::Outcome as Shown;
         let command = convert::release(&request);
         let (outcome, now) = self.run(Operation::Release, command, Engine::release).await?;
@@ -110,7 +110,7 @@ impl Reservations {
         Ok(pb::ReleaseResponse { outcome: Some(outcome), server_time })
     }
 
-    pub async fn get_hold(&self, request: pb::GetHoldRequest) -> Result<pb::GetHoldResponse, Status> {
+    pub(super) async fn get_hold(&self, request: pb::GetHoldRequest) -> Result<pb::GetHoldResponse, Status> {
         let (hold, drop) = convert::get_hold(&request)?;
         let (view, now) =
             self.edge.ask(|engine, context| engine.get_hold(hold, drop.as_ref(), context)).await.map_err(of_fault)?;
@@ -118,7 +118,10 @@ impl Reservations {
         Ok(pb::GetHoldResponse { hold, server_time, token: String::new() })
     }
 
-    pub async fn return_units(&self, request: pb::ReturnUnitsRequest) -> Result<pb::ReturnUnitsResponse, Status> {
+    pub(super) async fn return_units(
+        &self,
+        request: pb::ReturnUnitsRequest,
+    ) -> Result<pb::ReturnUnitsResponse, Status> {
         use pb::return_units_response::Outcome as Shown;
         let command = convert::return_units(&request);
         let (outcome, now) = self.run(Operation::Return, command, Engine::return_units).await?;
@@ -130,7 +133,7 @@ impl Reservations {
         Ok(pb::ReturnUnitsResponse { outcome: Some(outcome), server_time })
     }
 
-    pub async fn list_holds(&self, request: pb::ListHoldsRequest) -> Result<pb::ListHoldsResponse, Status> {
+    pub(super) async fn list_holds(&self, request: pb::ListHoldsRequest) -> Result<pb::ListHoldsResponse, Status> {
         let (filter, place, size) = convert::list_holds(&request)?;
         let list = move |engine: &Engine, context: Context<'_>| {
             let mut page = convert::hold_page(size);
@@ -146,7 +149,10 @@ impl Reservations {
     ///
     /// # Errors
     /// If the message is faulty as a whole, or nothing can be decided any more.
-    pub async fn batch(&self, request: Decoded<pb::BatchRequest>) -> Result<(pb::BatchResponse, Charge), Status> {
+    pub(super) async fn batch(
+        &self,
+        request: Decoded<pb::BatchRequest>,
+    ) -> Result<(pb::BatchResponse, Charge), Status> {
         let Decoded { message: pb::BatchRequest { operations, view }, charge } = request;
         let view = convert::batch(operations.len(), view)?;
         let (results, now) =
@@ -155,7 +161,7 @@ impl Reservations {
     }
 
     /// Decides a stream of batches, answered in their order.
-    pub fn batch_stream(&self, messages: Incoming) -> Answers {
+    pub(super) fn batch_stream(&self, messages: Incoming) -> Answers {
         self.streams.answers(&self.edge, messages)
     }
 }

@@ -9,7 +9,7 @@ const DROP_REQUEST_BYTES: usize = 128 * 1024;
 
 /// A call that is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rpc {
+pub(super) enum Rpc {
     Reserve,
     Extend,
     Claim,
@@ -34,7 +34,7 @@ pub enum Rpc {
 
 /// The description of a call.
 #[derive(Debug)]
-pub struct Row {
+pub(super) struct Row {
     /// The call.
     pub rpc: Rpc,
     /// Its path in HTTP/2.
@@ -50,7 +50,7 @@ const fn row(rpc: Rpc, path: &'static str, request: &'static str, request_bytes_
 }
 
 /// All calls, the most frequent ones first.
-pub static CALLS: [Row; 20] = [
+pub(super) static CALLS: [Row; 20] = [
     row(Rpc::Reserve, "/stockade.v1.ReservationService/Reserve", "stockade.v1.ReserveRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Claim, "/stockade.v1.ReservationService/Claim", "stockade.v1.ClaimRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Release, "/stockade.v1.ReservationService/Release", "stockade.v1.ReleaseRequest", SMALL_REQUEST_BYTES),
@@ -102,7 +102,7 @@ pub(super) fn services() -> impl Iterator<Item = &'static str> {
 
 /// The call at this path, and its place in [`CALLS`].
 #[must_use]
-pub fn find(path: &str) -> Option<(usize, &'static Row)> {
+pub(super) fn find(path: &str) -> Option<(usize, &'static Row)> {
     CALLS.iter().enumerate().find(|(_, row)| row.path == path)
 }
 

@@ -13,13 +13,13 @@ use crate::http2::Peer;
 pub const WATCHERS_MAX: usize = 20_000;
 
 /// The places of a server.
-pub struct Seats {
+pub(super) struct Seats {
     edge: Arc<Edge>,
     free: Arc<Semaphore>,
 }
 
 /// A place, free again when it is dropped.
-pub struct Seat {
+pub(super) struct Seat {
     edge: Arc<Edge>,
     peer: Arc<Peer>,
     _permit: OwnedSemaphorePermit,
@@ -27,7 +27,7 @@ pub struct Seat {
 
 impl Seats {
     /// All places are free.
-    pub fn new(edge: Arc<Edge>) -> Self {
+    pub(super) fn new(edge: Arc<Edge>) -> Self {
         Self { edge, free: Arc::new(Semaphore::new(WATCHERS_MAX)) }
     }
 
@@ -35,7 +35,7 @@ impl Seats {
     ///
     /// # Errors
     /// `Exhausted` if no place is free, or the connection already has more than there are left.
-    pub fn take(&self, peer: &Arc<Peer>) -> Result<Seat, Fault> {
+    pub(super) fn take(&self, peer: &Arc<Peer>) -> Result<Seat, Fault> {
         let full = Fault::Exhausted("too many watchers: the server's bound is reached");
         let permit = Arc::clone(&self.free).try_acquire_owned().map_err(|_none| full)?;
         // A connection may not have more places than are left, so none can take all.

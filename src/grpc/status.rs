@@ -34,7 +34,7 @@ const DETAIL_FRAME: usize = 8;
 
 /// A fault of the engine as its status.
 #[must_use]
-pub fn of_fault(fault: Fault) -> Status {
+pub(super) fn of_fault(fault: Fault) -> Status {
     let message = fault.to_string();
     match fault {
         Fault::Invalid(violations) => invalid(&violations),
@@ -60,7 +60,7 @@ impl From<Rejection> for Status {
 
 /// There is no room for a request or an answer, on the connection or on the server.
 #[must_use]
-pub fn no_room(exhausted: Exhausted) -> Status {
+pub(super) fn no_room(exhausted: Exhausted) -> Status {
     let message = exhausted.to_string();
     match exhausted {
         Exhausted::Connection => Status::resource_exhausted(message),
@@ -70,7 +70,7 @@ pub fn no_room(exhausted: Exhausted) -> Status {
 
 /// A request that is not decoded: the faulty field and the reason.
 #[must_use]
-pub fn oversized(oversized: &Oversized) -> Status {
+pub(super) fn oversized(oversized: &Oversized) -> Status {
     let (field, description) = oversized.field();
     let field = if field.is_empty() { "request" } else { field };
     invalid(&[InvalidField { field: field.to_owned(), description }])
@@ -78,13 +78,13 @@ pub fn oversized(oversized: &Oversized) -> Status {
 
 /// A request that can't be decoded.
 #[must_use]
-pub fn undecodable(error: &prost::DecodeError) -> Status {
+pub(super) fn undecodable(error: &prost::DecodeError) -> Status {
     Status::invalid_argument(format!("the request is not encoded as the contract says: {error}"))
 }
 
 /// Events that can't be read from a position, with the cursor of the oldest event if that is known.
 #[must_use]
-pub fn unreadable(error: &FeedError, oldest: impl FnOnce() -> Result<String, HistoryError>) -> Status {
+pub(super) fn unreadable(error: &FeedError, oldest: impl FnOnce() -> Result<String, HistoryError>) -> Status {
     let with_oldest = |status: fn(&FeedError, String) -> Status| match oldest() {
         Ok(oldest) => status(error, oldest),
         Err(error) => unreadable_now(&error),
@@ -105,13 +105,13 @@ pub fn unreadable(error: &FeedError, oldest: impl FnOnce() -> Result<String, His
 
 /// Events that can't be read for now.
 #[must_use]
-pub fn unreadable_now(error: &impl Error) -> Status {
+pub(super) fn unreadable_now(error: &impl Error) -> Status {
     unavailable(format!("events can't be read now: {error}"), OVERLOAD_DELAY)
 }
 
 /// A cursor that can't be used.
 #[must_use]
-pub fn cursor(bad: &BadCursor) -> Status {
+pub(super) fn cursor(bad: &BadCursor) -> Status {
     match bad {
         BadCursor::NoCursor => invalid(&[InvalidField { field: "after".to_owned(), description: bad.to_string() }]),
         BadCursor::NotNow { .. } => unavailable(bad.to_string(), OVERLOAD_DELAY),
@@ -123,7 +123,7 @@ pub fn cursor(bad: &BadCursor) -> Status {
 
 /// The server is stopping: the caller retries at its next start, or at another server.
 #[must_use]
-pub fn stopping() -> Status {
+pub(super) fn stopping() -> Status {
     unavailable(
         "the server is stopping: connect again and continue with what was not answered".to_owned(),
         RESTART_DELAY,

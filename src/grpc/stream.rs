@@ -30,7 +30,7 @@ const OPERATIONS_IN_FLIGHT: usize = 16 * 1024;
 const _: () = assert!(OPERATIONS_MAX <= OPERATIONS_IN_FLIGHT);
 
 /// A stream's answers, each with the charge of its request.
-pub type Answers = BoxStream<'static, Result<(pb::BatchStreamResponse, Charge), Status>>;
+pub(super) type Answers = BoxStream<'static, Result<(pb::BatchStreamResponse, Charge), Status>>;
 
 /// Ends all streams of a server. Clones belong to the same server.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ impl Streams {
 }
 
 /// The messages of a stream.
-pub struct Incoming {
+pub(super) struct Incoming {
     /// The encoded messages.
     pub messages: Messages,
     /// Their decoder.

@@ -51,11 +51,11 @@ const ROUNDS: u32 = 4;
 const STAGGER: Duration = Duration::from_millis(41);
 
 /// The versions that a watcher is shown.
-pub type Updates = BoxStream<'static, Result<DropSnapshot, Status>>;
+pub(super) type Updates = BoxStream<'static, Result<DropSnapshot, Status>>;
 
 /// A drop at one instant.
 #[derive(Debug, Clone)]
-pub struct DropSnapshot {
+pub(super) struct DropSnapshot {
     drop: Arc<pb::Drop>,
     at: Timestamp,
 }
@@ -66,7 +66,7 @@ impl DropSnapshot {
     }
 
     /// As a message.
-    pub fn message(&self) -> pb::WatchDropResponse {
+    pub(super) fn message(&self) -> pb::WatchDropResponse {
         pb::WatchDropResponse { drop: Some(self.drop.as_ref().clone()), server_time: Some(convert::timestamp(self.at)) }
     }
 }
@@ -77,7 +77,7 @@ type Last = Result<DropSnapshot, Status>;
 type Group = Arc<watch::Sender<Last>>;
 
 /// All watchers of a server.
-pub struct Hub {
+pub(super) struct Hub {
     edge: Arc<Edge>,
     streams: Streams,
     seats: Arc<Seats>,
@@ -90,7 +90,7 @@ pub struct Hub {
 
 impl Hub {
     /// Without watchers.
-    pub fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
+    pub(super) fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
         Self { edge, streams, seats, groups: Mutex::default(), turn: Semaphore::new(1), notified: AtomicUsize::new(0) }
     }
 
@@ -98,7 +98,7 @@ impl Hub {
     ///
     /// # Errors
     /// `NoDrop`, `Exhausted` if there are too many watchers, and `JournalFailed`.
-    pub async fn watch(self: &Arc<Self>, drop: DropId, peer: &Arc<Peer>) -> Result<Updates, Fault> {
+    pub(super) async fn watch(self: &Arc<Self>, drop: DropId, peer: &Arc<Peer>) -> Result<Updates, Fault> {
         let seat = self.seats.take(peer)?;
         let (view, now) = self.edge.ask(|engine, context| engine.get_drop(&drop, context)).await?;
         let first = DropSnapshot::new(&view, now);

@@ -18,7 +18,7 @@ const TURN_REQUESTS: u64 = 64;
 
 /// The state of a connection, visible outside its socket.
 #[derive(Debug, Default)]
-pub struct Vitals(Mutex<Kept>);
+pub(super) struct Vitals(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -30,7 +30,7 @@ struct Kept {
 
 /// The state of a connection.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Seen {
+pub(super) struct Seen {
     /// Bytes read.
     pub read: u64,
     /// Bytes written.
@@ -49,41 +49,41 @@ pub struct Seen {
 
 impl Vitals {
     /// The current state.
-    pub fn seen(&self) -> Seen {
+    pub(super) fn seen(&self) -> Seen {
         self.0.lock().seen
     }
 
     /// Time refills the allowances.
-    pub fn seconds_passed(&self, seconds: u32) {
+    pub(super) fn seconds_passed(&self, seconds: u32) {
         let mut kept = self.0.lock();
         kept.seconds = kept.seconds.saturating_add(seconds);
     }
 
     /// So does an answer.
-    pub fn answered(&self) {
+    pub(super) fn answered(&self) {
         let mut kept = self.0.lock();
         kept.answered = kept.answered.saturating_add(1);
     }
 
     /// Requests a wider window.
-    pub fn widen(&self) {
+    pub(super) fn widen(&self) {
         self.0.lock().seen.wide = true;
     }
 
     /// Clears the request for a wider window.
-    pub fn narrow(&self) {
+    pub(super) fn narrow(&self) {
         self.0.lock().seen.wide = false;
     }
 
     /// The allowance that was exceeded, if any.
-    pub fn excess(&self) -> Option<Excess> {
+    pub(super) fn excess(&self) -> Option<Excess> {
         self.0.lock().seen.excess
     }
 }
 
 /// The socket of a connection, with its meter.
 #[derive(Debug)]
-pub struct Guarded<S> {
+pub(super) struct Guarded<S> {
     socket: S,
     meter: FrameMeter,
     vitals: Arc<Vitals>,
@@ -93,7 +93,7 @@ pub struct Guarded<S> {
 
 impl<S> Guarded<S> {
     /// Wraps this socket.
-    pub const fn new(socket: S, vitals: Arc<Vitals>) -> Self {
+    pub(super) const fn new(socket: S, vitals: Arc<Vitals>) -> Self {
         Self { socket, meter: FrameMeter::new(), vitals, turn: (0, 0) }
     }
 

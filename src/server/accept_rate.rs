@@ -23,12 +23,12 @@ pub(super) struct AcceptRate {
 
 impl AcceptRate {
     /// A full allowance, from now on.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { left: AT_ONCE, at: Instant::now() }
     }
 
     /// Waits until one more connection may be accepted.
-    pub async fn one_more(&mut self) {
+    pub(super) async fn one_more(&mut self) {
         while !self.take(Instant::now()) {
             sleep(WAIT).await;
         }

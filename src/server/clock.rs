@@ -21,7 +21,7 @@ pub(super) struct WallClock {
 }
 
 impl WallClock {
-    pub fn new(clock: &Arc<EngineClock>) -> Self {
+    pub(super) fn new(clock: &Arc<EngineClock>) -> Self {
         // The first look, so that the next one measures from here.
         clock.follow();
         let mut ticks = interval(CHECK_PERIOD);
@@ -30,13 +30,13 @@ impl WallClock {
     }
 
     /// Waits for the next tick and looks at the wall clock. Cancelling it before the tick has no effect.
-    pub async fn read(&mut self) -> ClockReading {
+    pub(super) async fn read(&mut self) -> ClockReading {
         self.ticks.tick().await;
         self.clock.follow()
     }
 
     /// Whether this look started or ended the doubt; `None` if nothing changed.
-    pub fn turned(&mut self, reading: ClockReading) -> Option<bool> {
+    pub(super) fn turned(&mut self, reading: ClockReading) -> Option<bool> {
         let is_in_doubt = reading.adjustment == ClockAdjustment::Disbelieved;
         let turned = is_in_doubt != self.is_in_doubt;
         self.is_in_doubt = is_in_doubt;
@@ -44,7 +44,7 @@ impl WallClock {
     }
 
     /// Logs what is wrong, at engine time `now`.
-    pub fn report(&mut self, reading: ClockReading, now: Timestamp) {
+    pub(super) fn report(&mut self, reading: ClockReading, now: Timestamp) {
         let ahead_millis = reading.ahead;
         match self.reports.of(reading.adjustment, now) {
             None => {}

@@ -17,7 +17,7 @@ const GOING_MAX: usize = 16;
 
 /// Bounds on connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub(super) struct Bounds {
     /// In all.
     pub all: usize,
     /// Of one remote address; loopback addresses are not bounded.
@@ -26,7 +26,7 @@ pub struct Bounds {
 
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub(super) enum Refused {
     /// All places are taken, and no silent connection can make room.
     All,
     /// The peer has as many as one peer may have.
@@ -35,7 +35,7 @@ pub enum Refused {
 
 /// The connections of a listener.
 #[derive(Debug)]
-pub struct Connections {
+pub(super) struct Connections {
     bounds: Bounds,
     open: Mutex<Open>,
     metrics: Arc<TransportMetrics>,
@@ -53,7 +53,7 @@ struct Open {
 impl Connections {
     /// No connections yet.
     #[must_use]
-    pub fn new(bounds: Bounds, metrics: Arc<TransportMetrics>) -> Arc<Self> {
+    pub(super) fn new(bounds: Bounds, metrics: Arc<TransportMetrics>) -> Arc<Self> {
         Arc::new(Self { bounds, open: Mutex::default(), metrics })
     }
 
@@ -61,7 +61,7 @@ impl Connections {
     ///
     /// # Errors
     /// If there is no place.
-    pub fn enter(self: &Arc<Self>, peer: IpAddr) -> Result<Place, Refused> {
+    pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Result<Place, Refused> {
         let mut open = self.open.lock();
         let peer = peer.to_canonical();
         let counted = (!peer.is_loopback()).then_some(peer);
@@ -96,7 +96,7 @@ impl Connections {
 
 /// A connection's place. Dropped, it is free again.
 #[derive(Debug)]
-pub struct Place {
+pub(super) struct Place {
     connections: Arc<Connections>,
     number: u64,
     /// `None` for a loopback address.
@@ -110,7 +110,7 @@ impl Place {
     /// The first call has arrived: the connection is no longer silent and keeps its place. False if it was already
     /// asked to make room.
     #[must_use]
-    pub fn spoke(&mut self) -> bool {
+    pub(super) fn spoke(&mut self) -> bool {
         if self.calls {
             return true;
         }

@@ -34,7 +34,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const AFTER_A_FAILURE: Duration = Duration::from_millis(50);
 
 /// Serves until it is dropped. If all places are taken, the oldest connection is closed to make room.
-pub async fn serve(listener: TcpListener, pages: Router, most: usize, metrics: Arc<TransportMetrics>) {
+pub(super) async fn serve(listener: TcpListener, pages: Router, most: usize, metrics: Arc<TransportMetrics>) {
     let mut connections = JoinSet::new();
     let mut oldest: VecDeque<AbortHandle> = VecDeque::new();
     let mut failures = Seldom::default();

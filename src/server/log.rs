@@ -84,7 +84,7 @@ pub fn log_to_stderr(format: LogFormat, filter: &LogFilter) -> io::Result<()> {
 
 /// Log lines lost since the start of the process.
 #[must_use]
-pub fn log_lines_lost() -> u64 {
+pub(super) fn log_lines_lost() -> u64 {
     LOG.get().map_or(0, |log| log.lines.lost.get())
 }
 

@@ -9,7 +9,7 @@ const BETWEEN: Duration = Duration::from_mins(1);
 
 /// When the line was last logged.
 #[derive(Default)]
-pub struct Seldom {
+pub(super) struct Seldom {
     last: Option<Stopwatch>,
     /// How many lines were left out since then.
     held_back: u64,
@@ -17,7 +17,7 @@ pub struct Seldom {
 
 impl Seldom {
     /// `None` if the line must not be logged now; else how many were left out since the last one.
-    pub fn now(&mut self) -> Option<u64> {
+    pub(super) fn now(&mut self) -> Option<u64> {
         if self.last.as_ref().is_some_and(|last| last.elapsed() < BETWEEN) {
             self.held_back = self.held_back.saturating_add(1);
             return None;

@@ -10,7 +10,7 @@ use super::connections::Bounds;
 
 /// Connections that may wait to be accepted: many arrive within the time of one accept. The system may allow fewer
 /// (`net.core.somaxconn`).
-pub const BACKLOG: u32 = 4_096;
+pub(super) const BACKLOG: u32 = 4_096;
 /// Files that are kept back from connections: for the journal and its segments, snapshots and the process,
 const KEPT_FILES: u64 = 56;
 /// and for each worker's runtime.
@@ -29,7 +29,7 @@ const PART_OF_A_PEER: usize = 2;
 
 /// Raises the soft limit of open files to the hard limit, and returns the resulting limit.
 #[must_use]
-pub fn raise_file_limit() -> u64 {
+pub(super) fn raise_file_limit() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum {
         let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
@@ -43,14 +43,14 @@ pub fn raise_file_limit() -> u64 {
 /// Files that are kept back from connections. A server does not start with fewer in all: connections or the journal
 /// would run out of files.
 #[must_use]
-pub fn kept_files(workers: usize) -> u64 {
+pub(super) fn kept_files(workers: usize) -> u64 {
     KEPT_FILES.saturating_add(WORKER_FILES.saturating_mul(u64::try_from(workers).unwrap_or(u64::MAX)))
 }
 
 /// How many connections gRPC and HTTP may have: as configured, else as memory allows, and never more than files and
 /// bytes in flight allow.
 #[must_use]
-pub fn bounds(
+pub(super) fn bounds(
     files: u64,
     kept: u64,
     memory: u64,
@@ -73,7 +73,7 @@ pub fn bounds(
 ///
 /// # Errors
 /// If the address can't be bound.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // As the standard library does: a restarted server can bind its port at once.
     socket.set_reuseaddr(true)?;
@@ -83,7 +83,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Whether a failed accept is a problem of the server, such as no files or no memory, and not of the connection.
 #[must_use]
-pub fn is_ours(error: &io::Error) -> bool {
+pub(super) fn is_ours(error: &io::Error) -> bool {
     !matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
@@ -94,7 +94,7 @@ pub fn is_ours(error: &io::Error) -> bool {
 ///
 /// # Errors
 /// If the connection is closed already.
-pub fn prepare(socket: &TcpStream) -> io::Result<()> {
+pub(super) fn prepare(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)
 }
 

@@ -43,7 +43,7 @@ const SOCKETS_EVERY: u32 = 16;
 
 /// What a worker needs to serve connections.
 #[derive(Clone)]
-pub struct ConnectionContext {
+pub(super) struct ConnectionContext {
     /// Answers requests.
     pub services: Arc<Services>,
     /// The bytes that may be in flight.
@@ -59,7 +59,7 @@ pub struct ConnectionContext {
 ///
 /// # Errors
 /// If a worker can't be started.
-pub fn serve<B, F>(
+pub(super) fn serve<B, F>(
     listener: TcpListener,
     serving: ConnectionContext,
     beside: B,

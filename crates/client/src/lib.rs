@@ -13,6 +13,8 @@
 //!
 //! `README.md` has an example.
 
+#![warn(unreachable_pub)]
+
 mod plain;
 mod error;
 mod outcome;

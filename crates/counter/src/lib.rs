@@ -10,6 +10,8 @@
 //!
 //! It knows no holds, reads no clock and does no I/O. `README.md` has an example.
 
+#![warn(unreachable_pub)]
+
 pub mod next_due;
 pub mod stock;
 pub mod sync;

@@ -14,6 +14,8 @@
 //!
 //! `README.md` has an example.
 
+#![warn(unreachable_pub)]
+
 pub mod inventory;
 pub mod memory;
 pub mod rules;

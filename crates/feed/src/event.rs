@@ -116,7 +116,7 @@ fn weight(definition: &Definition) -> usize {
 ///
 /// # Errors
 /// Those of `named`.
-pub fn events<E>(lsn: Lsn, record: Record, named: impl FnOnce(DropNo) -> Result<Named, E>) -> Result<Events, E> {
+pub(crate) fn events<E>(lsn: Lsn, record: Record, named: impl FnOnce(DropNo) -> Result<Named, E>) -> Result<Events, E> {
     let mut events = match record {
         Record::Made(made) => smallvec![of_made(lsn, made, named)?],
         Record::Changed(change) => {

@@ -8,7 +8,7 @@ use stockade_types::ids::DropNo;
 use stockade_types::record::{DropVerb, Record};
 
 /// A drop's names: its id, shop, series, SKUs and pool ids. The other fields may be from any time.
-pub type Named = Arc<Definition>;
+pub(crate) type Named = Arc<Definition>;
 
 /// A source of drops' names.
 pub trait Names: Send + Sync {
@@ -27,7 +27,7 @@ const ITEMS_MAX: usize = 8_192;
 
 /// A cache of names of drops that the engine has removed.
 #[derive(Debug, Default)]
-pub struct Forgotten {
+pub(crate) struct Forgotten {
     known: HashMap<DropNo, Named>,
     /// In the order in which they were read.
     order: VecDeque<DropNo>,
@@ -36,12 +36,12 @@ pub struct Forgotten {
 
 impl Forgotten {
     /// The names of this drop, if they are cached.
-    pub fn get(&self, number: DropNo) -> Option<Named> {
+    pub(crate) fn get(&self, number: DropNo) -> Option<Named> {
         self.known.get(&number).cloned()
     }
 
     /// Caches a drop's names from the record that archives it. Evicts the oldest.
-    pub fn learn(&mut self, record: &Record) {
+    pub(crate) fn learn(&mut self, record: &Record) {
         let Record::DropFact(fact) = record else { return };
         if fact.verb != DropVerb::Archive || self.known.contains_key(&fact.number()) {
             return;

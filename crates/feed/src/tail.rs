@@ -10,11 +10,11 @@ use super::cursor::Position;
 
 /// Bytes of events kept for readers that are slightly behind. Beyond it the oldest are dropped; readers further behind
 /// read files.
-pub const TAIL_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const TAIL_BYTES: usize = 4 * 1024 * 1024;
 
 /// The last chunks of the journal, without a gap. Empty while nobody follows.
 #[derive(Debug, Default)]
-pub struct Ring {
+pub(crate) struct Ring {
     /// Up to where it has read; none while nobody follows.
     end: Option<Lsn>,
     chunks: VecDeque<Arc<Chunk>>,
@@ -23,7 +23,7 @@ pub struct Ring {
 
 /// What the ring has after a position.
 #[derive(Debug)]
-pub enum Seen {
+pub(crate) enum Seen {
     Chunks(Vec<Arc<Chunk>>),
     End,
     Behind,
@@ -31,23 +31,23 @@ pub enum Seen {
 
 impl Ring {
     /// Starts after an LSN.
-    pub fn begin(&mut self, end: Lsn) {
+    pub(crate) fn begin(&mut self, end: Lsn) {
         self.clear();
         self.end = Some(end);
     }
 
     /// Drops everything.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 
     /// Up to where it has read; none while nobody follows.
-    pub const fn end(&self) -> Option<Lsn> {
+    pub(crate) const fn end(&self) -> Option<Lsn> {
         self.end
     }
 
     /// Appends the next chunk.
-    pub fn push(&mut self, chunk: Chunk) {
+    pub(crate) fn push(&mut self, chunk: Chunk) {
         // The tail ended in the meantime.
         if self.end.is_none() {
             return;
@@ -64,7 +64,7 @@ impl Ring {
     }
 
     /// The chunks after a position: at least one, and no more than fit `bytes` bytes.
-    pub fn after(&self, after: Position, bytes: usize) -> Seen {
+    pub(crate) fn after(&self, after: Position, bytes: usize) -> Seen {
         let Some(end) = self.end else { return Seen::Behind };
         if after >= Position::behind(end) {
             return Seen::End;

@@ -12,6 +12,8 @@
 //!
 //! `README.md` has an example.
 
+#![warn(unreachable_pub)]
+
 pub mod snapshot;
 pub mod storage;
 

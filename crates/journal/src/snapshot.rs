@@ -42,9 +42,9 @@ const BLOCK: usize = 64 * 1024;
 
 mod block {
     /// Entries: revision, length, record.
-    pub const ENTRIES: u8 = 1;
+    pub(super) const ENTRIES: u8 = 1;
     /// The end: `upto`, chain hash, time, count of entries.
-    pub const END: u8 = 2;
+    pub(super) const END: u8 = 2;
 }
 
 /// Why a snapshot can't be used.

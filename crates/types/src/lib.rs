@@ -11,6 +11,8 @@
 //!
 //! The modules stand in reading order: each uses only those above it. `README.md` has an example.
 
+#![warn(unreachable_pub)]
+
 pub mod invariant;
 pub mod ids;
 pub mod time;

@@ -103,9 +103,9 @@ pub enum Record {
 mod kind {
     macro_rules! kinds {
         ($($(#[$doc:meta])* $name:ident = $number:literal,)+) => {
-            $($(#[$doc])* pub const $name: u8 = $number;)+
+            $($(#[$doc])* pub(super) const $name: u8 = $number;)+
             /// All of them, ascending.
-            pub const ALL: &[u8] = &[$($name),+];
+            pub(super) const ALL: &[u8] = &[$($name),+];
         };
     }
 
@@ -137,7 +137,7 @@ mod kind {
     }
 
     /// The highest of them.
-    pub const MAX: u8 = last(ALL);
+    pub(super) const MAX: u8 = last(ALL);
 
     /// The last element. Checks that each is one more than the one before.
     const fn last(kinds: &[u8]) -> u8 {

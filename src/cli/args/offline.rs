@@ -13,7 +13,7 @@ use super::whole;
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
 #[derive(Debug, Args)]
-pub struct VerifyOptions {
+pub(crate) struct VerifyOptions {
     /// The data folder
     #[arg(long, value_name = "DIR", default_value = "./stockade-data")]
     pub data: PathBuf,
@@ -23,7 +23,7 @@ pub struct VerifyOptions {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum JournalCommand {
+pub(crate) enum JournalCommand {
     /// Print the journal's records in order, a line each.
     #[command(after_help = "Examples:\n  stockade journal dump --data /var/lib/stockade --from 120000 --limit 20\n  \
         stockade journal dump --hold 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n  \
@@ -35,7 +35,7 @@ pub enum JournalCommand {
 }
 
 #[derive(Debug, Args)]
-pub struct DumpOptions {
+pub(crate) struct DumpOptions {
     /// The data folder
     #[arg(long, value_name = "DIR", default_value = "./stockade-data")]
     pub data: PathBuf,
@@ -61,14 +61,14 @@ fn lsn(text: &str) -> Result<Lsn, String> {
 }
 
 #[derive(Debug, Args)]
-pub struct CompletionOptions {
+pub(crate) struct CompletionOptions {
     /// The shell
     #[arg(value_parser = PossibleValuesParser::new(SHELLS).try_map(|name| Shell::from_str(&name, false)))]
     pub shell: Shell,
 }
 
 #[derive(Debug, Args)]
-pub struct DemoOptions {
+pub(crate) struct DemoOptions {
     /// The number of customers
     #[arg(long, value_name = "N", default_value_t = 40_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     pub customers: u32,

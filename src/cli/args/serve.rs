@@ -19,7 +19,7 @@ const CONFIG: &str = "config";
 
 /// The flags of `serve` as given.
 #[derive(Debug)]
-pub struct ServeFlags {
+pub(crate) struct ServeFlags {
     /// The settings, as text: they are checked together with those of the other sources.
     pub given: Vec<Given>,
     /// The configuration file, if one was named.

@@ -15,7 +15,7 @@ use crate::cli::failure::Failure;
 const PAGE: i32 = 1_000;
 
 /// The result of the audit.
-pub struct Audit {
+pub(super) struct Audit {
     /// Units that customers have beyond those that exist.
     pub oversold: u64,
     /// Customers that have more than a limit allows.
@@ -32,7 +32,7 @@ pub struct Audit {
 ///
 /// # Errors
 /// If the server can't be asked.
-pub async fn audit(client: &Client, stage: &Stage, ledger: &Ledger) -> Result<Audit, Failure> {
+pub(super) async fn audit(client: &Client, stage: &Stage, ledger: &Ledger) -> Result<Audit, Failure> {
     let mut findings: Vec<String> = ledger.troubles.clone();
     if ledger.trouble_count > 0 {
         findings.push(format!("{} wrong answers in all", ledger.trouble_count));

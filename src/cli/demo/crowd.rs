@@ -19,7 +19,7 @@ const PROGRESS: Duration = Duration::from_millis(500);
 
 /// Which round it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DemoPhase {
+pub(super) enum DemoPhase {
     /// All customers.
     Rush,
     /// The customers who were refused as sold out while others held units.
@@ -27,7 +27,7 @@ pub enum DemoPhase {
 }
 
 /// The customers of a round, and counts of their answers.
-pub struct Crowd {
+pub(super) struct Crowd {
     /// The round.
     pub phase: DemoPhase,
     customers: Vec<u32>,
@@ -42,7 +42,7 @@ pub struct Crowd {
 
 impl Crowd {
     /// A round of these customers.
-    pub fn new(phase: DemoPhase, customers: Vec<u32>) -> Self {
+    pub(super) fn new(phase: DemoPhase, customers: Vec<u32>) -> Self {
         let (next, asked, held, refused) =
             (AtomicUsize::new(0), Counter::default(), Counter::default(), Counter::default());
         Self { phase, customers, next, asked, held, refused }
@@ -54,7 +54,7 @@ impl Crowd {
     }
 
     /// Whether half of the customers have started.
-    pub fn is_half_through(&self) -> bool {
+    pub(super) fn is_half_through(&self) -> bool {
         self.next.load(Ordering::Relaxed) >= self.customers.len() / 2
     }
 
@@ -71,7 +71,7 @@ impl Crowd {
 ///
 /// # Errors
 /// If a customer panics, which is a bug.
-pub async fn run(
+pub(super) async fn run(
     crowd: &Arc<Crowd>,
     clients: &[Client],
     in_flight: u32,

@@ -6,23 +6,23 @@ use stockade_proto as pb;
 use uuid::Uuid;
 
 /// The drop of the demo.
-pub const DROP: &str = "demo";
+pub(super) const DROP: &str = "demo";
 /// The item that most customers want.
-pub const KNIFE: &str = "KNIFE/20cm";
+pub(super) const KNIFE: &str = "KNIFE/20cm";
 /// An item that some want with it.
-pub const SHEATH: &str = "SHEATH";
+pub(super) const SHEATH: &str = "SHEATH";
 /// An item that a few want with both.
-pub const BOARD: &str = "BOARD";
+pub(super) const BOARD: &str = "BOARD";
 /// The most units of one item that a customer may have.
-pub const ITEM_LIMIT: u32 = 2;
+pub(super) const ITEM_LIMIT: u32 = 2;
 /// The most units that a customer may have in all.
-pub const DROP_LIMIT: u32 = 4;
+pub(super) const DROP_LIMIT: u32 = 4;
 /// The time to live of holds whose customers will walk away.
-pub const IMPATIENT_TTL: Duration = Duration::from_secs(2);
+pub(super) const IMPATIENT_TTL: Duration = Duration::from_secs(2);
 
 /// What a customer does with a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub(super) enum Fate {
     /// Claims at once.
     Claimed,
     /// Enters payment, then claims.
@@ -41,11 +41,11 @@ pub enum Fate {
 
 impl Fate {
     /// All fates.
-    pub const ALL: [Self; 7] =
+    pub(super) const ALL: [Self; 7] =
         [Self::Claimed, Self::Paid, Self::GaveUp, Self::AtTheTill, Self::Released, Self::WalkedAway, Self::Kept];
 
     /// The state of the hold at the end.
-    pub const fn end(self) -> pb::HoldState {
+    pub(super) const fn end(self) -> pb::HoldState {
         match self {
             Self::Claimed | Self::Paid => pb::HoldState::Claimed,
             Self::GaveUp | Self::Released => pb::HoldState::Released,
@@ -56,7 +56,7 @@ impl Fate {
     }
 
     /// Whether the customer has the units at the end.
-    pub const fn has_units(self) -> bool {
+    pub(super) const fn has_units(self) -> bool {
         match self {
             Self::Claimed | Self::Paid | Self::AtTheTill | Self::Kept => true,
             Self::GaveUp | Self::Released | Self::WalkedAway => false,
@@ -64,7 +64,7 @@ impl Fate {
     }
 
     /// Whether the hold enters payment.
-    pub const fn goes_to_payment(self) -> bool {
+    pub(super) const fn goes_to_payment(self) -> bool {
         match self {
             Self::Paid | Self::GaveUp | Self::AtTheTill => true,
             Self::Claimed | Self::Released | Self::WalkedAway | Self::Kept => false,
@@ -74,7 +74,7 @@ impl Fate {
 
 /// A customer's plan.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan {
+pub(super) struct Plan {
     /// The wanted units, in one hold: all or nothing.
     pub cart: [(&'static str, u32); 3],
     /// What happens to the hold.
@@ -88,7 +88,7 @@ pub struct Plan {
 impl Plan {
     /// The plan of the customer with this number.
     #[must_use]
-    pub const fn of(number: u32) -> Self {
+    pub(super) const fn of(number: u32) -> Self {
         // Knuth's multiplier spreads neighbours over the whole range.
         let spread = (number.wrapping_mul(2_654_435_761) >> 8) & 0xff;
         let (knives, sheaths, boards) = match spread & 0x0f {
@@ -116,14 +116,14 @@ impl Plan {
 
     /// The plan of a customer with a second chance: one knife, with payment.
     #[must_use]
-    pub const fn second_chance() -> Self {
+    pub(super) const fn second_chance() -> Self {
         let cart = [(KNIFE, 1), (SHEATH, 0), (BOARD, 0)];
         Self { cart, fate: Fate::Paid, double_click: false, asks_again: false }
     }
 
     /// The request for this plan, with a new hold id.
     #[must_use]
-    pub fn request(&self, number: u32) -> pb::ReserveRequest {
+    pub(super) fn request(&self, number: u32) -> pb::ReserveRequest {
         let line = |(sku, quantity): (&str, u32)| pb::Line { sku: sku.to_owned(), quantity, pool: String::new() };
         let impatient = self.fate == Fate::WalkedAway;
         let seconds = i64::try_from(IMPATIENT_TTL.as_secs()).unwrap_or(1);

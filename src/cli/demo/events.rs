@@ -26,7 +26,7 @@ const ON_TIME: i64 = 1_000;
 ///
 /// # Errors
 /// If the server answers with a status.
-pub async fn delivery(crowd: &Crowd, client: &Client, more: u32) -> Result<u64, Failure> {
+pub(super) async fn delivery(crowd: &Crowd, client: &Client, more: u32) -> Result<u64, Failure> {
     while !crowd.is_half_through() {
         tokio::time::sleep(LOOK).await;
     }
@@ -48,7 +48,7 @@ pub async fn delivery(crowd: &Crowd, client: &Client, more: u32) -> Result<u64, 
 ///
 /// # Errors
 /// If the server answers with a status.
-pub async fn knives(client: &Client) -> Result<pb::Stock, Failure> {
+pub(super) async fn knives(client: &Client) -> Result<pb::Stock, Failure> {
     let request = pb::GetDropRequest { drop_id: DROP.to_owned() };
     let drop = patiently(|| client.get_drop(request.clone())).await?.drop.unwrap_or_default();
     let item = drop.items.iter().find(|item| item.sku == KNIFE);
@@ -60,7 +60,12 @@ pub async fn knives(client: &Client) -> Result<pb::Stock, Failure> {
 ///
 /// # Errors
 /// If the server can't be asked.
-pub async fn phase(client: &Client, stage: &Stage, ledger: &mut Ledger, output: &mut Output) -> Result<(), Failure> {
+pub(super) async fn phase(
+    client: &Client,
+    stage: &Stage,
+    ledger: &mut Ledger,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let left = ledger.holds(Fate::WalkedAway);
     let (mut holds, mut units, mut last) = (0_u64, 0_u64, 0_i64);
     for entry in left {

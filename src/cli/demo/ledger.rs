@@ -16,7 +16,7 @@ const TROUBLES_MAX: usize = 5;
 
 /// A hold that was granted, and what its customer did with it.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub(super) struct Entry {
     /// The hold's id.
     pub hold: String,
     /// The customer's number.
@@ -31,13 +31,13 @@ pub struct Entry {
 
 impl Entry {
     /// Units in the hold when it was made.
-    pub fn units(&self) -> u64 {
+    pub(super) fn units(&self) -> u64 {
         self.lines.iter().map(|line| u64::from(line.quantity)).fold(0, u64::saturating_add)
     }
 }
 
 /// The answers of a round.
-pub struct Ledger {
+pub(super) struct Ledger {
     /// Reserves that were answered.
     pub asked: u64,
     /// Every hold that was granted.
@@ -67,7 +67,7 @@ impl Ledger {
     ///
     /// # Errors
     /// If the bounds of the histogram are invalid, which is a bug.
-    pub fn new() -> Result<Self, Failure> {
+    pub(super) fn new() -> Result<Self, Failure> {
         let latency = Histogram::new_with_bounds(1, SLOWEST, 3).map_err(|_bad| Failure::Bug("the bounds are fixed"))?;
         Ok(Self {
             asked: 0,
@@ -85,7 +85,7 @@ impl Ledger {
     }
 
     /// Records a wrong answer.
-    pub fn trouble(&mut self, what: String) {
+    pub(super) fn trouble(&mut self, what: String) {
         self.trouble_count = self.trouble_count.saturating_add(1);
         if self.troubles.len() < TROUBLES_MAX {
             self.troubles.push(what);
@@ -93,12 +93,12 @@ impl Ledger {
     }
 
     /// Records the latency of an answer.
-    pub fn record(&mut self, took: Duration) {
+    pub(super) fn record(&mut self, took: Duration) {
         self.latency.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
     /// Adds another ledger.
-    pub fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: Self) {
         let Self {
             asked,
             entries,
@@ -131,17 +131,17 @@ impl Ledger {
     }
 
     /// The holds with this fate.
-    pub fn holds(&self, fate: Fate) -> impl Iterator<Item = &Entry> {
+    pub(super) fn holds(&self, fate: Fate) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(move |entry| entry.fate == fate)
     }
 
     /// The number of holds with this state at the end.
-    pub fn count(&self, state: pb::HoldState) -> usize {
+    pub(super) fn count(&self, state: pb::HoldState) -> usize {
         self.entries.iter().filter(|entry| entry.fate.end() == state).count()
     }
 
     /// Units of an item in holds with this state at the end.
-    pub fn units(&self, state: pb::HoldState, sku: &str) -> u64 {
+    pub(super) fn units(&self, state: pb::HoldState, sku: &str) -> u64 {
         let holds = self.entries.iter().filter(|entry| entry.fate.end() == state);
         let lines = holds.flat_map(|entry| &entry.lines).filter(|line| line.sku == sku);
         lines.map(|line| u64::from(line.quantity)).fold(0, u64::saturating_add)

@@ -40,7 +40,7 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// If `STOCKADE_LOG` can't be parsed, or the server can't be started or reached.
-pub fn demo(options: &DemoOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) fn demo(options: &DemoOptions, output: &mut Output) -> Result<Finding, Failure> {
     server::log_to_stderr(LogFormat::Text, &log_filter(environment, QUIET)?).map_err(Failure::Machine)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Machine)?;
     server::end_on_panic();

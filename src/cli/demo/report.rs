@@ -6,7 +6,7 @@ use super::ledger::Ledger;
 use crate::cli::output::{Output, table};
 
 /// Prints the audit.
-pub fn print(output: &mut Output, ledger: &Ledger, audit: &Audit) {
+pub(super) fn print(output: &mut Output, ledger: &Ledger, audit: &Audit) {
     let count = |fates: &[Fate]| {
         let held = ledger.entries.iter().filter(|entry| fates.contains(&entry.fate));
         held.count().to_string()

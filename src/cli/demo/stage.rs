@@ -14,7 +14,7 @@ use crate::config::{Config, Given};
 use crate::server::{self, ServeError};
 
 /// A running server and its folder.
-pub struct Stage {
+pub(super) struct Stage {
     folder: Folder,
     endpoint: String,
     http: SocketAddr,
@@ -27,7 +27,7 @@ impl Stage {
     ///
     /// # Errors
     /// If the folder or the sockets can't be opened.
-    pub fn set() -> Result<Self, Failure> {
+    pub(super) fn set() -> Result<Self, Failure> {
         let folder = Folder::new()?;
         let flag = |setting, text: &str| Given::flag(setting, text.to_owned());
         let data = folder.0.display().to_string();
@@ -45,12 +45,12 @@ impl Stage {
     }
 
     /// The address of the server.
-    pub fn endpoint(&self) -> &str {
+    pub(super) fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
     /// The data folder.
-    pub fn folder(&self) -> &Path {
+    pub(super) fn folder(&self) -> &Path {
         &self.folder.0
     }
 
@@ -58,7 +58,7 @@ impl Stage {
     ///
     /// # Errors
     /// If the page can't be read.
-    pub async fn metric(&self, series: &str) -> Result<Option<String>, Failure> {
+    pub(super) async fn metric(&self, series: &str) -> Result<Option<String>, Failure> {
         Ok(metric(&self.metrics().await?, series).map(str::to_owned))
     }
 
@@ -75,7 +75,7 @@ impl Stage {
     ///
     /// # Errors
     /// If the server does not end cleanly.
-    pub async fn strike(self) -> Result<(), Failure> {
+    pub(super) async fn strike(self) -> Result<(), Failure> {
         let Self { folder, endpoint: _, http: _, stop, serving } = self;
         // A server that has ended already has a reason of its own, which is returned below.
         let stopped = stop.send(());

@@ -17,7 +17,7 @@ const RETRIES_MAX: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs one customer's plan.
-pub async fn visit(crowd: &Crowd, client: &Client, ledger: &mut Ledger, number: u32, plan: Plan) {
+pub(super) async fn visit(crowd: &Crowd, client: &Client, ledger: &mut Ledger, number: u32, plan: Plan) {
     let request = plan.request(number);
     if plan.double_click {
         let twin = plan.request(number);
@@ -52,7 +52,7 @@ async fn ask(client: &Client, request: &pb::ReserveRequest) -> Answered {
 ///
 /// # Errors
 /// Any other status, or the last one.
-pub async fn patiently<T, F: Future<Output = Result<T, Status>>>(question: impl Fn() -> F) -> Result<T, Status> {
+pub(super) async fn patiently<T, F: Future<Output = Result<T, Status>>>(question: impl Fn() -> F) -> Result<T, Status> {
     let mut tries = 0;
     loop {
         match question().await {

@@ -16,7 +16,7 @@ use stockade_types::record::{Made, OldFact, Record};
 use crate::cli::output::Output;
 
 /// Drops by number, and the holds of one of them.
-pub struct KnownDrops {
+pub(super) struct KnownDrops {
     known: HashMap<DropNo, Arc<Definition>>,
     /// The requested drop; `None` for all.
     wanted: Option<DropId>,
@@ -26,18 +26,18 @@ pub struct KnownDrops {
 
 impl KnownDrops {
     /// Without any drops.
-    pub fn new(wanted: Option<DropId>) -> Self {
+    pub(super) fn new(wanted: Option<DropId>) -> Self {
         Self { known: HashMap::new(), wanted, holds: HashSet::new() }
     }
 
     /// The drop with this number, if its record was seen.
-    pub fn get(&self, number: DropNo) -> Option<&Definition> {
+    pub(super) fn get(&self, number: DropNo) -> Option<&Definition> {
         self.known.get(&number).map(AsRef::as_ref)
     }
 
     /// Reads the oldest snapshot that can be read. Without one, drops that are older than the journal are shown by
     /// number, and their holds are unknown; a note says so.
-    pub fn read_snapshot(&mut self, folder: &DataFolder, output: &mut Output) {
+    pub(super) fn read_snapshot(&mut self, folder: &DataFolder, output: &mut Output) {
         let snapshots = match snapshot::list(folder.snapshots.as_ref()) {
             Ok(snapshots) => snapshots,
             Err(error) => {
@@ -66,7 +66,7 @@ impl KnownDrops {
     }
 
     /// Learns from a record. Returns whether it is of the requested drop.
-    pub fn meet(&mut self, record: &Record) -> bool {
+    pub(super) fn meet(&mut self, record: &Record) -> bool {
         if let Some(image) = record.drop_image() {
             self.known.insert(image.number, Arc::new(image.definition.clone()));
         }
@@ -118,7 +118,7 @@ fn hold_of(record: &Record) -> Option<&Hold> {
 }
 
 /// Whether a record is of this hold.
-pub fn is_of(record: &Record, id: HoldId) -> bool {
+pub(super) fn is_of(record: &Record, id: HoldId) -> bool {
     let another = if let Record::Superseded(superseded) = record {
         Some(superseded.ended.hold.id)
     } else if let Record::Old(fact) = record {

@@ -15,7 +15,7 @@ use super::drops::KnownDrops;
 use super::fields::{Fact, hex, is_nothing, millis, time};
 
 /// Converts a record.
-pub fn fact(record: &Record, drops: &KnownDrops) -> Fact {
+pub(super) fn fact(record: &Record, drops: &KnownDrops) -> Fact {
     match record {
         Record::Drop(image) => drop_image(image),
         Record::Lifecycle(image) => lifecycle(of_drop("lifecycle", image.drop, drops), image),

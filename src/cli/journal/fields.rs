@@ -8,32 +8,32 @@ use stockade_types::time::{Millis, Timestamp};
 
 /// A record as a kind and fields in a fixed order. Names and kinds are stable.
 #[derive(Debug)]
-pub struct Fact {
+pub(super) struct Fact {
     kind: &'static str,
     fields: Vec<(&'static str, Value)>,
 }
 
 impl Fact {
     /// A fact without fields.
-    pub const fn new(kind: &'static str) -> Self {
+    pub(super) const fn new(kind: &'static str) -> Self {
         Self { kind, fields: Vec::new() }
     }
 
     /// The same fields, as a fact of another kind.
     #[must_use]
-    pub fn named(self, kind: &'static str) -> Self {
+    pub(super) fn named(self, kind: &'static str) -> Self {
         Self { kind, ..self }
     }
 
     /// Adds a field.
     #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.fields.push((name, value.into()));
         self
     }
 
     /// The fact in one line, with its LSN and the time at which its batch was written.
-    pub fn line(&self, lsn: Lsn, written_at: Timestamp, json: bool) -> String {
+    pub(super) fn line(&self, lsn: Lsn, written_at: Timestamp, json: bool) -> String {
         if json { self.json(lsn, written_at) } else { self.text(lsn, written_at) }
     }
 
@@ -53,22 +53,22 @@ impl Fact {
 }
 
 /// An instant as RFC 3339; null if there is none.
-pub fn time(at: impl Into<Option<Timestamp>>) -> Value {
+pub(super) fn time(at: impl Into<Option<Timestamp>>) -> Value {
     at.into().map_or(Value::Null, |at| at.to_string().into())
 }
 
 /// A span in milliseconds.
-pub const fn millis(span: Millis) -> u64 {
+pub(super) const fn millis(span: Millis) -> u64 {
     span.0
 }
 
 /// Bytes in hex.
-pub fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// Whether a line of text leaves the value out.
-pub fn is_nothing(value: &Value) -> bool {
+pub(super) fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Array(values) => values.is_empty(),

@@ -25,7 +25,7 @@ use fact::fact;
 ///
 /// # Errors
 /// If the folder or its journal can't be read. Damage is a finding, reported after all records before it.
-pub fn dump(options: &DumpOptions, output: &mut Output) -> Result<Finding, Failure> {
+pub(super) fn dump(options: &DumpOptions, output: &mut Output) -> Result<Finding, Failure> {
     let folder = match DataFolder::inspect(&options.data) {
         Ok(folder) => folder,
         Err(error @ FolderError::Damaged { .. }) => {

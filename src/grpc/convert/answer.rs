@@ -8,7 +8,7 @@ use stockade_types::ids::IdentityKind;
 use stockade_types::time::{Millis, Timestamp};
 
 /// The default kind of subject of a limit. No identity may have this kind.
-pub const CUSTOMER: &str = "customer";
+pub(super) const CUSTOMER: &str = "customer";
 /// The end of the year 9999, the last instant on the wire.
 const LAST: Timestamp = Timestamp(253_402_300_799_999);
 /// The longest duration on the wire: 10,000 years.
@@ -23,7 +23,7 @@ pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
 
 /// A duration, at most `DURATION_MAX`.
 #[must_use]
-pub fn duration(span: Millis) -> prost_types::Duration {
+pub(super) fn duration(span: Millis) -> prost_types::Duration {
     let (seconds, nanos) = split(span.min(DURATION_MAX).0);
     prost_types::Duration { seconds, nanos }
 }
@@ -62,7 +62,7 @@ pub(super) fn hold_in(definition: &Definition, hold: &Hold) -> pb::Hold {
 
 /// A line of a hold with the names of its item and pool.
 #[must_use]
-pub fn hold_line(definition: &Definition, line: HoldLine) -> pb::HoldLine {
+pub(super) fn hold_line(definition: &Definition, line: HoldLine) -> pb::HoldLine {
     pb::HoldLine {
         sku: definition.sku(line.item).to_string(),
         pool: definition.pool(line.item, line.pool).to_string(),
@@ -130,13 +130,13 @@ fn limit_hit(hit: &LimitHit) -> pb::LimitHit {
 
 /// The kind of subject that a limit counts: the customer, if no kind of identity is named.
 #[must_use]
-pub fn kind_of_subject(kind: Option<&IdentityKind>) -> String {
+pub(super) fn kind_of_subject(kind: Option<&IdentityKind>) -> String {
     kind.map_or(CUSTOMER, IdentityKind::as_str).to_owned()
 }
 
 /// A limit's scope.
 #[must_use]
-pub const fn limit_scope(scope: Scope) -> pb::LimitScope {
+pub(super) const fn limit_scope(scope: Scope) -> pb::LimitScope {
     match scope {
         Scope::Item => pb::LimitScope::Item,
         Scope::Drop => pb::LimitScope::Drop,

@@ -16,7 +16,7 @@ const IDENTITIES_MAX: usize = 16;
 const REASON_MAX: usize = 200;
 
 /// The customer of a reserve.
-pub struct Buyer {
+pub(super) struct Buyer {
     /// `None` if it is faulty.
     pub customer: Option<CustomerId>,
     /// Sorted, without duplicates.
@@ -26,7 +26,7 @@ pub struct Buyer {
 }
 
 /// Converts the customer of a request.
-pub fn buyer(faults: &mut Faults, customer: Option<&pb::Customer>) -> Buyer {
+pub(super) fn buyer(faults: &mut Faults, customer: Option<&pb::Customer>) -> Buyer {
     let Some(customer) = customer else {
         return Buyer { customer: id(faults, "customer.id", ""), tiers: Vec::new(), identities: Vec::new() };
     };
@@ -75,7 +75,7 @@ fn identities(faults: &mut Faults, named: &[pb::Identity]) -> Vec<(IdentityKind,
 }
 
 /// The reason for which staff overrides limits, if it does.
-pub fn over_limits(faults: &mut Faults, given: Option<&pb::Override>) -> Option<Box<str>> {
+pub(super) fn over_limits(faults: &mut Faults, given: Option<&pb::Override>) -> Option<Box<str>> {
     let pb::Override { limits, windows, reason } = given?;
     faults.unbuilt(*windows, "override.windows");
     if !limits && !windows {

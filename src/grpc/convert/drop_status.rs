@@ -21,7 +21,7 @@ const VERSION_DIGITS: usize = 16;
 
 /// The public status of a drop, with its opening time, state and the stock of its pools in the definition's order.
 #[must_use]
-pub fn drop_status(
+pub(super) fn drop_status(
     definition: &Definition,
     opens_at: Timestamp,
     state: DropState,

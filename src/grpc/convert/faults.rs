@@ -15,7 +15,7 @@ pub enum Rejection {
 
 /// The faults of one request. Field paths are formatted only if there is a fault.
 #[derive(Debug, Default)]
-pub struct Faults {
+pub(super) struct Faults {
     invalid: Vec<InvalidField>,
     unbuilt: Vec<String>,
 }
@@ -23,13 +23,13 @@ pub struct Faults {
 impl Faults {
     /// Records a faulty field.
     #[cold]
-    pub fn invalid(&mut self, field: impl Display, description: impl Display) {
+    pub(super) fn invalid(&mut self, field: impl Display, description: impl Display) {
         self.invalid.push(InvalidField { field: field.to_string(), description: description.to_string() });
     }
 
     /// Records a field that is not built yet, if it is set.
     #[inline]
-    pub fn unbuilt(&mut self, set: bool, field: impl Display) {
+    pub(super) fn unbuilt(&mut self, set: bool, field: impl Display) {
         if set {
             self.unbuilt.push(field.to_string());
         }
@@ -37,7 +37,7 @@ impl Faults {
 
     /// The value, if nothing was recorded. Faulty fields are reported before fields that are not built: the caller
     /// can correct them.
-    pub fn finish<T>(self, value: Option<T>) -> Result<T, Rejection> {
+    pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Rejection> {
         match value {
             Some(value) if self.invalid.is_empty() && self.unbuilt.is_empty() => Ok(value),
             Some(_) | None if self.invalid.is_empty() && !self.unbuilt.is_empty() => {

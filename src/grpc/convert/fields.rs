@@ -17,7 +17,7 @@ const LAST_SECOND: u64 = 253_402_300_799;
 
 /// A required id.
 #[inline]
-pub fn id<T>(faults: &mut Faults, field: impl Display, text: &str) -> Option<T>
+pub(super) fn id<T>(faults: &mut Faults, field: impl Display, text: &str) -> Option<T>
 where
     T: for<'a> TryFrom<&'a str, Error = IdError>,
 {
@@ -32,7 +32,7 @@ where
 
 /// An optional id: an empty text is `None`.
 #[inline]
-pub fn optional_id<T>(faults: &mut Faults, field: impl Display, text: &str) -> Option<T>
+pub(super) fn optional_id<T>(faults: &mut Faults, field: impl Display, text: &str) -> Option<T>
 where
     T: for<'a> TryFrom<&'a str, Error = IdError>,
 {
@@ -40,7 +40,7 @@ where
 }
 
 /// An enum value; a number that the contract does not define is a fault.
-pub fn enumeration<E: TryFrom<i32>>(faults: &mut Faults, field: impl Display, number: i32) -> Option<E> {
+pub(super) fn enumeration<E: TryFrom<i32>>(faults: &mut Faults, field: impl Display, number: i32) -> Option<E> {
     let known = E::try_from(number).ok();
     if known.is_none() {
         faults.invalid(field, format_args!("{number} is not a known value"));
@@ -50,7 +50,7 @@ pub fn enumeration<E: TryFrom<i32>>(faults: &mut Faults, field: impl Display, nu
 
 /// An optional duration above zero. Below a millisecond it becomes one millisecond; a duration that overflows becomes
 /// the longest one.
-pub fn span(faults: &mut Faults, field: impl Display, span: Option<&Duration>) -> Option<Millis> {
+pub(super) fn span(faults: &mut Faults, field: impl Display, span: Option<&Duration>) -> Option<Millis> {
     let millis = positive(*span?);
     if millis.is_none() {
         faults.invalid(field, "must be a duration above 0s, with nanos from 0 to 999999999");
@@ -66,7 +66,7 @@ fn positive(Duration { seconds, nanos }: Duration) -> Option<Millis> {
 }
 
 /// An optional instant of the years 1970 to 9999. Digits finer than milliseconds are cut off.
-pub fn instant(faults: &mut Faults, field: impl Display, at: Option<&Instant>) -> Option<Timestamp> {
+pub(super) fn instant(faults: &mut Faults, field: impl Display, at: Option<&Instant>) -> Option<Timestamp> {
     let at = at?;
     let seconds = u64::try_from(at.seconds).ok().filter(|seconds| *seconds <= LAST_SECOND);
     let nanos = u64::try_from(at.nanos).ok().filter(|nanos| *nanos < 1_000 * NANOS_PER_MILLI);

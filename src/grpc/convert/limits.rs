@@ -15,7 +15,7 @@ const ROLLING_MAX: Millis = Millis::from_secs(366 * 24 * 60 * 60);
 const COOLDOWN_MAX: Millis = Millis::from_secs(24 * 60 * 60);
 
 /// All limits of a drop; `None` with the faults recorded.
-pub fn limits(faults: &mut Faults, rules: &[pb::Limit], drop: &pb::Drop) -> Option<Vec<Limit>> {
+pub(super) fn limits(faults: &mut Faults, rules: &[pb::Limit], drop: &pb::Drop) -> Option<Vec<Limit>> {
     if rules.len() > LIMITS_MAX {
         faults.invalid("drop.limits", format_args!("must be at most {LIMITS_MAX}, not {}", rules.len()));
         return None;

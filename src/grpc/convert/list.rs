@@ -26,9 +26,9 @@ const PAGE_BYTES: usize = 1024 * 1024;
 const PER_THING: usize = 8;
 
 /// What a list of holds is asked for: filter, place and size.
-pub type HoldList = (HoldFilter, Option<HoldPlace>, usize);
+pub(super) type HoldList = (HoldFilter, Option<HoldPlace>, usize);
 /// What a list of drops is asked for: filter, place and size.
-pub type DropList = (DropFilter, Option<DropPlace>, usize);
+pub(super) type DropList = (DropFilter, Option<DropPlace>, usize);
 
 /// Converts a request for a list of holds.
 ///

@@ -61,10 +61,10 @@ const ROUNDS: u32 = 4;
 const FORCED_WITHIN: Duration = Duration::from_millis(500);
 
 /// A message of a stream, with its charge.
-pub type Message = (pb::ReadEventsResponse, Charge);
+pub(super) type Message = (pb::ReadEventsResponse, Charge);
 
 /// The calls about events. With `--ephemeral` they are refused.
-pub struct Events {
+pub(super) struct Events {
     edge: Arc<Edge>,
     streams: Streams,
     seats: Arc<Seats>,
@@ -75,7 +75,7 @@ pub struct Events {
 }
 
 /// A reader of events: what it wants, and for which peer.
-pub struct Asker {
+pub(super) struct Asker {
     wanted: Arc<EventSelection>,
     peer: Arc<Peer>,
     /// It waits at the tail, and need not see at once what the tail has not decoded yet.
@@ -86,7 +86,7 @@ pub struct Asker {
 }
 
 /// What the calls of one term share. It ends with the term's journal.
-pub struct Shared {
+pub(super) struct Shared {
     /// Weak: followers do not keep a term's engine.
     engine: Weak<Engine>,
     feed: Arc<Feed>,
@@ -104,7 +104,7 @@ pub struct Shared {
 
 impl Events {
     /// Over this edge; readers end with `streams`.
-    pub fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
+    pub(super) fn new(edge: Arc<Edge>, streams: Streams, seats: Arc<Seats>) -> Self {
         let files = Arc::new(Semaphore::new(parallelism().min(READERS_MAX)));
         let large = Arc::new(Semaphore::new(parallelism().div_ceil(2)));
         Self { edge, streams, seats, files, large, shared: Mutex::default() }
@@ -149,7 +149,7 @@ impl Events {
     ///
     /// # Errors
     /// If the request is faulty, can't be read from its cursor, or the bound on followers is reached.
-    pub async fn read_events(
+    pub(super) async fn read_events(
         &self,
         request: &pb::ReadEventsRequest,
         peer: &Arc<Peer>,
@@ -165,7 +165,7 @@ impl Events {
     ///
     /// # Errors
     /// If the request is faulty, can't be read from its cursor, or has no room.
-    pub async fn list_events(
+    pub(super) async fn list_events(
         &self,
         request: &pb::ListEventsRequest,
         peer: &Arc<Peer>,

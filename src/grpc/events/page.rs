@@ -12,7 +12,7 @@ use crate::grpc::convert::{self, EventSelection};
 
 /// Most bytes of a message's encoded events: the message ends before a record that would exceed this. Clients accept
 /// 4 MiB in a message by default.
-pub const PAGE_BYTES: usize = 512 * 1024;
+pub(super) const PAGE_BYTES: usize = 512 * 1024;
 /// Bytes that a message adds to an event: its tag and length.
 const PER_EVENT: usize = 8;
 /// About how many bytes of events are searched at once: this holds a thread for about ten milliseconds.
@@ -24,7 +24,7 @@ const WINDOW_MAX: u64 = 32 * 1_024;
 
 /// The events of one message.
 #[derive(Debug)]
-pub struct EventPage {
+pub(super) struct EventPage {
     /// In order.
     pub events: Vec<pb::Event>,
     /// Everything up to here was searched.
@@ -33,7 +33,7 @@ pub struct EventPage {
 }
 
 /// The journal's events, and the request that they are read for.
-pub struct Source<'a> {
+pub(super) struct Source<'a> {
     /// The journal's feed.
     pub feed: &'a Feed,
     /// The request.
@@ -42,7 +42,7 @@ pub struct Source<'a> {
 
 impl EventPage {
     /// An empty page; nothing after this position was searched.
-    pub const fn behind(read_to: Position) -> Self {
+    pub(super) const fn behind(read_to: Position) -> Self {
         Self { events: Vec::new(), read_to, bytes: 0 }
     }
 
@@ -53,7 +53,7 @@ impl EventPage {
     }
 
     /// Adds the wanted events of a chunk that fit. Returns whether the page is full.
-    pub fn fill(&mut self, chunk: &Chunk, source: &Source<'_>) -> bool {
+    pub(super) fn fill(&mut self, chunk: &Chunk, source: &Source<'_>) -> bool {
         let journal = source.feed.journal().to_string();
         for record in chunk.after(self.read_to) {
             let (shown, bytes) = source.shown(record, &journal);
@@ -69,7 +69,7 @@ impl EventPage {
     }
 
     /// A page of the wanted events of these chunks.
-    pub fn of_chunks(after: Position, chunks: &[Arc<Chunk>], source: &Source<'_>) -> Self {
+    pub(super) fn of_chunks(after: Position, chunks: &[Arc<Chunk>], source: &Source<'_>) -> Self {
         let mut page = Self::behind(after);
         let _full = chunks.iter().any(|chunk| page.fill(chunk, source));
         page
@@ -80,7 +80,7 @@ impl EventPage {
     ///
     /// # Errors
     /// [`FeedError`].
-    pub fn of_files(after: Position, source: &Source<'_>) -> Result<Self, FeedError> {
+    pub(super) fn of_files(after: Position, source: &Source<'_>) -> Result<Self, FeedError> {
         let (mut page, mut scanned) = (Self::behind(after), 0_usize);
         loop {
             let chunks = source.feed.read(page.read_to)?;
@@ -114,7 +114,7 @@ impl Source<'_> {
 
 /// The newest events, searched from the end backwards.
 #[derive(Debug)]
-pub struct Newest {
+pub(super) struct Newest {
     page: EventPage,
     /// Everything after this position was searched.
     upto: Position,
@@ -123,17 +123,17 @@ pub struct Newest {
 
 impl Newest {
     /// Starts at this end; nothing was searched yet.
-    pub const fn upto(end: Position) -> Self {
+    pub(super) const fn upto(end: Position) -> Self {
         Self { page: EventPage::behind(end), upto: end, window: WINDOW }
     }
 
     /// Whether nothing was found so far.
-    pub const fn is_empty(&self) -> bool {
+    pub(super) const fn is_empty(&self) -> bool {
         self.page.events.is_empty()
     }
 
     /// The events that were found, newest first. Events after the end at the start are not among them.
-    pub fn into_page(self) -> EventPage {
+    pub(super) fn into_page(self) -> EventPage {
         self.page
     }
 
@@ -142,7 +142,7 @@ impl Newest {
     ///
     /// # Errors
     /// [`FeedError`].
-    pub fn look(&mut self, after: Position, source: &Source<'_>) -> Result<bool, FeedError> {
+    pub(super) fn look(&mut self, after: Position, source: &Source<'_>) -> Result<bool, FeedError> {
         let from = Lsn(self.upto.next().0.saturating_sub(self.window).max(1));
         let from = Position::before(from).max(after);
         let mut found = self.between(from, source)?;

@@ -21,7 +21,7 @@ use crate::http2::Peer;
 const HEARTBEAT: Duration = Duration::from_secs(6);
 
 /// A reader and its position.
-pub struct Reader {
+pub(super) struct Reader {
     shared: Arc<Shared>,
     asker: Asker,
     read_to: Position,
@@ -47,7 +47,7 @@ impl Reader {
     ///
     /// # Errors
     /// If nothing can be read from there.
-    pub async fn begin(
+    pub(super) async fn begin(
         shared: &Arc<Shared>,
         request: ReadEvents,
         (seat, peer): (Seat, &Arc<Peer>),
@@ -71,7 +71,7 @@ impl Reader {
     }
 
     /// The next message, and the reader for the one after it; `None` after the end.
-    pub async fn step(reader: Option<Box<Self>>) -> Option<(Result<Message, Status>, Option<Box<Self>>)> {
+    pub(super) async fn step(reader: Option<Box<Self>>) -> Option<(Result<Message, Status>, Option<Box<Self>>)> {
         let mut reader = reader?;
         match reader.next().await {
             Ok(message) => message.map(|message| (Ok(message), Some(reader))),

@@ -23,10 +23,10 @@ const AFTER_A_FAILURE: Duration = Duration::from_millis(100);
 type TailState = Result<(), Status>;
 
 /// A follower's receiver. The tail runs while there is one.
-pub type Tail = watch::Receiver<TailState>;
+pub(super) type Tail = watch::Receiver<TailState>;
 
 /// The tail of a server's feed.
-pub struct Tails {
+pub(super) struct Tails {
     feed: Arc<Feed>,
     streams: Streams,
     sender: Mutex<Option<watch::Sender<TailState>>>,
@@ -34,12 +34,12 @@ pub struct Tails {
 
 impl Tails {
     /// Without followers.
-    pub fn new(feed: Arc<Feed>, streams: Streams) -> Arc<Self> {
+    pub(super) fn new(feed: Arc<Feed>, streams: Streams) -> Arc<Self> {
         Arc::new(Self { feed, streams, sender: Mutex::default() })
     }
 
     /// Follows: records that are appended from now on are decoded at the tail.
-    pub fn join(self: &Arc<Self>) -> Tail {
+    pub(super) fn join(self: &Arc<Self>) -> Tail {
         let mut running = self.sender.lock();
         if let Some(news) = running.as_ref() {
             return news.subscribe();

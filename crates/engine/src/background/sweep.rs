@@ -11,7 +11,7 @@ use crate::inventory::{HoldSlot, Pool};
 use crate::locked_hold::LockedHold;
 
 /// Most holds of a pool that one sweep expires.
-pub const AT_ONCE_MAX: usize = 64;
+pub(crate) const AT_ONCE_MAX: usize = 64;
 /// A pool: its drop, its item, and which of the item's pools it is.
 pub(crate) type PoolPlace = (DropNo, ItemNo, PoolNo);
 /// Most holds that are expired under one hold of their drop's gate: a verb that steers the drop waits for that many.

@@ -14,9 +14,9 @@ use stockade_types::record::{Adjustment, StockChange};
 use stockade_types::time::{Millis, Timestamp};
 
 /// Adjustments of an item that are remembered however old they are.
-pub const REMEMBERED_MIN: usize = 256;
+pub(super) const REMEMBERED_MIN: usize = 256;
 /// Most adjustments of an item that are remembered.
-pub const REMEMBERED_MAX: usize = if cfg!(test) { 1_000 } else { 100_000 };
+pub(super) const REMEMBERED_MAX: usize = if cfg!(test) { 1_000 } else { 100_000 };
 /// How long each is remembered, up to [`REMEMBERED_MAX`].
 const REMEMBERED_FOR: Millis = Millis::from_secs(7 * 24 * 60 * 60);
 /// The clock that made an id of version 7 may be ahead by this much.

@@ -18,7 +18,7 @@ use super::limits::{CountedHoldRef, HoldKey};
 use super::{DropEntry, HoldSlot, Inventory, LockedShard};
 
 /// Reserves within one such span are folded together, by subject and item.
-pub const BUCKET: Millis = Millis::from_secs(60 * 60);
+pub(super) const BUCKET: Millis = Millis::from_secs(60 * 60);
 
 /// Archived drops whose holds are taken out piece by piece. Between two pieces each hold either is there or is folded.
 #[derive(Debug)]

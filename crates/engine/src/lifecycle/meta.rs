@@ -12,9 +12,9 @@ use stockade_types::record::Record;
 /// Version of the data folder as a whole, by the records in it.
 pub const FORMAT_VERSION: u32 = 2;
 /// The file.
-pub const META: &str = "stockade.meta";
+pub(super) const META: &str = "stockade.meta";
 /// The file while it is being written.
-pub const META_UNFINISHED: &str = "stockade.meta.tmp";
+pub(super) const META_UNFINISHED: &str = "stockade.meta.tmp";
 
 const MAGIC: [u8; 8] = *b"STOCKADE";
 /// The file's own version in a folder of format 1 that has its key in it.

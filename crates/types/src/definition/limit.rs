@@ -123,15 +123,15 @@ const IN_PARTS: u8 = 16;
 
 /// Tags of a limit's parts. The encoder writes each at most once; the decoder keeps the last.
 mod tag {
-    pub const END: u8 = 0;
-    pub const SKUS: u8 = 1;
-    pub const IDENTITY_KIND: u8 = 2;
-    pub const MAX_UNITS: u8 = 3;
-    pub const BY_TIER: u8 = 4;
-    pub const LIVE_UNITS: u8 = 5;
-    pub const LIVE_HOLDS: u8 = 6;
-    pub const ROLLING: u8 = 7;
-    pub const COOLDOWN: u8 = 8;
+    pub(super) const END: u8 = 0;
+    pub(super) const SKUS: u8 = 1;
+    pub(super) const IDENTITY_KIND: u8 = 2;
+    pub(super) const MAX_UNITS: u8 = 3;
+    pub(super) const BY_TIER: u8 = 4;
+    pub(super) const LIVE_UNITS: u8 = 5;
+    pub(super) const LIVE_HOLDS: u8 = 6;
+    pub(super) const ROLLING: u8 = 7;
+    pub(super) const COOLDOWN: u8 = 8;
 }
 
 /// Appends a limit's bytes.

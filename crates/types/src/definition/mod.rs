@@ -26,8 +26,8 @@ pub const DEFAULT_SHOP: &str = "default";
 
 /// Tags of the parts that follow a definition's first fields.
 mod tag {
-    pub const END: u8 = 0;
-    pub const SERIES: u8 = 1;
+    pub(super) const END: u8 = 0;
+    pub(super) const SERIES: u8 = 1;
 }
 
 /// A drop as it was defined.

@@ -38,13 +38,13 @@ impl OldFact {
 
 /// The byte of each kind of change.
 mod change {
-    pub const EXTENDED: u8 = 1;
-    pub const CLAIMED: u8 = 2;
-    pub const RELEASED: u8 = 3;
-    pub const EXPIRED: u8 = 4;
-    pub const STAGED: u8 = 5;
-    pub const RETURNED: u8 = 6;
-    pub const SUPERSEDED: u8 = 7;
+    pub(super) const EXTENDED: u8 = 1;
+    pub(super) const CLAIMED: u8 = 2;
+    pub(super) const RELEASED: u8 = 3;
+    pub(super) const EXPIRED: u8 = 4;
+    pub(super) const STAGED: u8 = 5;
+    pub(super) const RETURNED: u8 = 6;
+    pub(super) const SUPERSEDED: u8 = 7;
 }
 
 pub(super) fn encode(fact: &OldFact, out: &mut Vec<u8>) {

@@ -17,27 +17,27 @@ const ID_BYTES: usize = 16;
 /// Flags: what a hold's bytes carry beyond the plain fields.
 mod has {
     /// `settled_at` follows.
-    pub const SETTLED: u8 = 1;
+    pub(super) const SETTLED: u8 = 1;
     /// `order_ref` follows.
-    pub const ORDER: u8 = 2;
+    pub(super) const ORDER: u8 = 2;
     /// Lines carry the units given back.
-    pub const GIVEN_BACK: u8 = 4;
+    pub(super) const GIVEN_BACK: u8 = 4;
     /// It was claimed late.
-    pub const LATE: u8 = 8;
+    pub(super) const LATE: u8 = 8;
     /// `superseded_by` follows.
-    pub const SUPERSEDED: u8 = 16;
+    pub(super) const SUPERSEDED: u8 = 16;
     /// Parts follow the lines, each preceded by its tag.
-    pub const PARTS: u8 = 32;
-    pub const ALL: u8 = SETTLED | ORDER | GIVEN_BACK | LATE | SUPERSEDED | PARTS;
+    pub(super) const PARTS: u8 = 32;
+    pub(super) const ALL: u8 = SETTLED | ORDER | GIVEN_BACK | LATE | SUPERSEDED | PARTS;
 }
 
 /// Tags of a hold's rare parts, each at most once.
 mod part {
-    pub const END: u8 = 0;
-    pub const IDENTITIES: u8 = 1;
-    pub const TIERS: u8 = 2;
-    pub const OVER_LIMITS: u8 = 3;
-    pub const SHORTS: u8 = 4;
+    pub(super) const END: u8 = 0;
+    pub(super) const IDENTITIES: u8 = 1;
+    pub(super) const TIERS: u8 = 2;
+    pub(super) const OVER_LIMITS: u8 = 3;
+    pub(super) const SHORTS: u8 = 4;
 }
 
 /// Encodes a hold. The revision is not part of the bytes: it is the record's LSN, or is stored next to it in a

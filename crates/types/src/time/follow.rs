@@ -55,13 +55,13 @@ struct Ahead {
 }
 
 impl Follower {
-    pub const fn new(boot: i64) -> Self {
+    pub(super) const fn new(boot: i64) -> Self {
         Self { looked: boot, ahead: None }
     }
 
     /// Processes a reading: the wall clock is `ahead` of engine time at boot time `boot`. Returns the correction to
     /// engine time, which otherwise advances with boot time.
-    pub fn observe(&mut self, boot: i64, ahead: i64) -> (i64, ClockAdjustment) {
+    pub(super) fn observe(&mut self, boot: i64, ahead: i64) -> (i64, ClockAdjustment) {
         let elapsed = boot.saturating_sub(self.looked);
         self.looked = boot;
         if ahead > nanos(DISBELIEVED_BEYOND) {

@@ -17,7 +17,7 @@ use crate::command::Reserve;
 use crate::context::Context;
 
 /// Most reserves of one run: enough for their cache misses to overlap, few enough that the gate is held briefly.
-pub const RUN_MAX: usize = 8;
+pub(super) const RUN_MAX: usize = 8;
 
 impl Engine {
     /// Decides reserves in one drop, in their order and at one instant, and reports each as it is decided. It stops
