@@ -153,8 +153,8 @@ pub struct OpenLedger {
 
 impl OpenLedger {
     /// Keeps a visit. One that was only refused is stored in short form, since a million of them must fit into memory.
-    pub fn keep(&self, lane: usize, visit: Visit) {
-        let Some(shard) = self.shards.get(lane % SHARDS) else { return };
+    pub fn keep(&self, connection: usize, visit: Visit) {
+        let Some(shard) = self.shards.get(connection % SHARDS) else { return };
         let mut shard = shard.lock();
         let refused = |call: &Call| matches!(call.said, Said::Refused { .. });
         if !visit.calls.iter().all(refused) {

@@ -91,11 +91,11 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Records one measurement. `lane` selects the list: any number, best the connection's.
-    pub fn record(&self, lane: usize, verb: Verb, ending: Ending, (due, answered): (Duration, Duration)) {
+    /// Records one measurement. `connection` selects the list: any number, best the connection's.
+    pub fn record(&self, connection: usize, verb: Verb, ending: Ending, (due, answered): (Duration, Duration)) {
         let short = |span: Duration| u32::try_from(micros(span)).unwrap_or(u32::MAX);
         let sample = Sample { due: short(due), took: short(answered.saturating_sub(due)), verb, ending };
-        if let Some(shard) = self.shards.get(lane % SHARDS) {
+        if let Some(shard) = self.shards.get(connection % SHARDS) {
             shard.lock().push(sample);
         }
         match ending {

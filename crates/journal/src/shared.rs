@@ -107,7 +107,7 @@ impl Shared {
             JournalFailed::Closed => self.permit_pool.close(),
         }
         // The first reason is kept. It is stored before the queue ends, because the writer then reports `Closed`. It is
-        // published afterwards, so that whoever sees it finds a queue that accepts nothing.
+        // published afterwards, so that a thread that sees it finds a queue that accepts nothing.
         let said = self.reason.set(failure.clone()).err().and_then(|_later| self.reason.get().cloned());
         self.queue.end(&self.progress);
         self.progress.fail(said.unwrap_or(failure));

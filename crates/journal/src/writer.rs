@@ -97,7 +97,7 @@ impl Writer {
         self.next = sealed.head().next();
         self.chain = sealed.hash();
         let last = Lsn(self.next.0.saturating_sub(1));
-        // Before the mark is raised: whoever sees the mark finds a tip that is not behind it.
+        // Before the mark is raised: a thread that sees the mark finds a tip that is not behind it.
         *self.shared.tip.lock() = (last, self.chain);
         self.shared.progress.advance(last, &mut self.woken);
         self.shared.queue.recycle(sealed.into_buffer());

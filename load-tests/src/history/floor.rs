@@ -139,7 +139,7 @@ impl Floor {
     pub async fn reach(&self, client: u16) -> Option<(u32, Channel)> {
         let mut way = self.way.clone();
         let way = way.wait_for(Option::is_some).await.ok()?.clone()?;
-        let lane = usize::from(client).checked_rem(way.channels.len())?;
-        Some((way.term, way.channels.get(lane)?.clone()))
+        let connection = usize::from(client).checked_rem(way.channels.len())?;
+        Some((way.term, way.channels.get(connection)?.clone()))
     }
 }
