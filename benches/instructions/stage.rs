@@ -132,7 +132,7 @@ pub fn id(n: usize) -> HoldId {
 pub fn request(drop: &str, hold: usize, whose: usize) -> Reserve {
     let drop = DropId::try_from(drop).expect("an id");
     let whose = customer(u64::try_from(whose).expect("a small number"));
-    Reserve::new(id(hold), drop, whose, vec![WantedUnits { sku: sku(), units: 1, place: 0 }])
+    Reserve::new(id(hold), drop, whose, vec![WantedUnits { sku: sku(), pool: None, units: 1, place: 0 }])
 }
 
 /// A hold, named by its id alone.

@@ -184,7 +184,7 @@ fn view(definition: Definition) -> DropView {
 
 /// The drop that updates are applied to.
 fn sample() -> Definition {
-    let pool = Pool { id: "general".parse().expect("an id"), units: 300 };
+    let pool = Pool::plain("general".parse().expect("an id"), 300);
     Definition {
         id: "knife-1204".parse().expect("an id"),
         title: "Knife".to_owned(),
@@ -193,8 +193,9 @@ fn sample() -> Definition {
         labels: std::collections::BTreeMap::new(),
         schedule: Schedule { opens_at: Some(Timestamp(1_796_403_600_000)), closes_at: None },
         terms: Terms { hold_ttl: Millis(300_000), max_hold_life: Millis(600_000), payment_ttl: Millis(900_000) },
-        items: vec![Item { sku: "KNIFE/20cm".parse().expect("a sku"), pools: vec![pool] }],
+        items: vec![Item::plain("KNIFE/20cm".parse().expect("a sku"), vec![pool])],
         limits: Vec::new(),
+        rules: stockade_types::definition::Rules::default(),
     }
 }
 

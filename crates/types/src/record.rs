@@ -18,7 +18,7 @@ pub use archive::{Archived, OldUsage, Sold, UsageImage};
 pub use drop_fact::{DropFact, DropVerb, ORIGIN_TEXT_MAX, Origin};
 pub use format1::OldFact;
 pub use hold_change::{Actor, HoldChange, Made, MovedLine, Superseded, Verb};
-pub use lifecycle::{Closed, Lifecycle, Moment, MomentKind};
+pub use lifecycle::{Closed, FlowPlace, Lifecycle, Mark, MarkKind, Marks, each_planned};
 pub use restart::Restart;
 pub use stock::{Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, PoolBasis, PoolFigures, StockChange, StockImage};
 
@@ -134,6 +134,9 @@ mod kind {
         ADJUSTED = 19,
         LIFECYCLE = 20,
         UPGRADED = 21,
+        /// A drop with rules. Only with such a drop do lifecycles have marks, lines windows and prices, and holds
+        /// overridden windows, and only its flows are fired.
+        DROP_WITH_RULES = 22,
     }
 
     /// The highest of them.
@@ -162,7 +165,11 @@ impl DropImage {
     fn encode(&self, out: &mut Vec<u8>) {
         let Self { number, created_at, definition, request, update } = self;
         let in_parts = update.is_some() || definition.has_parts();
-        out.push(if in_parts { kind::DROP_IN_PARTS } else { kind::DROP });
+        out.push(match in_parts {
+            true if definition.has_rules() => kind::DROP_WITH_RULES,
+            true => kind::DROP_IN_PARTS,
+            false => kind::DROP,
+        });
         put_u64(out, number.0.into());
         put_u64(out, created_at.0);
         out.extend_from_slice(request);
@@ -316,7 +323,9 @@ impl Record {
             kind::CHANGED => Self::Changed(hold_change::decode(&mut reader)?),
             kind::SUPERSEDED => Self::Superseded(Box::new(hold_change::decode_superseded(&mut reader)?)),
             kind::HOLD => Self::Hold(hold::decode(&mut reader)?),
-            kind @ (kind::DROP | kind::DROP_IN_PARTS) => Self::Drop(Box::new(drop_image(&mut reader, kind)?)),
+            kind @ (kind::DROP | kind::DROP_IN_PARTS | kind::DROP_WITH_RULES) => {
+                Self::Drop(Box::new(drop_image(&mut reader, kind)?))
+            }
             kind::DROP_FACT => Self::DropFact(Box::new(drop_fact::decode(&mut reader)?)),
             kind::LIFECYCLE => Self::Lifecycle(lifecycle::decode(&mut reader)?),
             kind::STEERING => Self::Lifecycle(lifecycle::decode_steering(&mut reader)?),
@@ -364,24 +373,16 @@ pub fn update_digest(named: &[&str], wanted: &Definition) -> [u8; 32] {
 
 /// Reads a drop's image; its kind byte has been read.
 fn drop_image(reader: &mut Reader<'_>, kind: u8) -> Result<DropImage, DecodeError> {
-    let in_parts = kind == kind::DROP_IN_PARTS;
+    let in_parts = [kind::DROP_IN_PARTS, kind::DROP_WITH_RULES].contains(&kind);
     if !in_parts && kind != kind::DROP {
         return Err(DecodeError::Bad("kind of a drop"));
     }
     let number = DropNo(reader.small("drop number")?);
     let created_at = Timestamp(reader.u64()?);
     let request = reader.array()?;
-    let updated = in_parts && flag(reader)?;
+    let updated = in_parts && reader.flag("flag")?;
     let update = if updated { Some(LastUpdate { base: Lsn(reader.u64()?), request: reader.array()? }) } else { None };
     Ok(DropImage { number, created_at, definition: Definition::decode(reader, in_parts)?, request, update })
-}
-
-fn flag(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
-    match reader.u8()? {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(DecodeError::Bad("flag")),
-    }
 }
 
 #[cfg(test)]

@@ -46,9 +46,9 @@ pub fn definition(id: &str, items: &[(&str, u64)], limits: &[(&str, Scope, u32)]
         },
         items: items
             .iter()
-            .map(|(name, units)| Item {
-                sku: sku(name),
-                pools: vec![Pool { id: PoolId::try_from("general").expect("a pool id"), units: *units }],
+            .map(|(name, units)| {
+                let pool = Pool::plain(PoolId::try_from("general").expect("a pool id"), *units);
+                Item::plain(sku(name), vec![pool])
             })
             .collect(),
         limits: limits
@@ -58,6 +58,7 @@ pub fn definition(id: &str, items: &[(&str, u64)], limits: &[(&str, Scope, u32)]
                 ..Limit::new(LimitId::try_from(*id).expect("a limit id"), *scope)
             })
             .collect(),
+        rules: stockade_types::definition::Rules::default(),
     }
 }
 
@@ -66,7 +67,7 @@ pub fn lines(wanted: &[(&str, u32)]) -> Vec<WantedUnits> {
     let mut lines: Vec<WantedUnits> = wanted
         .iter()
         .enumerate()
-        .map(|(place, (name, units))| WantedUnits { sku: sku(name), units: *units, place })
+        .map(|(place, (name, units))| WantedUnits { sku: sku(name), pool: None, units: *units, place })
         .collect();
     lines.sort_by(|a, b| a.sku.cmp(&b.sku));
     lines

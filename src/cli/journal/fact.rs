@@ -6,7 +6,7 @@ use stockade_types::hold::{Change, Hold, HoldExtras, HoldLine, HoldParts, Identi
 use stockade_types::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId};
 use stockade_types::record::{
     Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, DropFact, DropImage, DropVerb, HoldChange,
-    LastUpdate, Lifecycle, Made, Moment, MovedLine, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Record, Restart,
+    LastUpdate, Lifecycle, Made, Mark, MovedLine, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Record, Restart,
     Sold, StockChange, StockImage, Superseded, UsageImage, Verb,
 };
 use stockade_types::time::Timestamp;
@@ -76,7 +76,7 @@ fn drop_fact(fact: &DropFact) -> Fact {
         DropVerb::Archive => "drop_archived",
     };
     let moment =
-        |Moment { kind, scheduled_for }: &Moment| json!({"what": kind.label(), "scheduled_for": time(*scheduled_for)});
+        |Mark { kind, scheduled_for }: &Mark| json!({"what": kind.label(), "scheduled_for": time(*scheduled_for)});
     let present = by(drop_image(image).named(kind).with("at", time(*at)), origin);
     lifecycle(present, life)
         .with("moments", moments.iter().map(moment).collect::<Value>())

@@ -12,8 +12,8 @@ use stockade_types::ids::{
     AdjustmentId, CustomerId, DropId, DropNo, HoldId, ItemNo, LimitId, Lsn, OrderRef, PoolNo, SubjectKey,
 };
 use stockade_types::record::{
-    Actor, Adjusted, Adjustment, DropFact, DropImage, DropVerb, HoldChange, Lifecycle, Made, Moment, MomentKind,
-    OldFact, Origin, PoolBasis, PoolFigures, Record, Restart, StockChange, StockImage, Superseded,
+    Actor, Adjusted, Adjustment, DropFact, DropImage, DropVerb, HoldChange, Lifecycle, Made, Mark, MarkKind, OldFact,
+    Origin, PoolBasis, PoolFigures, Record, Restart, StockChange, StockImage, Superseded,
 };
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
@@ -29,7 +29,7 @@ fn id<T: for<'a> TryFrom<&'a str, Error: std::fmt::Debug>>(text: &str) -> T {
 }
 
 fn drop_record(number: u32, name: &str) -> Record {
-    let pools = vec![Pool { id: id("general"), units: 300 }];
+    let pools = vec![Pool::plain(id("general"), 300)];
     let two_each = Limit { max_units: Some(2), ..Limit::new(id::<LimitId>("two-each"), Scope::Drop) };
     let definition = Definition {
         id: id(name),
@@ -41,6 +41,7 @@ fn drop_record(number: u32, name: &str) -> Record {
         terms: Terms { hold_ttl: Millis(300_000), max_hold_life: Millis(600_000), payment_ttl: Millis(900_000) },
         items: vec![Item { sku: id("KNIFE/20cm"), pools }],
         limits: vec![two_each],
+        rules: stockade_types::definition::Rules::default(),
     };
     let request = [0xab; 32];
     let number = DropNo(number);
@@ -104,7 +105,7 @@ fn a_drop_is_shown_whole() {
 fn a_fact_about_a_drop_shows_the_drop_after_it_and_where_it_came_from() {
     let Record::Drop(image) = drop_record(0, "knife") else { panic!("a drop") };
     let mut wanted = shown(&drop_record(0, "knife"));
-    let opens = Moment { kind: MomentKind::Opens, scheduled_for: NOON };
+    let opens = Mark { kind: MarkKind::Opens, scheduled_for: NOON };
     let basis = PoolBasis { received: 300, taken_out: 0 };
     let fact = DropFact {
         verb: DropVerb::Turn,

@@ -82,8 +82,8 @@ mod tests {
     use super::*;
 
     fn item(sku: &str, pools: &[&str]) -> Item {
-        let pool = |id: &&str| Pool { id: PoolId::try_from(*id).expect("an id"), units: 5 };
-        Item { sku: Sku::try_from(sku).expect("a sku"), pools: pools.iter().map(pool).collect() }
+        let pool = |id: &&str| Pool::plain(PoolId::try_from(*id).expect("an id"), 5);
+        Item::plain(Sku::try_from(sku).expect("a sku"), pools.iter().map(pool).collect())
     }
 
     fn definition() -> Definition {
@@ -97,6 +97,7 @@ mod tests {
             terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
             items: vec![item("A", &["one", "two"]), item("B", &["one"])],
             limits: Vec::new(),
+            rules: stockade_types::definition::Rules::default(),
         }
     }
 

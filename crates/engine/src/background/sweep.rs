@@ -122,7 +122,8 @@ impl Engine {
                         return Ok(false);
                     }
                     let view = &inner.definition;
-                    let mut own = LockedHold { drop, drop_table, view, shard: &mut shard, place: *place };
+                    let mut own =
+                        LockedHold { drop, drop_table, view, standing: None, shard: &mut shard, place: *place };
                     Ok::<_, Fault>(self.expire_if_due(&mut own, permit, now)?.is_none())
                 })?;
                 expired = expired.saturating_add(usize::from(due));

@@ -22,8 +22,8 @@ impl FactOrder {
     /// Takes the next record.
     pub(crate) fn see(&mut self, lsn: Lsn, record: &Record) {
         if let Record::DropFact(fact) = record {
-            let Lifecycle { drop, paused, opened, closed } = fact.lifecycle;
-            self.open.insert(drop, opened.is_some() && closed.is_none() && !paused);
+            let Lifecycle { drop, paused, opened, closed, marks: _ } = &fact.lifecycle;
+            self.open.insert(*drop, opened.is_some() && closed.is_none() && !*paused);
         } else if let Record::Made(made) = record {
             self.made(lsn, made.hold.drop);
         } else if let Record::Superseded(superseded) = record {

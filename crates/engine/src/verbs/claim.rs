@@ -57,8 +57,7 @@ pub(crate) fn claimed_lines(own: &LockedHold<'_, '_>, lines: &[WantedUnits]) -> 
     if lines.is_empty() {
         return Ok(SmallVec::new());
     }
-    let has = |item| -> u32 { hold.lines().iter().filter(|line| line.item == item).map(|line| line.quantity).sum() };
-    more_than(own, "lines", lines, has)?;
+    more_than(own, "lines", lines, |line| line.quantity)?;
     let kept = by_line(hold, own.view, lines);
     let all = hold.lines().iter().zip(&kept).all(|(line, kept)| line.quantity == *kept);
     Ok(if all { SmallVec::new() } else { kept })

@@ -48,6 +48,11 @@ impl Engine {
             .collect();
         let wanted = by_item(&lines);
         let keys = self.inventory.subjects_of(&own.drop.scope, hold);
+        let begun = |(item, units): &(ItemNo, u32)| (own.has_begun(*item)).then_some((*item, *units, 0));
+        let begun: RefusedItems = wanted.iter().filter_map(begun).collect();
+        if !begun.is_empty() {
+            return Ok(late_refusal(own, Reason::Closed, &begun, (None, None), false));
+        }
         self.inventory.subjects.with(&keys, |subjects| {
             let violations = late_limits(own, &wanted, subjects, now)?;
             if !violations.is_empty() {
@@ -131,6 +136,7 @@ fn late_refusal(
             reason,
             requested: *requested,
             available: *available,
+            pool: None,
         })
         .collect();
     own.drop.count_refusal(reason);

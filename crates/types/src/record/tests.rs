@@ -24,7 +24,7 @@ fn largest_drop() -> DropImage {
     let items = (0..ITEMS_MAX)
         .map(|n| Item {
             sku: Sku::try_from(format!("{n:0>128}").as_str()).expect("a sku"),
-            pools: vec![Pool { id: PoolId::try_from(text(64).as_str()).expect("a pool"), units: ITEM_UNITS_MAX }],
+            pools: vec![Pool::plain(PoolId::try_from(text(64).as_str()).expect("a pool"), ITEM_UNITS_MAX)],
         })
         .collect();
     let limits = (0..LIMITS_MAX)
@@ -48,6 +48,7 @@ fn largest_drop() -> DropImage {
             terms: Terms { hold_ttl: Millis(300_000), max_hold_life: Millis(600_000), payment_ttl: Millis(900_000) },
             items,
             limits,
+            rules: Rules::default(),
         },
     }
 }
@@ -234,14 +235,14 @@ fn adjusted_by(at: Timestamp) -> Adjusted {
 
 /// A fact about the largest drop, with every part set.
 fn largest_fact() -> DropFact {
-    let moment = |kind| Moment { kind, scheduled_for: Timestamp(u64::MAX - 1) };
+    let moment = |kind| Mark { kind, scheduled_for: Timestamp(u64::MAX - 1) };
     let closed = Some(Closed { at: Timestamp(u64::MAX - 1), by_hand: false });
     DropFact {
         verb: DropVerb::Turn,
         at: Timestamp(u64::MAX),
         origin: origin(),
         lifecycle: Lifecycle { drop: DropNo(u32::MAX), paused: true, opened: Some(Timestamp(u64::MAX - 1)), closed },
-        moments: vec![moment(MomentKind::Opens), moment(MomentKind::Closes)],
+        moments: vec![moment(MarkKind::Opens), moment(MarkKind::Closes)],
         stock: vec![figures(u64::MAX); ITEMS_MAX],
         image: largest_drop(),
     }

@@ -1,6 +1,7 @@
 //! How a reserve is refused: which lines can't be served and why, and when to ask again.
 
-use stockade_types::ids::{ItemNo, Sku};
+use smallvec::SmallVec;
+use stockade_types::ids::Sku;
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
 
@@ -8,11 +9,11 @@ use crate::answer::{LimitHit, Outcome, Refusal, RefusedLine};
 use crate::attempt::{Attempt, Chore, Decided, Undecided};
 use crate::inventory::{Pool, Subject, Violations};
 use crate::verbs::reserve::limits::{due, limit_hit};
-use crate::verbs::reserve::{ItemShort, ReserveRequest, ReserveResult, Shorts};
+use crate::verbs::reserve::{Line, LineShort, ReserveRequest, ReserveResult, ResolvedLine, Shorts};
 
 impl ReserveRequest<'_> {
     /// Refuses for lack of stock, and names the lines that limits would refuse as well.
-    pub(crate) fn sold_out(&self, shorts: &[ItemShort]) -> Attempt<ReserveResult> {
+    pub(crate) fn sold_out(&self, shorts: &[LineShort]) -> Attempt<ReserveResult> {
         // The most frequent refusal: one line, nothing left. Limits can't make it less, so no subject is locked.
         if let [(_, 0)] = shorts
             && self.resolved.lines.len() == 1
@@ -41,51 +42,64 @@ impl ReserveRequest<'_> {
 
     /// Refuses for lack of stock. `shorts` are known to be short; other short lines of the cart are found here, as far
     /// as nothing is in doubt.
-    pub(crate) fn refuse_stock(&self, shorts: &[ItemShort], subjects: &[Subject]) -> ReserveResult {
+    pub(crate) fn refuse_stock(&self, shorts: &[LineShort], subjects: &[Subject]) -> ReserveResult {
         let shorts = self.all_shorts(shorts);
         // Limits are checked only if subjects were passed in.
         let violations = if subjects.is_empty() { Violations::default() } else { self.violations(subjects) };
         let mut lines = Vec::new();
-        for (item, units) in &self.resolved.lines {
-            let short = shorts.iter().find(|(short, _)| short == item);
-            let limited = violations.line(*item);
+        for (place, line) in self.resolved.lines.iter().enumerate() {
+            let short = shorts.iter().find(|(short, _)| *short == place);
+            let limited = violations.line(line.item);
             let (reason, free) = match (short, limited) {
                 // Units in the hold that is superseded are available to the customer, too.
                 (Some((_, free)), _) => {
-                    let there = free.saturating_add(u64::from(self.own(*item)));
+                    let there = free.saturating_add(u64::from(self.own(*line)));
                     (Reason::SoldOut, u32::try_from(there).unwrap_or(u32::MAX))
                 }
-                (None, Some(line)) => (line.reason, *units),
+                (None, Some(limited)) => (limited.reason, line.units),
                 (None, None) => continue,
             };
-            let available = free.min(*units).min(limited.map_or(u32::MAX, |line| line.left));
-            lines.push(self.refused_line(*item, reason, *units, available));
+            let available = free.min(limited.map_or(u32::MAX, |line| line.left));
+            lines.push(self.refused_line(*line, reason, available));
         }
-        // Worth another try once every short line may have units again; never if one has nothing held.
-        let retry_at = shorts.iter().map(|short| self.back_at(*short)).max();
+        // Worth another try once every short line may have units again; never if one has nothing held and nothing to
+        // come. A rule that fires at a level of stock or by hand may bring units at an instant that is not known.
+        let back: SmallVec<[(Timestamp, bool); 4]> = shorts.iter().map(|short| self.back_at(*short)).collect();
+        let may_come_back = back.iter().all(|(at, by_trigger)| *at != Timestamp::NEVER || *by_trigger);
+        let retry_at = back.iter().map(|(at, _)| *at).max();
         let retry_after = retry_at.filter(|at| *at != Timestamp::NEVER).map(|at| self.now.until(at));
-        self.refuse(Reason::SoldOut, retry_after, lines, None)
+        let refused = self.refuse(Reason::SoldOut, retry_after, lines, None);
+        refused.map(|outcome| match outcome {
+            Outcome::Refused(refusal) => Outcome::Refused(Box::new(Refusal { may_come_back, ..*refusal })),
+            hold @ Outcome::Hold(_) => hold,
+        })
     }
 
-    fn all_shorts(&self, certain: &[ItemShort]) -> Shorts {
+    fn all_shorts(&self, certain: &[LineShort]) -> Shorts {
         let mut shorts = Shorts::from(certain);
         if shorts.len() == self.resolved.lines.len() {
             return shorts;
         }
         for line in self.lines().filter(|line| line.needs() > 0) {
-            let known = shorts.iter().any(|(item, _)| *item == line.item);
+            let known = shorts.iter().any(|(place, _)| *place == line.place);
             // Lines in doubt may still be served: they are not named.
             if !known && let Ok(Err(free)) = self.probe_at(line) {
-                shorts.push((line.item, free));
+                shorts.push((line.place, free));
             }
         }
         shorts
     }
 
-    /// When units of a short line may come back: the next deadline of the pools that it may draw on. The deadline of
-    /// the hold that is superseded does not count: its units are the customer's already.
-    fn back_at(&self, (item, free): ItemShort) -> Timestamp {
-        let Some(line) = self.lines().find(|line| line.item == item) else { return Timestamp::NEVER };
+    /// When units of a short line may come back: the next deadline of the pools that it may draw on, or the instant at
+    /// which a rule may bring some; and whether a rule may do so at an instant that is not known. The deadline of the
+    /// hold that is superseded does not count: its units are the customer's already.
+    fn back_at(&self, (place, free): LineShort) -> (Timestamp, bool) {
+        let Some(line) = self.lines().nth(place) else { return (Timestamp::NEVER, false) };
+        let (later, by_trigger) = self.later(line.item, line.named);
+        (self.given_back_at(line, free).min(later), by_trigger)
+    }
+
+    fn given_back_at(&self, line: Line<'_>, free: u64) -> Timestamp {
         let of = |pool: &Pool| {
             self.superseded.as_ref().map_or_else(|| pool.next_due(), |old| pool.next_due_without(old.place))
         };
@@ -103,19 +117,21 @@ impl ReserveRequest<'_> {
 
     /// Refuses because of limits, naming every line that they refuse.
     pub(crate) fn limited(&self, violations: &Violations<'_>) -> ReserveResult {
-        let asked = |item| self.resolved.lines.iter().find(|(asked, _)| *asked == item).map_or(0, |(_, units)| *units);
-        let lines = violations
-            .lines
-            .iter()
-            .map(|line| self.refused_line(line.item, line.reason, asked(line.item), line.left))
-            .collect();
+        let limited = |line: &ResolvedLine| Some((*line, violations.line(line.item)?));
+        let lines = self.resolved.lines.iter().filter_map(limited);
+        let lines = lines.map(|(line, limited)| self.refused_line(line, limited.reason, limited.left)).collect();
         let reason = violations.reported.as_ref().map_or(Reason::LimitReached, |violation| violation.reason);
         let (limit, retry_after) = violations.reported.as_ref().map(|violation| limit_hit(violation, self.now)).unzip();
         self.refuse(reason, retry_after.flatten(), lines, limit)
     }
 
-    fn refused_line(&self, item: ItemNo, reason: Reason, requested: u32, available: u32) -> RefusedLine {
-        RefusedLine { sku: self.inner.definition.sku(item).clone(), reason, requested, available }
+    /// A line that can't be served, with the units that the customer could have of it.
+    pub(super) fn refused_line(&self, line: ResolvedLine, reason: Reason, available: u32) -> RefusedLine {
+        let ResolvedLine { item, named, units: requested } = line;
+        let definition = &self.inner.definition;
+        let pool = named.map(|named| definition.pool(item, named).clone());
+        let available = available.min(requested);
+        RefusedLine { sku: definition.sku(item).clone(), reason, requested, available, pool }
     }
 
     /// The place in the request at which it names a SKU first.

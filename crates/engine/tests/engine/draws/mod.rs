@@ -30,8 +30,7 @@ pub fn sale(items: &[(&str, &[u64])]) -> Definition {
     let names: Vec<_> = items.iter().map(|(sku, _)| (*sku, 0)).collect();
     let mut sale = definition("d", &names, &[]);
     for (item, (_, pools)) in sale.items.iter_mut().zip(items) {
-        let pool =
-            |(place, units): (usize, &u64)| Pool { id: format!("p{place}").parse().expect("an id"), units: *units };
+        let pool = |(place, units): (usize, &u64)| Pool::plain(format!("p{place}").parse().expect("an id"), *units);
         item.pools = pools.iter().enumerate().map(pool).collect();
     }
     (sale.terms.hold_ttl, sale.terms.max_hold_life) = (TTL, LIFE);

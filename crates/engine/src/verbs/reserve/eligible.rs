@@ -1,0 +1,94 @@
+//! What the drop's rules offer of each line to the customer of a request.
+
+use stockade_types::ids::ItemNo;
+use stockade_types::refusal::Reason;
+use stockade_types::time::{Millis, Timestamp};
+
+use super::{ReserveRequest, ReserveResult, ResolvedLine};
+use crate::answer::{Fault, InvalidField, RefusedLine};
+use crate::attempt::Decided;
+use crate::rules::{Closedness, LineOffer, Standing, Visitor};
+
+impl ReserveRequest<'_> {
+    /// The customer, as rules see one.
+    pub(super) fn visitor(&self) -> Visitor<'_> {
+        let command = self.command;
+        let is_over_windows = command.over_windows.is_some();
+        Visitor { tiers: &command.tiers, zones: &command.zones, is_over_windows }
+    }
+
+    /// Finds what is offered of each line. Returns a refusal if a line is offered nothing that it needs. What the
+    /// customer has already, in the hold that is superseded, needs no offer.
+    #[cold]
+    pub(super) fn find_offers(&self, standing: &Standing) -> Result<Option<ReserveResult>, Fault> {
+        let lines = &self.resolved.lines;
+        self.has_goods(standing)?;
+        let mut offers = Vec::with_capacity(lines.len());
+        let mut closed: Vec<(ResolvedLine, Closedness)> = Vec::new();
+        for line in lines {
+            if line.units <= self.own(*line) {
+                offers.push(LineOffer::default());
+                continue;
+            }
+            match standing.offer(self.visitor(), line.item, line.named) {
+                Ok(offer) => offers.push(offer),
+                Err(why) => closed.push((*line, why)),
+            }
+        }
+        if !closed.is_empty() {
+            return Ok(Some(self.not_offered(&closed)));
+        }
+        if standing.slot_required && self.command.over_windows.is_none() && !self.has_slot(standing) {
+            return Ok(Some(self.refused_by_drop(Reason::SlotRequired, None)));
+        }
+        let set = self.offers.set(offers);
+        stockade_types::invariant!(set.is_ok(), "offers of a request are found twice");
+        Ok(None)
+    }
+
+    fn has_slot(&self, standing: &Standing) -> bool {
+        self.resolved.lines.iter().any(|line| standing.is_slot(line.item))
+    }
+
+    /// A slot is reserved together with goods.
+    fn has_goods(&self, standing: &Standing) -> Result<(), Fault> {
+        if self.resolved.lines.iter().any(|line| !standing.is_slot(line.item)) {
+            return Ok(());
+        }
+        let alone = |place| InvalidField {
+            field: format!("lines[{place}].sku"),
+            description: "is a pickup slot: it is reserved together with goods".to_owned(),
+        };
+        Err(Fault::Invalid(self.command.lines.iter().map(|line| alone(line.place)).collect()))
+    }
+
+    /// Refuses lines of which nothing is offered. The refusal follows from marks, so it is sent once they are durable.
+    fn not_offered(&self, closed: &[(ResolvedLine, Closedness)]) -> ReserveResult {
+        let reason = |why: &Closedness| match why {
+            Closedness::Closed => Reason::Closed,
+            Closedness::NotOpen(_) => Reason::NotOpen,
+            Closedness::NotEligible => Reason::NotEligible,
+        };
+        let order = [Reason::Closed, Reason::NotOpen, Reason::NotEligible];
+        let first = order.into_iter().find(|first| closed.iter().any(|(_, why)| reason(why) == *first));
+        let first = first.unwrap_or(Reason::NotEligible);
+        // Worth another try once every window has opened; never if a line is not for this customer.
+        let opens = closed.iter().map(|(_, why)| match why {
+            Closedness::NotOpen(at) => *at,
+            Closedness::Closed | Closedness::NotEligible => Timestamp::NEVER,
+        });
+        let opens = opens.max().filter(|at| *at != Timestamp::NEVER);
+        let retry_after: Option<Millis> = opens.map(|at| self.now.until(at));
+        let lines: Vec<RefusedLine> =
+            closed.iter().map(|(line, why)| self.refused_line(*line, reason(why), self.own(*line))).collect();
+        Decided { durable_after: self.inner.durable_after(), ..self.refuse(first, retry_after, lines, None) }
+    }
+
+    /// What rules may bring this line later.
+    pub(super) fn later(&self, item: ItemNo, named: Option<stockade_types::ids::PoolNo>) -> (Timestamp, bool) {
+        self.inner.standing.as_deref().map_or((Timestamp::NEVER, false), |standing| {
+            let later = standing.later(self.visitor(), item, named);
+            (later.at, later.by_trigger)
+        })
+    }
+}
