@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     fn fact(verb: DropVerb, number: u32, items: usize) -> Record {
-        let item = |n: usize| Item { sku: Sku::try_from(format!("{n}").as_str()).expect("a sku"), pools: Vec::new() };
+        let item = |n: usize| Item::plain(Sku::try_from(format!("{n}").as_str()).expect("a sku"), Vec::new());
         let definition = Definition {
             id: DropId::try_from("d").expect("an id"),
             title: "Knives".into(),
@@ -94,7 +94,7 @@ mod tests {
             terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
             items: (0..items).map(item).collect(),
             limits: Vec::new(),
-            rules: stockade_types::definition::Rules::default(),
+            rules: Rules::default(),
         };
         let number = DropNo(number);
         let image = DropImage { number, created_at: Timestamp(1), definition, request: [0; 32], update: None };

@@ -11,6 +11,7 @@ mod format1;
 mod hold;
 mod hold_change;
 mod lifecycle;
+mod marks;
 mod restart;
 mod stock;
 
@@ -18,7 +19,8 @@ pub use archive::{Archived, OldUsage, Sold, UsageImage};
 pub use drop_fact::{DropFact, DropVerb, ORIGIN_TEXT_MAX, Origin};
 pub use format1::OldFact;
 pub use hold_change::{Actor, HoldChange, Made, MovedLine, Superseded, Verb};
-pub use lifecycle::{Closed, FlowPlace, Lifecycle, Mark, MarkKind, Marks, each_planned};
+pub use lifecycle::{Closed, Lifecycle};
+pub use marks::{FlowPlace, Mark, MarkKind, Marks, each_planned};
 pub use restart::Restart;
 pub use stock::{Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, PoolBasis, PoolFigures, StockChange, StockImage};
 
@@ -134,9 +136,12 @@ mod kind {
         ADJUSTED = 19,
         LIFECYCLE = 20,
         UPGRADED = 21,
-        /// A drop with rules. Only with such a drop do lifecycles have marks, lines windows and prices, and holds
-        /// overridden windows, and only its flows are fired.
+        /// A drop with rules. Only in such a drop have lines windows and prices, and holds overridden windows.
         DROP_WITH_RULES = 22,
+        /// A fact about a drop with rules, which may have marks of these.
+        FACT_WITH_RULES = 23,
+        /// A lifecycle with marks of rules.
+        LIFECYCLE_WITH_MARKS = 24,
     }
 
     /// The highest of them.
@@ -259,7 +264,8 @@ impl Record {
             }
             Self::Drop(image) => image.encode(out),
             Self::DropFact(fact) => {
-                out.push(kind::DROP_FACT);
+                let has_rules = fact.image.definition.has_rules();
+                out.push(if has_rules { kind::FACT_WITH_RULES } else { kind::DROP_FACT });
                 drop_fact::encode(fact, out);
             }
             Self::Lifecycle(lifecycle) if lifecycle.is_steering() => {
@@ -267,7 +273,7 @@ impl Record {
                 lifecycle::encode_steering(lifecycle, out);
             }
             Self::Lifecycle(lifecycle) => {
-                out.push(kind::LIFECYCLE);
+                out.push(if lifecycle.has_marks() { kind::LIFECYCLE_WITH_MARKS } else { kind::LIFECYCLE });
                 lifecycle::encode(lifecycle, out);
             }
             Self::Upgraded(at) => {
@@ -326,8 +332,12 @@ impl Record {
             kind @ (kind::DROP | kind::DROP_IN_PARTS | kind::DROP_WITH_RULES) => {
                 Self::Drop(Box::new(drop_image(&mut reader, kind)?))
             }
-            kind::DROP_FACT => Self::DropFact(Box::new(drop_fact::decode(&mut reader)?)),
-            kind::LIFECYCLE => Self::Lifecycle(lifecycle::decode(&mut reader)?),
+            kind @ (kind::DROP_FACT | kind::FACT_WITH_RULES) => {
+                Self::DropFact(Box::new(drop_fact::decode(&mut reader, kind == kind::FACT_WITH_RULES)?))
+            }
+            kind @ (kind::LIFECYCLE | kind::LIFECYCLE_WITH_MARKS) => {
+                Self::Lifecycle(lifecycle::decode(&mut reader, kind == kind::LIFECYCLE_WITH_MARKS)?)
+            }
             kind::STEERING => Self::Lifecycle(lifecycle::decode_steering(&mut reader)?),
             kind::UPGRADED => Self::Upgraded(Timestamp(reader.u64()?)),
             kind::CHANGE_1 => Self::Old(Box::new(format1::decode(&mut reader)?)),

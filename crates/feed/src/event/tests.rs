@@ -161,20 +161,20 @@ fn fact(verb: DropVerb, lifecycle: Lifecycle, moments: &[MarkKind]) -> Record {
 
 #[test]
 fn each_fact_about_a_drop_has_its_type() {
-    let new = Lifecycle::new(DropNo(3));
     let by_hand = Some(Closed { at: Timestamp(25), by_hand: true });
-    let open = Lifecycle { opened: Some(Timestamp(10)), ..new };
+    let new = || Lifecycle::new(DropNo(3));
+    let open = || Lifecycle { opened: Some(Timestamp(10)), ..new() };
     let expected = [
-        (DropVerb::Create, new, Kind::DropCreated),
-        (DropVerb::Update, new, Kind::DropUpdated),
-        (DropVerb::Pause, Lifecycle { paused: true, ..open }, Kind::DropPaused),
-        (DropVerb::Resume, open, Kind::DropResumed),
-        (DropVerb::Close, Lifecycle { closed: by_hand, ..open }, Kind::DropClosed),
-        (DropVerb::Close, Lifecycle { closed: by_hand, ..new }, Kind::DropCancelled),
-        (DropVerb::Archive, Lifecycle { closed: by_hand, ..open }, Kind::DropArchived),
+        (DropVerb::Create, new(), Kind::DropCreated),
+        (DropVerb::Update, new(), Kind::DropUpdated),
+        (DropVerb::Pause, Lifecycle { paused: true, ..open() }, Kind::DropPaused),
+        (DropVerb::Resume, open(), Kind::DropResumed),
+        (DropVerb::Close, Lifecycle { closed: by_hand, ..open() }, Kind::DropClosed),
+        (DropVerb::Close, Lifecycle { closed: by_hand, ..new() }, Kind::DropCancelled),
+        (DropVerb::Archive, Lifecycle { closed: by_hand, ..open() }, Kind::DropArchived),
     ];
     for (verb, lifecycle, kind) in expected {
-        let event = only(fact(verb, lifecycle, &[]));
+        let event = only(fact(verb, lifecycle.clone(), &[]));
         assert_eq!((event.kind, event.at, event.scheduled_for), (kind, Timestamp(25), None));
         let Detail::Drop { lifecycle: is, is_archived, opens_at, .. } = event.detail else { panic!("{verb:?}") };
         assert_eq!((is, is_archived, opens_at), (lifecycle, verb == DropVerb::Archive, Timestamp(10)));
@@ -185,7 +185,7 @@ fn each_fact_about_a_drop_has_its_type() {
 fn a_drop_that_opens_and_closes_by_one_record_gives_both_in_their_order() {
     let closed = Some(Closed { at: Timestamp(20), by_hand: false });
     let lifecycle = Lifecycle { opened: Some(Timestamp(10)), closed, ..Lifecycle::new(DropNo(3)) };
-    let events = given(fact(DropVerb::Turn, lifecycle, &[MarkKind::Opens, MarkKind::Closes]));
+    let events = given(fact(DropVerb::Turn, lifecycle.clone(), &[MarkKind::Opens, MarkKind::Closes]));
     let told: Vec<_> = events
         .iter()
         .map(|event| {

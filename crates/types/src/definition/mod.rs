@@ -220,10 +220,10 @@ impl Definition {
         let plain = self.fields(other).filter(|(field, _, differs)| *differs && *field != Field::KnownItems);
         let mut differing: Vec<_> = plain.map(|(field, path, _)| (field, path.to_owned())).collect();
         for (place, (known, item)) in self.items.iter().zip(&other.items).enumerate() {
-            if known.sku != item.sku {
-                differing.push((Field::KnownItems, format!("drop.items[{place}].sku")));
-            } else {
+            if known.sku == item.sku {
                 item_differences(place, known, item, &mut differing);
+            } else {
+                differing.push((Field::KnownItems, format!("drop.items[{place}].sku")));
             }
         }
         match other.items.len() {

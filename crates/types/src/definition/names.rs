@@ -130,16 +130,22 @@ impl RuleNames {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let Self { windows, terms, offers, tranches } = self;
         put_count(out, windows.len());
-        windows.iter().for_each(|id| put_text(out, id.as_str()));
+        for id in windows {
+            put_text(out, id.as_str());
+        }
         put_count(out, terms.len());
-        terms.iter().for_each(|id| put_text(out, id.as_str()));
+        for id in terms {
+            put_text(out, id.as_str());
+        }
         put_count(out, offers.len());
         for Offer { terms, price } in offers {
             put_u64(out, terms.0.into());
             price.encode(out);
         }
         put_count(out, tranches.len());
-        tranches.iter().for_each(|id| put_text(out, id.as_str()));
+        for id in tranches {
+            put_text(out, id.as_str());
+        }
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {

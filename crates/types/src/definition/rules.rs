@@ -61,22 +61,30 @@ impl Rules {
         let Self { windows, prices, tranches, slot_required, time_zone, location, zones, names } = self;
         if !items.iter().all(Item::is_plain) {
             out.push(tag::ITEMS);
-            items.iter().for_each(|item| item::encode_rules(item, out));
+            for item in items {
+                item::encode_rules(item, out);
+            }
         }
         if !windows.is_empty() {
             out.push(tag::WINDOWS);
             put_count(out, windows.len());
-            windows.iter().for_each(|window| window.encode(out));
+            for window in windows {
+                window.encode(out);
+            }
         }
         if !prices.is_empty() {
             out.push(tag::PRICES);
             put_count(out, prices.len());
-            prices.iter().for_each(|terms| terms.encode(out));
+            for terms in prices {
+                terms.encode(out);
+            }
         }
         if !tranches.is_empty() {
             out.push(tag::TRANCHES);
             put_count(out, tranches.len());
-            tranches.iter().for_each(|tranche| tranche.encode(out));
+            for tranche in tranches {
+                tranche.encode(out);
+            }
         }
         if *slot_required {
             out.push(tag::SLOT_REQUIRED);
@@ -109,8 +117,8 @@ impl Rules {
                 tag::PRICES => rules.prices = several(reader, 13, PriceTerms::decode)?,
                 tag::TRANCHES => rules.tranches = several(reader, 8, Tranche::decode)?,
                 tag::SLOT_REQUIRED => rules.slot_required = true,
-                tag::TIME_ZONE => rules.time_zone = reader.text()?.to_owned(),
-                tag::LOCATION => rules.location = reader.text()?.to_owned(),
+                tag::TIME_ZONE => reader.text()?.clone_into(&mut rules.time_zone),
+                tag::LOCATION => reader.text()?.clone_into(&mut rules.location),
                 tag::ZONES => rules.zones = decode_ids(reader, "zone")?,
                 tag::NAMES => rules.names = RuleNames::decode(reader)?,
                 _ => return Err(DecodeError::Bad("tag of a drop's rules")),

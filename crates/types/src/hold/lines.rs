@@ -3,6 +3,9 @@
 use crate::definition::{OfferNo, WindowNo};
 use crate::ids::{ItemNo, PoolNo};
 
+/// The highest number of a price that a single line has without an allocation.
+const ONE_LINE_OFFER_MAX: u16 = 0xff;
+
 /// What is pinned to a line when its units are set aside: it stays, whatever becomes of the drop's rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Pinned {
@@ -67,7 +70,7 @@ impl HoldLine {
 /// A hold's lines, ordered by item, pool and what is pinned. Nearly every hold has one whole line, which needs no allocation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Lines {
-    /// One line of which nothing was given back.
+    /// One line of which nothing was given back, with a price whose number is below 256.
     One {
         /// Which item.
         item: ItemNo,
@@ -87,7 +90,9 @@ impl Lines {
     #[must_use]
     pub fn from_slice(lines: &[HoldLine]) -> Self {
         match lines {
-            [HoldLine { item, pool, pinned, quantity, released: 0, returned: 0, withdrawn: 0 }] => {
+            [HoldLine { item, pool, pinned, quantity, released: 0, returned: 0, withdrawn: 0 }]
+                if pinned.offer.0 <= ONE_LINE_OFFER_MAX =>
+            {
                 Self::One { item: *item, pool: *pool, pinned: *pinned, quantity: *quantity }
             }
             lines => Self::Many(lines.into()),

@@ -2,7 +2,8 @@
 //! definition, lifecycle, stock.
 
 use super::hold_change::Actor;
-use super::lifecycle::{self, Lifecycle, Mark};
+use super::lifecycle::{self, Lifecycle};
+use super::marks::{Mark, decode_mark, encode_mark};
 use super::{Archived, DropImage, PoolFigures, drop_image};
 use crate::codec::{DecodeError, Reader, put_text, put_u64};
 use crate::ids::DropNo;
@@ -125,7 +126,7 @@ pub(super) fn encode(fact: &DropFact, out: &mut Vec<u8>) {
     lifecycle::encode_marks(lifecycle, out);
     put_u64(out, u64::try_from(marks.len()).unwrap_or(u64::MAX));
     for mark in marks {
-        lifecycle::encode_mark(*mark, out);
+        encode_mark(*mark, out);
     }
     put_u64(out, u64::try_from(stock.len()).unwrap_or(u64::MAX));
     for figures in stock {
@@ -134,13 +135,15 @@ pub(super) fn encode(fact: &DropFact, out: &mut Vec<u8>) {
     image.encode(out);
 }
 
-pub(super) fn decode(reader: &mut Reader<'_>) -> Result<DropFact, DecodeError> {
+/// Reads a fact; `with_rules` says whether the drop may have rules.
+pub(super) fn decode(reader: &mut Reader<'_>, with_rules: bool) -> Result<DropFact, DecodeError> {
     let verb = reader.u8()?;
-    let verb = DropVerb::ALL.into_iter().find(|known| known.number() == verb).ok_or(DecodeError::Bad("verb"))?;
+    let verb = DropVerb::ALL.into_iter().find(|known| known.number() == verb);
+    let verb = verb.filter(|verb| with_rules || *verb != DropVerb::Fire).ok_or(DecodeError::Bad("verb"))?;
     let at = Timestamp(reader.u64()?);
     let origin = decode_origin(reader)?;
-    let lifecycle = lifecycle::decode_marks(reader)?;
-    let marks = (0..reader.count(2)?).map(|_| lifecycle::decode_mark(reader)).collect::<Result<_, _>>()?;
+    let lifecycle = lifecycle::decode_marks(reader, with_rules)?;
+    let marks = (0..reader.count(2)?).map(|_| decode_mark(reader, with_rules)).collect::<Result<_, _>>()?;
     let stock = (0..reader.count(7)?).map(|_| PoolFigures::decode(reader)).collect::<Result<_, _>>()?;
     let kind = reader.u8()?;
     let image = drop_image(reader, kind)?;
