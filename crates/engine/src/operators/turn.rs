@@ -87,7 +87,9 @@ impl Engine {
                 return Ok(());
             }
             let mut lifecycle = inner.lifecycle.clone();
-            marks.iter().for_each(|mark| lifecycle.mark(*mark));
+            for mark in &marks {
+                lifecycle.mark(*mark);
+            }
             self.commit_marks(self.journal.permit()?, (entry, inner), (lifecycle, marks), now)
         });
         turned.unwrap_or(Ok(()))

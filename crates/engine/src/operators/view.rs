@@ -54,7 +54,9 @@ pub(crate) fn view(entry: &DropEntry, inner: &DropInner) -> DropView {
     for (item, pools) in (0..).map(ItemNo).zip(&mut stock) {
         // What is free of a slot that has begun, or comes back to it later, is not for sale any more.
         if inner.lifecycle.has(MarkKind::SlotStarts(item)) {
-            pools.iter_mut().for_each(|pool| *pool = pool.withdrawn_whole());
+            for pool in pools.iter_mut() {
+                *pool = pool.withdrawn_whole();
+            }
         }
     }
     DropView {

@@ -5,7 +5,7 @@ use stockade_types::definition::{OfferNo, WindowNo};
 use stockade_types::ids::{ItemNo, PoolNo, TierId, ZoneId};
 use stockade_types::time::Timestamp;
 
-use super::standing::{Pools, Standing, StandingItem, StandingPool, StandingWindow, WindowState};
+use super::standing::{Pools, SlotState, Standing, StandingItem, StandingPool, StandingWindow, WindowState};
 
 /// The customer of a request, as rules see one.
 #[derive(Debug, Clone, Copy)]
@@ -122,7 +122,7 @@ impl Standing {
     /// Why nothing is.
     pub fn offer(&self, visitor: Visitor<'_>, item: ItemNo, named: Option<PoolNo>) -> Result<LineOffer, Closedness> {
         let Some(of) = self.items.get(item.index()) else { return Err(Closedness::NotEligible) };
-        if of.has_begun {
+        if of.slot == SlotState::Begun {
             return Err(Closedness::Closed);
         }
         let pools = of.eligible(visitor, named);

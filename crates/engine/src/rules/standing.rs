@@ -70,11 +70,18 @@ pub(super) enum WindowState {
     Over,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SlotState {
+    /// Goods.
+    NoSlot,
+    ToCome,
+    Begun,
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct StandingItem {
-    pub(super) is_slot: bool,
-    /// It is a pickup slot that has begun.
-    pub(super) has_begun: bool,
+    /// Whether it is a pickup slot, and if it has begun.
+    pub(super) slot: SlotState,
     /// Whether any terms name a price of it, so that a pool without a price is for nobody.
     pub(super) is_priced: bool,
     pub(super) pools: Vec<StandingPool>,
@@ -130,7 +137,7 @@ impl Standing {
     /// Whether an item is a pickup slot.
     #[must_use]
     pub fn is_slot(&self, item: ItemNo) -> bool {
-        self.items.get(item.index()).is_some_and(|item| item.is_slot)
+        self.items.get(item.index()).is_some_and(|item| item.slot != SlotState::NoSlot)
     }
 
     /// The shortest life that any window sets.
@@ -142,7 +149,7 @@ impl Standing {
     /// Whether a pickup slot has begun.
     #[must_use]
     pub fn has_begun(&self, item: ItemNo) -> bool {
-        self.items.get(item.index()).is_some_and(|item| item.has_begun)
+        self.items.get(item.index()).is_some_and(|item| item.slot == SlotState::Begun)
     }
 
     /// The life of a hold that came through this window, if the window sets one.
@@ -199,7 +206,7 @@ impl StandingItem {
                 let Some(to) = item.pool_no(&flow.to) else { continue };
                 match &flow.when {
                     _ if lifecycle.has(MarkKind::Flow(FlowPlace { item: number, from, to })) => {
-                        flows_to.add(to.index())
+                        flows_to.add(to.index());
                     }
                     Some(Trigger::Moment(moment)) => flows_to_come.push((to.index(), Some(moment.at))),
                     Some(Trigger::Stock(_)) | None => flows_to_come.push((to.index(), None)),
@@ -216,8 +223,11 @@ impl StandingItem {
             }
         });
         Self {
-            is_slot: item.slot.is_some(),
-            has_begun: lifecycle.has(MarkKind::SlotStarts(number)),
+            slot: match item.slot {
+                None => SlotState::NoSlot,
+                Some(_) if lifecycle.has(MarkKind::SlotStarts(number)) => SlotState::Begun,
+                Some(_) => SlotState::ToCome,
+            },
             is_priced: definition.rules.prices.iter().any(|terms| terms.covers(&item.sku)),
             pools: pools.collect(),
             next_tranche,

@@ -71,6 +71,26 @@ impl<'l> Line<'l> {
         if self.offer.is_none() { self.stock.only() } else { None }
     }
 
+    /// The least of `of` over the pools that it may draw on.
+    #[inline]
+    pub(super) fn earliest(self, of: impl Fn(&Pool) -> Timestamp) -> Timestamp {
+        if let Some((_, pool)) = self.only() {
+            return of(pool);
+        }
+        let choices = choices(self);
+        let pools = choices.iter().flat_map(|choice| self.pools_of(choice));
+        pools.map(|(_, _, pool)| of(pool)).min().unwrap_or(Timestamp::NEVER)
+    }
+
+    /// Whether units of its pools have been taken that are not entered yet, where `free` were free.
+    pub(super) fn is_being_taken_from(self, free: u64) -> bool {
+        let most = |choice: &Choice| {
+            let known = self.pools_of(choice).filter_map(|(_, _, pool)| pool.free_at_most());
+            known.fold(0, u64::saturating_add)
+        };
+        choices(self).iter().map(most).max().is_some_and(|most| most > free)
+    }
+
     /// Whether several windows are open to it.
     fn has_choice(self) -> bool {
         self.offer.is_some_and(|offer| offer.choices.len() > 1)
@@ -208,28 +228,6 @@ impl ReserveRequest<'_> {
             (line.pool, line.pinned, kept)
         });
         parts.filter(|(_, _, kept)| *kept > 0).collect()
-    }
-
-    /// The least of `of` over the pools that a line may draw on.
-    #[inline]
-    pub(crate) fn earliest(&self, line: Line<'_>, of: impl Fn(&Pool) -> Timestamp) -> Timestamp {
-        match line.only() {
-            Some((_, pool)) => of(pool),
-            None => {
-                let choices = choices(line);
-                let pools = choices.iter().flat_map(|choice| line.pools_of(choice));
-                pools.map(|(_, _, pool)| of(pool)).min().unwrap_or(Timestamp::NEVER)
-            }
-        }
-    }
-
-    /// Whether units of a line's pools have been taken that are not entered yet, where `free` were free.
-    pub(crate) fn is_being_taken_from(&self, line: Line<'_>, free: u64) -> bool {
-        let most = |choice: &Choice| {
-            let known = line.pools_of(choice).filter_map(|(_, _, pool)| pool.free_at_most());
-            known.fold(0, u64::saturating_add)
-        };
-        choices(line).iter().map(most).max().is_some_and(|most| most > free)
     }
 
     /// Takes all that a line needs, through the first window that can serve it whole; or takes nothing.

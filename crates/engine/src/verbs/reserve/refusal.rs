@@ -103,12 +103,10 @@ impl ReserveRequest<'_> {
         let of = |pool: &Pool| {
             self.superseded.as_ref().map_or_else(|| pool.next_due(), |old| pool.next_due_without(old.place))
         };
-        let next_due = || self.earliest(line, of);
+        let next_due = || line.earliest(of);
         match next_due() {
             // Units were taken and their hold is being made at this instant: assume the drop's usual hold time.
-            Timestamp::NEVER if self.is_being_taken_from(line, free) => {
-                self.now.plus(self.inner.definition.terms.hold_ttl)
-            }
+            Timestamp::NEVER if line.is_being_taken_from(free) => self.now.plus(self.inner.definition.terms.hold_ttl),
             // The hold may have been entered between the two reads: then its deadline is in the queue by now.
             Timestamp::NEVER => next_due(),
             next => next,
