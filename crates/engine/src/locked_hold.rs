@@ -21,17 +21,28 @@ use crate::attempt::{Answer, Decided};
 use crate::command::{Target, WantedUnits};
 use crate::commit::Prepared;
 use crate::context::Context;
-use crate::inventory::{DropEntry, DropTable, HoldSlot, Locked, LockedShard};
-use crate::rules::Standing;
+use crate::inventory::{DropEntry, DropInner, DropTable, HoldSlot, Locked, LockedShard};
 
 /// The caller's own hold, with its shard locked and its drop's gate held.
 pub(crate) struct LockedHold<'a, 's> {
     pub(crate) drop: &'a DropEntry,
     pub(crate) drop_table: DropTable<'a>,
     pub(crate) view: &'a Arc<Definition>,
-    pub(crate) standing: Option<&'a Standing>,
+    pub(crate) inner: &'a DropInner,
     pub(crate) shard: &'a mut LockedShard<'s>,
     pub(crate) place: HoldSlot,
+}
+
+impl<'a, 's> LockedHold<'a, 's> {
+    #[inline]
+    pub(crate) fn of(
+        drop: &'a DropEntry,
+        drop_table: DropTable<'a>,
+        inner: &'a DropInner,
+        (shard, place): (&'a mut LockedShard<'s>, HoldSlot),
+    ) -> Self {
+        Self { drop, drop_table, view: &inner.definition, inner, shard, place }
+    }
 }
 
 impl LockedHold<'_, '_> {
@@ -48,7 +59,29 @@ impl LockedHold<'_, '_> {
 
     /// Whether an item is a pickup slot that has begun.
     pub(crate) fn has_begun(&self, item: ItemNo) -> bool {
-        self.standing.is_some_and(|standing| standing.has_begun(item))
+        self.inner.standing.as_deref().is_some_and(|standing| standing.has_begun(item))
+    }
+
+    /// Checks what is left of goods and pickup slots if the hold keeps these units of its lines: a slot stays with goods
+    /// only, and where the drop requires slots, goods stay with a slot only. Returns why this is refused.
+    pub(crate) fn slots_of(&self, field: &str, wanted: &[WantedUnits], kept: &[u32]) -> Result<Option<Reason>, Fault> {
+        let Some(standing) = self.inner.standing.as_deref() else { return Ok(None) };
+        let hold = self.hold();
+        let left = |slot: bool| {
+            let mut lines = hold.lines().iter().zip(kept);
+            lines.any(|(line, kept)| *kept > 0 && standing.is_slot(line.item) == slot)
+        };
+        match (left(false), left(true)) {
+            (true, false) if standing.slot_required && !hold.is_over_windows() => Ok(Some(Reason::SlotRequired)),
+            (false, true) => {
+                let alone = |line: &WantedUnits| InvalidField {
+                    field: format!("{field}[{}].sku", line.place),
+                    description: "is a pickup slot: it is kept together with goods".to_owned(),
+                };
+                Err(Fault::Invalid(wanted.iter().map(alone).collect()))
+            }
+            (true | false, _) => Ok(None),
+        }
     }
 
     /// A value that depends on the hold as it is now.
@@ -145,8 +178,7 @@ impl Engine {
                 if !same {
                     return Err(not_found());
                 }
-                let (view, standing) = (&inner.definition, inner.standing.as_deref());
-                f(&mut LockedHold { drop, drop_table, view, standing, shard: &mut shard, place })
+                f(&mut LockedHold::of(drop, drop_table, &inner, (&mut shard, place)))
             })
         });
         found.unwrap_or_else(|| Err(not_found()))

@@ -33,6 +33,9 @@ impl Engine {
                 match hold.state {
                     HoldState::Held | HoldState::Paying => {
                         let kept = claimed_lines(own, &command.lines)?;
+                        if let Some(reason) = own.slots_of("lines", &command.lines, &kept)? {
+                            return Ok(own.refused(reason));
+                        }
                         let order_ref = command.order_ref.clone();
                         self.change(own, permit, &Change::Claimed { at: now, order_ref, late: false, kept }, context)?;
                         Ok(own.shown())

@@ -30,7 +30,7 @@ impl Engine {
             if let Some(reason) = ended(hold) {
                 return Ok(own.refused(reason));
             }
-            let usual = usual_ttl(own.view, own.standing, hold.lines().iter());
+            let usual = usual_ttl(own.view, own.inner.standing.as_deref(), hold.lines().iter());
             let (state, expires_at) = match moved(hold, (own.view, usual), command, context.now) {
                 Ok(moved) => moved,
                 Err(reason) => return Ok(own.refused(reason)),

@@ -37,6 +37,10 @@ impl Engine {
         context: Context<'_>,
     ) -> Attempt<Decided<Outcome>> {
         let now = context.now;
+        // A slot that begins now is refused by its mark.
+        if own.inner.is_to_turn(now) {
+            return Err(Undecided::Retry(Chore::Turn(own.drop.number)));
+        }
         let kept = claimed_lines(own, &command.lines)?;
         let hold = own.hold();
         let lines: SmallVec<[HoldLine; 4]> = hold

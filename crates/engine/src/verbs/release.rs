@@ -35,6 +35,9 @@ impl Engine {
             if hold.lines().iter().zip(&kept).all(|(line, kept)| line.quantity == *kept) {
                 return Ok(own.shown());
             }
+            if let Some(reason) = own.slots_of("keep", &command.keep, &kept)? {
+                return Ok(own.refused(reason));
+            }
             if kept.iter().all(|units| *units == 0) {
                 kept.clear();
             }

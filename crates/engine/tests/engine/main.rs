@@ -21,6 +21,7 @@ mod moments;
 #[expect(dead_code, reason = "the simulation uses more of it")]
 mod naive;
 mod races;
+mod rules;
 mod scenarios;
 mod starts;
 mod succession;

@@ -7,6 +7,7 @@ use stockade_types::time::{Millis, Timestamp};
 use super::{ReserveRequest, ReserveResult, ResolvedLine};
 use crate::answer::{Fault, InvalidField, RefusedLine};
 use crate::attempt::Decided;
+use crate::command::WantedUnits;
 use crate::rules::{Closedness, LineOffer, Standing, Visitor};
 
 impl ReserveRequest<'_> {
@@ -38,12 +39,34 @@ impl ReserveRequest<'_> {
         if !closed.is_empty() {
             return Ok(Some(self.not_offered(&closed)));
         }
+        self.names_apart(&offers)?;
         if standing.slot_required && self.command.over_windows.is_none() && !self.has_slot(standing) {
             return Ok(Some(self.refused_by_drop(Reason::SlotRequired, None)));
         }
         let set = self.offers.set(offers);
         stockade_types::invariant!(set.is_ok(), "offers of a request are found twice");
         Ok(None)
+    }
+
+    /// A pool that one line names must not be offered to a line of the same SKU that names none: units that the request
+    /// itself has taken from it are in doubt until the hold is made, and it would wait for itself.
+    fn names_apart(&self, offers: &[LineOffer]) -> Result<(), Fault> {
+        let lines = &self.resolved.lines;
+        for (line, offer) in lines.iter().zip(offers).filter(|(line, _)| line.named.is_none()) {
+            let offered = |pool| offer.choices.iter().any(|choice| choice.pools.iter().any(|(of, _)| *of == pool));
+            let both = |other: &&ResolvedLine| other.item == line.item && other.named.is_some_and(offered);
+            let Some(pool) = lines.iter().find(both).and_then(|other| other.named) else { continue };
+            let definition = &self.inner.definition;
+            let (sku, pool) = (definition.sku(line.item), definition.pool(line.item, pool));
+            let is_it = |wanted: &&WantedUnits| wanted.sku == *sku && wanted.pool.as_ref() == Some(pool);
+            let place = self.command.lines.iter().find(is_it).map_or(0, |wanted| wanted.place);
+            let description = format!(
+                "the line of {:?} without a pool may draw on {pool} too: name a pool for all units of a SKU, or for none",
+                sku.as_str()
+            );
+            return Err(Fault::Invalid(vec![InvalidField { field: format!("lines[{place}].pool"), description }]));
+        }
+        Ok(())
     }
 
     fn has_slot(&self, standing: &Standing) -> bool {

@@ -365,8 +365,7 @@ impl ReserveRequest<'_> {
     }
 
     fn locked<'l, 's>(&'l self, shard: &'l mut LockedShard<'s>, place: HoldSlot) -> LockedHold<'l, 's> {
-        let (view, standing) = (&self.inner.definition, self.inner.standing.as_deref());
-        LockedHold { drop: self.drop, drop_table: self.drop_table, view, standing, shard, place }
+        LockedHold::of(self.drop, self.drop_table, self.inner, (shard, place))
     }
 }
 
