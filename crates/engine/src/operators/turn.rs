@@ -5,8 +5,8 @@
 //! stands in the journal after the record of its opening and before that of its closing.
 
 use stockade_journal::Permit;
-use stockade_types::definition::{Definition, ITEM_UNITS_MAX, Tranche};
-use stockade_types::ids::{DropNo, PoolNo};
+use stockade_types::definition::{Definition, ITEM_UNITS_MAX};
+use stockade_types::ids::DropNo;
 use stockade_types::record::{DropFact, DropVerb, Lifecycle, Mark, MarkKind, Origin, PoolFigures, Record};
 use stockade_types::time::Timestamp;
 
@@ -153,12 +153,9 @@ fn add_tranches(definition: &Definition, marks: &[Mark], stock: &mut [PoolFigure
         let MarkKind::Tranche(number) = mark.kind else { continue };
         let names = &definition.rules.names;
         let found = definition.rules.tranches.iter().find(|tranche| names.tranche_no(&tranche.id) == Some(number));
-        let Some(Tranche { sku, pool, units, .. }) = found else { continue };
-        let Some((item, of)) = definition.item(sku) else { continue };
-        let place = pool.as_ref().map_or_else(|| of.usual_pool(), |id| of.pool_no(id).map(PoolNo::index));
-        let before: usize = definition.items.iter().take(item.index()).map(|item| item.pools.len()).sum();
-        if let Some(figures) = place.and_then(|place| stock.get_mut(before.saturating_add(place))) {
-            let received = figures.basis.received.saturating_add(*units).min(ITEM_UNITS_MAX);
+        let Some(tranche) = found else { continue };
+        if let Some(figures) = definition.tranche_place(tranche).and_then(|place| stock.get_mut(place)) {
+            let received = figures.basis.received.saturating_add(tranche.units).min(ITEM_UNITS_MAX);
             figures.basis.received = received.max(figures.basis.received);
         }
     }

@@ -252,6 +252,22 @@ impl Definition {
         Some((ItemNo(u16::try_from(place).ok()?), self.items.get(place)?))
     }
 
+    /// The place of a pool among all pools of the drop, in the order of items and pools, if there is such a pool.
+    #[must_use]
+    pub fn pool_place(&self, item: ItemNo, pool: PoolNo) -> Option<usize> {
+        self.items.get(item.index()).filter(|item| pool.index() < item.pools.len())?;
+        let before: usize = self.items.iter().take(item.index()).map(|item| item.pools.len()).sum();
+        before.checked_add(pool.index())
+    }
+
+    /// The place of the pool that a tranche joins.
+    #[must_use]
+    pub fn tranche_place(&self, tranche: &Tranche) -> Option<usize> {
+        let (item, of) = self.item(&tranche.sku)?;
+        let usual = || u16::try_from(of.usual_pool()?).ok().map(PoolNo);
+        self.pool_place(item, tranche.pool.as_ref().map_or_else(usual, |id| of.pool_no(id))?)
+    }
+
     /// The SKU of an item of this drop.
     ///
     /// # Panics
