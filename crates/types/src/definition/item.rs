@@ -104,7 +104,7 @@ impl Item {
     /// The pool that stock goes to if no pool is named: the one that has the rest, else the last one.
     #[must_use]
     pub fn usual_pool(&self) -> Option<usize> {
-        let rest = self.pools.iter().position(|pool| pool.size == PoolSize::Rest);
+        let rest = self.pools.iter().rposition(|pool| pool.size == PoolSize::Rest);
         rest.or_else(|| self.pools.len().checked_sub(1))
     }
 
