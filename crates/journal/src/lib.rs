@@ -32,6 +32,8 @@ mod progress;
 mod queue;
 mod recover;
 mod scan;
+#[cfg(any(loom, shuttle))]
+pub mod scenarios;
 mod segment;
 mod shared;
 mod ticket;

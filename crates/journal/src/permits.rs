@@ -2,6 +2,7 @@
 //!
 //! It never blocks.
 
+use stockade_counter::sound;
 use stockade_counter::sync::{AtomicU64, Ordering};
 
 /// Flag bits above the count.
@@ -88,10 +89,14 @@ impl PermitPool {
     fn admit(&self, count: u64, most: u64) -> Result<u64, Refused> {
         // AcqRel: an operation admitted before `close` is seen by it, and a later one sees the close. Both change the
         // same word.
-        let seen = self.0.fetch_add(count, Ordering::AcqRel);
+        let seen = sound!(
+            self.0.fetch_add(count, Ordering::AcqRel),
+            enter_that_looks_first,
+            (self.0.load(Ordering::Acquire), self.0.fetch_add(count, Ordering::AcqRel)).0
+        );
         let room = if seen & (CLOSED | FAILED) == 0 { most.saturating_sub(seen & COUNT) } else { 0 };
         let admitted = count.min(room);
-        if admitted < count {
+        if sound!(admitted < count, refused_that_stays_inside, (1..count).contains(&admitted)) {
             self.leave(count.saturating_sub(admitted));
         }
         if admitted > 0 {

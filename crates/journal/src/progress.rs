@@ -8,6 +8,7 @@ use std::task::{Poll, Waker};
 use crossbeam_utils::CachePadded;
 use stockade_counter::sync::thread::{self, Thread};
 use stockade_counter::sync::{AtomicU64, Mutex, OnceLock, Ordering};
+use stockade_counter::{fault, ordering, sound};
 use stockade_types::ids::Lsn;
 
 use super::log::LogError;
@@ -45,7 +46,7 @@ impl Watermark {
     /// Must be called by one thread at a time, or under one lock.
     pub(super) fn raise(&self, to: Lsn) {
         debug_assert!(self.0.load(Ordering::Relaxed) <= to.0, "a watermark never falls");
-        self.0.store(to.0, Ordering::Release);
+        self.0.store(to.0, ordering!(Release, relaxed_mark));
     }
 }
 
@@ -105,9 +106,21 @@ impl WriterParker {
         let wanted = lsn.0 << 1;
         let mut word = self.word.load(Ordering::Acquire);
         while word < wanted || word & ASLEEP != 0 {
+            fault!(
+                wanted_that_is_not_said,
+                if word & ASLEEP == 0 {
+                    break;
+                }
+            );
+            fault!(
+                want_that_overlooks_the_sleeper,
+                if word >= wanted {
+                    break;
+                }
+            );
             match self.word.compare_exchange_weak(word, wanted.max(word & !ASLEEP), Ordering::AcqRel, Ordering::Acquire)
             {
-                Ok(_) if word & ASLEEP != 0 => return self.unpark_writer(),
+                Ok(_) if word & ASLEEP != 0 => return sound!(self.unpark_writer(), want_that_wakes_nobody),
                 Ok(_) => return,
                 Err(now) => word = now,
             }
@@ -167,22 +180,24 @@ impl Progress {
     /// Everything up to `lsn` is durable: wakes the waiters. `woken` is scratch space.
     pub(super) fn advance(&self, lsn: Lsn, woken: &mut Vec<Waker>) {
         // Before the lists are read: a waiter that registers afterwards sees the mark while it holds the list's lock.
-        self.durable.raise(lsn);
+        sound!(self.durable.raise(lsn), told_before_the_mark);
         for waiters in self.local_lists.lock().iter() {
             waiters.notify(lsn, woken);
         }
         self.shared_waiters.notify(lsn, woken);
+        fault!(told_before_the_mark, self.durable.raise(lsn));
         woken.drain(..).for_each(Waker::wake);
     }
 
     /// Nothing more will become durable. The first reason is kept.
     pub(super) fn fail(&self, failure: JournalFailed) {
+        fault!(woken_before_the_failure, self.shared_waiters.wake_all());
         let _first = self.failure.set(failure);
         let local_lists: Vec<_> = self.local_lists.lock().iter().cloned().collect();
         for waiters in &local_lists {
-            waiters.wake_all();
+            sound!(waiters.wake_all(), failure_told_to_strays_alone);
         }
-        self.shared_waiters.wake_all();
+        sound!(self.shared_waiters.wake_all(), woken_before_the_failure);
     }
 
     /// The result for `lsn`, if there is one.
@@ -192,6 +207,7 @@ impl Progress {
             return Some(Ok(()));
         }
         let failure = self.failure.get()?.clone();
+        fault!(failure_before_the_mark, return Some(Err(failure)));
         // Once more: the mark may have been raised between the two reads.
         Some(if self.durable() >= lsn { Ok(()) } else { Err(failure) })
     }

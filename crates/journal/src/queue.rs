@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use stockade_counter::sync::{AtomicU64, Mutex, Ordering, thread};
+use stockade_counter::{fault, sound};
 use stockade_types::ids::Lsn;
 use stockade_types::metrics::Stopwatch;
 use stockade_types::time::Timestamp;
@@ -16,7 +17,7 @@ use super::progress::Progress;
 /// Buffers kept for reuse. More are allocated under load and freed afterwards.
 const SPARE: usize = 8;
 /// A batch of at least this many bytes is written even if nobody waits for it.
-const FLUSH_BYTES: usize = 64 * 1024;
+pub(super) const FLUSH_BYTES: usize = 64 * 1024;
 /// Records that nobody waits for are written after at most this time. The writer wakes up by itself: waking it for such
 /// records would cost more than everything else about them.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(5);
@@ -105,7 +106,7 @@ impl Queue {
     #[inline]
     pub(super) fn push(&self, operation: QueuedOperation<'_>, progress: &Progress) -> Result<Lsn, QueueClosed> {
         let mut state = self.state.lock();
-        if state.phase != Phase::Open {
+        if sound!(state.phase != Phase::Open, push_after_the_close, false) {
             return Err(QueueClosed);
         }
         let first = state.next;
@@ -118,7 +119,7 @@ impl Queue {
         progress.appended.raise(Lsn(next.0.saturating_sub(1)));
         let flush_due = state.is_flush_due();
         drop(state);
-        if flush_due {
+        if sound!(flush_due, enough_that_does_not_ring, false) {
             progress.parker.unpark();
         }
         Ok(first)
@@ -134,11 +135,18 @@ impl Queue {
             if state.phase == Phase::QueueClosed {
                 return Work::Abandon;
             }
-            let at_once = woken || state.phase != Phase::Open || state.is_flush_due() || progress.is_awaited();
+            let closing = sound!(state.phase != Phase::Open, closed_before_all_is_written, false);
+            let at_once = woken || closing || state.is_flush_due() || progress.is_awaited();
             let batch = if at_once { self.take(&mut state) } else { None };
             // Checked again after the parked flag is set: later arrivals wake the writer.
-            let late =
-                || if progress.parker.prepare_park() > progress.durable() { self.take(&mut state) } else { None };
+            let late = || {
+                let wanted = progress.parker.prepare_park();
+                if sound!(wanted > progress.durable(), doze_after_the_look, false) {
+                    self.take(&mut state)
+                } else {
+                    None
+                }
+            };
             if let Some(batch) = batch.or_else(late) {
                 progress.parker.cancel_park();
                 return Work::Write(batch);
@@ -148,6 +156,7 @@ impl Queue {
                 return Work::Close(now);
             }
             drop(state);
+            fault!(up_before_it_sleeps, progress.parker.cancel_park());
             thread::park_timeout(FLUSH_INTERVAL);
             woken = true;
         }
@@ -177,7 +186,7 @@ impl Queue {
             state.phase = Phase::Closing(now);
         }
         drop(state);
-        progress.parker.unpark();
+        sound!(progress.parker.unpark(), close_that_does_not_ring);
     }
 
     /// Accepts nothing more and drops what is queued.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stockade_counter::sound;
 use stockade_counter::sync::{Mutex, OnceLock, thread};
 use stockade_types::ids::Lsn;
 use stockade_types::metrics::Stopwatch;
@@ -87,7 +88,7 @@ impl Shared {
     /// `patience`.
     pub(super) fn close(&self, now: Timestamp, patience: Duration) {
         self.permit_pool.close();
-        self.await_permits(patience);
+        sound!(self.await_permits(patience), close_that_awaits_no_permits);
         self.queue.close(now, &self.progress);
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use stockade_counter::sync::{Mutex, thread_local};
+use stockade_counter::{fault, sound};
 use stockade_types::ids::Lsn;
 
 use super::progress::{JournalFailed, Progress};
@@ -88,10 +89,10 @@ impl Waiters {
         reached: impl FnOnce() -> Option<Reached>,
     ) -> Entered {
         let mut list = self.list.lock();
-        if let Some(result) = reached() {
+        if let Some(result) = sound!(reached(), no_look_under_the_lock, None) {
             return Entered::Reached(result);
         }
-        if matches!(list.delivery, Delivery::Closed) {
+        if sound!(matches!(list.delivery, Delivery::Closed), closed_list_that_takes_waiters, false) {
             return Entered::Closed;
         }
         let known = number.filter(|known| known.list == self.number);
@@ -213,11 +214,21 @@ impl Future for LocalWaker {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { progress, waiters, woken } = self.get_mut();
+        fault!(local_waker_stored_after_the_look, take(&mut waiters.list.lock().all, progress.durable(), woken));
+        fault!(local_waker_that_looks_before_the_lock, {
+            let durable = progress.durable();
+            let mut list = waiters.list.lock();
+            list.delivery = Delivery::ByLocalWaker(Some(context.waker().clone()));
+            take(&mut list.all, durable, woken);
+            drop(list);
+            woken.drain(..).for_each(Waker::wake);
+            return Poll::Pending;
+        });
         {
             let mut list = waiters.list.lock();
             list.delivery = Delivery::ByLocalWaker(Some(context.waker().clone()));
             // Under the lock: who raises the mark from now on finds the waker.
-            take(&mut list.all, progress.durable(), woken);
+            sound!(take(&mut list.all, progress.durable(), woken), local_waker_stored_after_the_look);
         }
         woken.drain(..).for_each(Waker::wake);
         Poll::Pending
@@ -233,6 +244,7 @@ impl Drop for LocalWaker {
             std::mem::take(&mut list.all)
         };
         // They find the list closed and register with the list for threads without a local waker.
+        fault!(dropped_local_waker_that_tells_nobody, return);
         for waiter in left {
             waiter.waker.wake();
         }

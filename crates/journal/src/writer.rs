@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use stockade_counter::fault;
 use stockade_types::ids::Lsn;
 use stockade_types::metrics::Stopwatch;
 use stockade_types::time::Timestamp;
@@ -87,7 +88,9 @@ impl Writer {
         assert_eq!(first, self.next, "the queue gives out batches in order");
         let head = BatchHead { term: self.term, first, count: records, written_at, before: self.chain };
         let sealed = SealedBatch::seal(head, bytes);
+        let last = Lsn(sealed.head().next().0.saturating_sub(1));
         let watch = Stopwatch::start();
+        fault!(mark_before_the_log, self.shared.progress.advance(last, &mut self.woken));
         self.shared.log.append(first, &sealed)?;
         let metrics = &self.shared.metrics;
         metrics.sync_duration.observe(watch.elapsed());
@@ -96,7 +99,7 @@ impl Writer {
         metrics.bytes.add(u64::try_from(sealed.bytes().len()).unwrap_or(0));
         self.next = sealed.head().next();
         self.chain = sealed.hash();
-        let last = Lsn(self.next.0.saturating_sub(1));
+        fault!(tip_after_the_mark, self.shared.progress.advance(last, &mut self.woken));
         // Before the mark is raised: a thread that sees the mark finds a tip that is not behind it.
         *self.shared.tip.lock() = (last, self.chain);
         self.shared.progress.advance(last, &mut self.woken);

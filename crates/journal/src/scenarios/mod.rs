@@ -1,10 +1,13 @@
-//! Scenarios of the journal's hand-off to its writer.
+//! Scenarios of the hand-off to the writer, for a model checker; `models/` runs them. They are here because they drive
+//! what the crate keeps private.
 //!
-//! The source next to this module is the shipped one (`crates/journal/src/`), or a mutant of it. Waiting threads sleep,
-//! as in the server: if one is forgotten, all sleep in the end, and the checker reports a deadlock.
+//! Waiting threads sleep, as in the server: if one is forgotten, all sleep in the end, and the checker reports a
+//! deadlock.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a panic of a scenario is the finding")]
+#![expect(clippy::missing_panics_doc, reason = "a scenario says what was broken by a panic, and by nothing else")]
 
+mod book;
 pub mod parker;
 pub mod closing;
 pub mod local_wakers;
@@ -16,13 +19,14 @@ use std::sync::atomic::{AtomicBool, Ordering as Plain};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::panicking;
 
-use super::progress::{JournalFailed, Progress};
-use super::queue::QueuedOperation;
-use super::ticket::Ticket;
-use super::waiters::LocalWaker;
-use crate::ids::Lsn;
-use crate::sync::thread::{self, Thread};
-use crate::time::Timestamp;
+use stockade_counter::sync::thread::{self, Thread};
+use stockade_types::ids::Lsn;
+use stockade_types::time::Timestamp;
+
+use crate::progress::{JournalFailed, Progress};
+use crate::queue::QueuedOperation;
+use crate::ticket::Ticket;
+use crate::waiters::LocalWaker;
 
 /// An operation of one record.
 const ONE: QueuedOperation<'static> = QueuedOperation { bytes: b"x", records: 1, now: Timestamp(1) };

@@ -1,6 +1,6 @@
 //! `std::sync::OnceLock` in the checker's types: as there, an atomic that the checker sees says whether it is set.
 
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use super::checked::{AtomicU64, Mutex, Ordering};
 
 /// A value that is set once.
 #[derive(Debug)]

@@ -1,26 +1,35 @@
-//! The counterpart of the server's `crate::sync` in the checker's types, with the same names and signatures.
+//! Atomics, locks and threads of a model checker, with the names and signatures of a usual build.
 
 use std::cell::Cell;
 use std::sync::{PoisonError, TryLockError};
 
-pub use loom::sync::MutexGuard;
-pub use loom::sync::atomic::{AtomicU64, Ordering};
+#[cfg(loom)]
+#[doc(hidden)]
+pub use loom as checker;
+#[cfg(shuttle)]
+#[doc(hidden)]
+pub use shuttle as checker;
 
-pub use crate::once::OnceLock;
+pub use checker::sync::MutexGuard;
+pub use checker::sync::atomic::{AtomicU64, Ordering};
 
-macro_rules! local {
+pub use super::once::OnceLock;
+pub use crate::checked_thread_local as thread_local;
+
+/// As the standard library's; the checker's own does not take every form of it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! checked_thread_local {
     ($(#[$doc:meta])* static $name:ident: $t:ty = const $init:block;) => {
-        loom::thread_local! { $(#[$doc])* static $name: $t = $init; }
+        $crate::sync::checker::thread_local! { $(#[$doc])* static $name: $t = $init; }
     };
 }
 
-pub(crate) use local as thread_local;
-
-loom::thread_local! {
+checker::thread_local! {
     static HOME: Cell<usize> = Cell::new(0);
 }
 
-/// The calling thread's home; the first shard unless [`live_at`] said otherwise.
+/// The calling thread's home; the first unless [`live_at`] said otherwise.
 pub fn home() -> usize {
     HOME.with(Cell::get)
 }
@@ -30,19 +39,14 @@ pub fn live_at(home: usize) {
     HOME.with(|cell| cell.set(home));
 }
 
-/// Never called: the models specify the number of shards.
-pub fn parallelism() -> usize {
-    2
-}
-
 /// A mutex with `parking_lot`'s signatures.
 #[derive(Debug)]
-pub struct Mutex<T>(loom::sync::Mutex<T>);
+pub struct Mutex<T>(checker::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
     /// A mutex around `value`.
     pub fn new(value: T) -> Self {
-        Self(loom::sync::Mutex::new(value))
+        Self(checker::sync::Mutex::new(value))
     }
 
     /// Waits for the lock.
@@ -60,12 +64,14 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Threads that sleep until they are unparked.
+/// Threads that sleep until they are unparked: no timeout ever passes, so nothing may depend on one.
+#[cfg(loom)]
 pub mod thread {
     use std::sync::Arc;
     use std::time::Duration;
 
     use loom::sync::Notify;
+    pub use loom::thread::{JoinHandle, spawn, yield_now};
 
     loom::thread_local! {
         static THIS: Thread = Thread(Arc::new(Notify::new()));
@@ -92,13 +98,26 @@ pub mod thread {
         current().0.wait();
     }
 
-    /// Sleeps until it is unparked: nothing may depend on the timeout.
+    /// Sleeps until it is unparked.
     pub fn park_timeout(_most: Duration) {
         park();
     }
 
     /// Lets other threads run.
     pub fn sleep(_time: Duration) {
-        loom::thread::yield_now();
+        yield_now();
+    }
+}
+
+/// Threads that sleep until they are unparked: no timeout ever passes, so nothing may depend on one.
+#[cfg(shuttle)]
+pub mod thread {
+    use std::time::Duration;
+
+    pub use shuttle::thread::{JoinHandle, Thread, current, park, park_timeout, spawn, yield_now};
+
+    /// Lets other threads run.
+    pub fn sleep(_time: Duration) {
+        yield_now();
     }
 }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use super::super::progress::{JournalFailed, Progress};
-use super::super::shared::Shared;
-use super::super::writer::{Step, Writer};
-use super::super::{JournalMetrics, Start};
+use stockade_counter::model::{at, joined};
+use stockade_counter::sync::{AtomicU64, Ordering};
+use stockade_types::ids::Lsn;
+
+use super::book::Book;
 use super::{FIRST, ONE, Task, ticket};
-use crate::ids::Lsn;
-use crate::run::{at, joined};
-use crate::stand_ins::log::Book;
-use crate::sync::{AtomicU64, Ordering};
+use crate::progress::{JournalFailed, Progress};
+use crate::shared::Shared;
+use crate::writer::{Step, Writer};
+use crate::{JournalMetrics, Start};
 
 /// A ticket waits while the writer makes its record durable: it resolves, and what was written before is visible.
 pub fn a_waiter_is_never_forgotten() {

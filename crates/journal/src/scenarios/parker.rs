@@ -3,12 +3,16 @@
 
 use std::sync::Arc;
 
-use super::super::progress::Progress;
-use super::super::queue::{PendingBatch, Queue, Work};
+use stockade_counter::model::{at, joined};
+use stockade_types::ids::Lsn;
+use stockade_types::time::Timestamp;
+
 use super::{FIRST, ONE, SECOND, Task, ticket};
-use crate::ids::Lsn;
-use crate::run::{at, joined};
-use crate::time::Timestamp;
+use crate::progress::Progress;
+use crate::queue::{FLUSH_BYTES, PendingBatch, Queue, QueuedOperation, Work};
+
+/// Bytes that are written even if nobody waits for them.
+static ENOUGH: [u8; FLUSH_BYTES] = [0; FLUSH_BYTES];
 
 struct Desk {
     queue: Queue,
@@ -37,8 +41,8 @@ impl Desk {
         durable
     }
 
-    fn append(&self) -> Lsn {
-        self.queue.push(ONE, &self.progress).expect("an open queue")
+    fn append(&self, operation: QueuedOperation<'_>) -> Lsn {
+        self.queue.push(operation, &self.progress).expect("an open queue")
     }
 }
 
@@ -47,7 +51,7 @@ pub fn who_waits_is_not_left_to_a_sleeping_writer() {
     let desk = Desk::open();
     let writing = desk.clone();
     let writer = at(1, move || writing.write_up_to(FIRST));
-    let lsn = desk.append();
+    let lsn = desk.append(ONE);
     assert!(ticket(&desk.progress, lsn).wait().is_ok(), "told as lost");
     joined(writer);
 }
@@ -58,10 +62,10 @@ pub fn two_who_wait_are_not_left_to_a_sleeping_writer() {
     let (writing, other) = (desk.clone(), desk.clone());
     let writer = at(1, move || writing.write_up_to(SECOND));
     let other = at(0, move || {
-        let lsn = other.append();
+        let lsn = other.append(ONE);
         ticket(&other.progress, lsn).wait().is_ok()
     });
-    let lsn = desk.append();
+    let lsn = desk.append(ONE);
     assert!(ticket(&desk.progress, lsn).wait().is_ok(), "told as lost");
     assert!(joined(other), "told as lost");
     joined(writer);
@@ -74,7 +78,7 @@ pub fn who_asks_for_later_hides_nobody() {
     assert!(later.turn() && later.output.is_none(), "told too early");
     let writing = desk.clone();
     let writer = at(1, move || writing.write_up_to(FIRST));
-    let lsn = desk.append();
+    let lsn = desk.append(ONE);
     assert!(ticket(&desk.progress, lsn).wait().is_ok(), "told as lost");
     joined(writer);
 }
@@ -84,9 +88,7 @@ pub fn enough_is_written_whoever_waits() {
     let desk = Desk::open();
     let writing = desk.clone();
     let writer = at(1, move || writing.write_up_to(FIRST));
-    for _ in 0..3 {
-        desk.append();
-    }
+    desk.append(QueuedOperation { bytes: &ENOUGH, ..ONE });
     assert!(joined(writer) >= FIRST, "not written");
 }
 
@@ -96,7 +98,7 @@ pub fn a_close_is_told_to_a_sleeping_writer() {
     let desk = Desk::open();
     let writing = desk.clone();
     let writer = at(1, move || writing.write_up_to(Lsn(u64::MAX)));
-    let lsn = desk.append();
+    let lsn = desk.append(ONE);
     desk.queue.close(Timestamp(1), &desk.progress);
     assert_eq!(joined(writer), lsn, "closed, and not all written");
 }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64 as Plain, Ordering};
 use std::time::Duration;
 
-use super::super::permits::{PermitPool, Refused};
-use super::super::shared::Shared;
-use super::super::writer::Writer;
-use super::super::{JournalMetrics, Start};
+use stockade_counter::model::{at, joined};
+use stockade_types::ids::Lsn;
+use stockade_types::time::Timestamp;
+
+use super::book::Book;
 use super::{FIRST, ONE, ticket};
-use crate::ids::Lsn;
-use crate::run::{at, joined};
-use crate::stand_ins::log::Book;
-use crate::time::Timestamp;
+use crate::permits::{PermitPool, Refused};
+use crate::shared::Shared;
+use crate::writer::Writer;
+use crate::{JournalMetrics, Start};
 
 /// The result of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

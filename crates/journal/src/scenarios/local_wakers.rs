@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::super::progress::{JournalFailed, Progress};
-use super::super::waiters::LocalWaker;
+use stockade_counter::model::{at, joined};
+use stockade_types::ids::Lsn;
+
 use super::{FIRST, SECOND, Task, all_durable, drive, ticket};
-use crate::ids::Lsn;
-use crate::run::{at, joined};
+use crate::progress::{JournalFailed, Progress};
+use crate::waiters::LocalWaker;
 
 /// A ticket waits on a thread with a local waker, which is first polled while the writer publishes.
 pub fn a_local_waker_forgets_nobody() {
