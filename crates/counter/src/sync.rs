@@ -14,12 +14,3 @@ mod usual;
 pub use checked::*;
 #[cfg(not(any(loom, shuttle)))]
 pub use usual::*;
-
-use std::num::NonZeroUsize;
-use std::sync::LazyLock;
-
-/// How many threads this machine runs at once. Computed once, because it reads the cgroup's files.
-pub fn parallelism() -> usize {
-    static ASKED: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get));
-    *ASKED
-}

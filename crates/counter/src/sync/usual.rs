@@ -1,6 +1,7 @@
 //! Atomics, locks and threads of a usual build.
 
 use std::cell::Cell;
+use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicUsize;
 
 pub use std::sync::OnceLock;
@@ -33,6 +34,12 @@ fn deal_home() -> usize {
     let home = NEXT_HOME.fetch_add(1, Ordering::Relaxed);
     HOME.set(Some(home));
     home
+}
+
+/// How many threads this machine runs at once. Computed once, because it reads the cgroup's files.
+pub fn parallelism() -> usize {
+    static ASKED: OnceLock<usize> = OnceLock::new();
+    *ASKED.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
 }
 
 #[cfg(test)]
