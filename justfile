@@ -52,13 +52,18 @@ compare *words:
 instructions *words:
     .ci/instructions.py {{ words }}
 
+# The models as .ci/run runs them: every interleaving up to a bound, and random schedules
+models:
+    RUSTFLAGS='--cfg loom' cargo test -p stockade-models --target-dir target/loom
+    RUSTFLAGS='--cfg shuttle' cargo test -p stockade-models --target-dir target/shuttle
+
 # Every interleaving of the stock counter and of the journal's hand-off up to a deeper bound: minutes to hours
 loom preemptions="5":
-    LOOM_MAX_PREEMPTIONS={{ preemptions }} cargo test -p stockade-models --test shipped --test handoff
+    LOOM_MAX_PREEMPTIONS={{ preemptions }} RUSTFLAGS='--cfg loom' cargo test -p stockade-models --target-dir target/loom --test shipped --test handoff
 
-# The stock counter and the hand-off in so many drawn schedules a scenario, from a seed: just shuttle 1000000 7
+# The same in so many random schedules a scenario, from a seed: just shuttle 1000000 7
 shuttle schedules="1000000" seed="2":
-    STOCKADE_SCHEDULES={{ schedules }} STOCKADE_SCHEDULES_SEED={{ seed }} cargo test -p stockade-schedules
+    STOCKADE_SCHEDULES={{ schedules }} STOCKADE_SCHEDULES_SEED={{ seed }} RUSTFLAGS='--cfg shuttle' cargo test -p stockade-models --target-dir target/shuttle
 
 # libFuzzer on a target of fuzz/, for a minute: just fuzz journal; or longer: just fuzz journal 3600
 fuzz target seconds="60":

@@ -31,7 +31,7 @@ const CRATES: [(&str, &[&str]); 7] = [
 const SYNCHRONOUS: [&str; 5] = ["types", "counter", "journal", "engine", "feed"];
 const RUNTIME_AND_WIRE: [&str; 7] = ["tokio", "tokio-stream", "futures-util", "tonic", "axum", "hyper", "prost"];
 /// Crates whose modules stand in reading order: each uses only those above it.
-const ORDERED: [&str; 2] = ["src", "crates/types/src"];
+const ORDERED: [&str; 3] = ["src", "crates/types/src", "crates/journal/src"];
 /// Where files are opened. `memory.rs` reads the kernel's own files.
 const DISK: [&str; 2] = ["crates/journal/src/storage/", "crates/engine/src/memory.rs"];
 

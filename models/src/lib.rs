@@ -1,61 +1,56 @@
-//! Models: the source of the stock counter and of the journal's hand-off to its writer, run in every interleaving
-//! within a bound on preemptions.
+//! Models: the stock counter and the journal's hand-off to its writer, run by a model checker.
 //!
-//! `crates/counter/src/stock.rs` and `crates/journal/src/` take their atomics, locks and threads from `crate::sync`.
-//! Here that module has the checker's types, so the shipped source itself is checked. Each scenario also runs on
-//! mutants, copies of that source with one fault, to show that it finds the fault. Nothing here is part of the server.
+//! With `--cfg loom` every interleaving of two or three threads with a few operations is run, within a bound on
+//! preemptions. With `--cfg shuttle` the same scenarios run in random schedules, and so do crowds of six threads with
+//! dozens of operations, with memory that is sequentially consistent. Without either this crate is empty.
+//!
+//! ```console
+//! $ RUSTFLAGS='--cfg loom' cargo test -p stockade-models --target-dir target/loom
+//! $ RUSTFLAGS='--cfg shuttle' cargo test -p stockade-models --target-dir target/shuttle
+//! ```
+//!
+//! The crates `stockade-counter` and `stockade-journal` are built as they ship, with the checker's atomics, locks and
+//! threads in [`stockade_counter::sync`]. Scenarios of the counter are here; those of the hand-off are in
+//! [`stockade_journal::scenarios`]. Each also runs with planted faults ([`stockade_counter::fault`]), to show that it
+//! finds them: faults of the source, and faults of the small engines that some scenarios have. Nothing here is part of
+//! the server.
 //!
 //! Not modelled: time (the writer sleeps until it is unparked, so a fault that its timeout would repair is found here),
 //! a writer that panics, the end of a thread before its local waker's, permits refused because of queued bytes, the
-//! rest of `Journal` (encoding, joining the writer's thread), and bytes (`stand_ins` has batches and a log that only
-//! note their LSNs). Loom remembers only the last access to each place, so an order can escape it; shuttle therefore
-//! also runs what needs no weak memory.
+//! rest of `Journal` (encoding records, starting and joining the writer's thread), the log on a disk and its followers
+//! (the log of the models only notes LSNs), and metrics. Loom remembers only the last access to each place, so an order
+//! can escape it; shuttle therefore also runs what needs no weak memory.
 
-#![expect(clippy::duplicate_mod, reason = "the same scenarios stand beside the counter and beside each mutant")]
+#![cfg(any(loom, shuttle))]
 #![expect(clippy::missing_panics_doc, reason = "a scenario says what was broken by a panic, and by nothing else")]
 
-// The source that is included names the crates that it is part of; here they are this one.
-extern crate self as stockade_counter;
-extern crate self as stockade_types;
-
+#[cfg(loom)]
 pub mod naive;
-pub mod once;
 pub mod replay;
 pub mod run;
-pub mod stand_ins;
-pub mod sync;
+pub mod scenarios;
 
-pub use self::stand_ins::{ids, metrics, time};
-
-/// The journal's hand-off to its writer as it ships, and the scenarios on it.
-#[path = "../../crates/journal/src"]
-#[expect(dead_code, reason = "not all of the journal is modelled")]
-pub mod journal {
-    mod permits;
-    #[path = "../../../models/src/handoff/mod.rs"]
-    pub mod handoff;
-    mod progress;
-    mod queue;
-    mod shared;
-    mod ticket;
-    mod waiters;
-    mod writer;
-
-    use crate::stand_ins::{JournalMetrics, Start, frame, log, segment};
+/// A test for each scenario: the source holds.
+#[macro_export]
+macro_rules! holds {
+    ($part:ident: $($scenario:ident)*) => {
+        $(#[test] fn $scenario() { $crate::run::check($part::$scenario); })*
+    };
+    ($part:ident within two preemptions: $($scenario:ident)*) => {
+        $(#[test] fn $scenario() { $crate::run::check_within(2, $part::$scenario); })*
+    };
+    ($part:ident($argument:expr): $($scenario:ident)*) => {
+        $(#[test] fn $scenario() { $crate::run::check(|| $part::$scenario($argument)); })*
+    };
 }
 
-/// The counter and the next deadline of a pool's stripes as they ship, and the scenarios on them.
-#[path = "../../crates/counter/src"]
-pub mod inventory {
-    #[expect(dead_code, reason = "not all of it is modelled")]
-    mod next_due;
-    #[path = "../../../models/src/scenarios/mod.rs"]
-    pub mod scenarios;
-    pub mod stock;
-}
-
-/// Mutants of the counter and of the next deadline, with the same scenarios.
-#[expect(clippy::pedantic, dead_code, reason = "spoilt code need not be tidy")]
-pub mod mutants {
-    include!(concat!(env!("OUT_DIR"), "/mutants.rs"));
+/// A test for each fault: with it planted, the scenario ends with the finding.
+#[macro_export]
+macro_rules! caught {
+    ($($fault:ident by $scenario:expr => $finding:literal)*) => {
+        $(#[test] #[should_panic(expected = $finding)] fn $fault() {
+            let _planted = stockade_counter::fault::plant(stringify!($fault));
+            $crate::run::check($scenario);
+        })*
+    };
 }

@@ -2,28 +2,14 @@
 //!
 //! A small engine: one hold id, a table, a journal, and a snapshot that is taken during requests. The id is reused
 //! after its first hold was forgotten, of which there is no record. Each change is appended and entered under the
-//! table's lock, as in the server. The question is how a replay knows which changes a snapshot includes.
+//! table's lock, as in the server. The question is how a replay knows which changes a snapshot includes: a hold's
+//! revision is its record's place in the journal, and a snapshot reads the journal's end before it walks the table.
 
 use std::sync::Arc;
 
-use crate::run::{at, joined};
-use crate::sync::Mutex;
-
-/// How the engine numbers changes, and where its snapshots begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
-    /// A hold's revision is its record's place in the journal. A snapshot reads the journal's end before it walks the
-    /// table.
-    Places,
-    /// Fault: a hold's revisions are 1, 2, 3, and start anew when its id is reused.
-    Dense,
-    /// Fault: as `Places`, but the journal's end is read after the walk.
-    EndReadLate,
-    /// Fault: as `Places`, but a change is entered first, and appended after the table was unlocked.
-    EnteredFirst,
-    /// Fault: as `Places`, but a change is applied to any existing hold, whatever its revision.
-    Unguarded,
-}
+use stockade_counter::model::{at, joined};
+use stockade_counter::sync::Mutex;
+use stockade_counter::{fault, sound};
 
 /// Units that the hold grows by: a difference, so that applying it twice shows.
 const MORE: u32 = 10;
@@ -45,7 +31,7 @@ struct Hold {
 #[derive(Debug, Clone, Copy)]
 struct Record {
     step: Step,
-    /// The hold's new revision under `Rule::Dense`.
+    /// The hold's revision if a hold's revisions were 1, 2, 3, and started anew when its id is reused: a fault.
     dense: usize,
 }
 
@@ -59,7 +45,6 @@ struct Snapshot {
 }
 
 struct Engine {
-    rule: Rule,
     table: Mutex<Option<Hold>>,
     journal: Mutex<Vec<Record>>,
 }
@@ -88,16 +73,16 @@ impl Engine {
     fn change(&self, step: Step) {
         let mut table = self.table.lock();
         let dense = table.map_or(1, |hold| hold.revision + 1);
-        if self.rule == Rule::EnteredFirst {
+        fault!(a_change_that_is_entered_before_its_record, {
             // The place that its record will have: there is only one writer here.
             let place = self.journal.lock().len() + 1;
             apply(&mut table, step, place, false);
             drop(table);
             self.append(step, dense);
             return;
-        }
+        });
         let place = self.append(step, dense);
-        apply(&mut table, step, if self.rule == Rule::Dense { dense } else { place }, false);
+        apply(&mut table, step, sound!(place, dense_revisions, dense), false);
     }
 
     /// An old ended hold leaves memory, without a record.
@@ -112,22 +97,22 @@ impl Engine {
         let before = self.journal.lock().len();
         let seen = *self.table.lock();
         let upto = self.journal.lock().len();
-        Snapshot { from: if self.rule == Rule::EndReadLate { upto } else { before }, seen, upto }
+        Snapshot { from: sound!(before, a_snapshot_that_begins_after_its_walk, upto), seen, upto }
     }
 
     fn replay(&self, Snapshot { from, seen, .. }: Snapshot) -> Option<Hold> {
         let mut hold = seen;
         for (before, record) in self.journal.lock().iter().enumerate().skip(from) {
-            let revision = if self.rule == Rule::Dense { record.dense } else { before + 1 };
-            apply(&mut hold, record.step, revision, self.rule != Rule::Unguarded);
+            let revision = sound!(before + 1, dense_revisions, record.dense);
+            apply(&mut hold, record.step, revision, sound!(true, a_replay_that_looks_at_no_revision, false));
         }
         hold
     }
 }
 
 /// A hold is made, ends and is forgotten, and its id is reused, while a snapshot is taken: a replay restores the state.
-pub fn a_snapshot_and_what_follows_it_are_what_was_there(rule: Rule) {
-    let engine = Arc::new(Engine { rule, table: Mutex::new(None), journal: Mutex::new(Vec::new()) });
+pub fn a_snapshot_and_what_follows_it_are_what_was_there() {
+    let engine = Arc::new(Engine { table: Mutex::new(None), journal: Mutex::new(Vec::new()) });
     engine.change(Step::Made(1));
     let other = engine.clone();
     let snapshot = at(0, move || other.snapshot());
@@ -144,8 +129,8 @@ pub fn a_snapshot_and_what_follows_it_are_what_was_there(rule: Rule) {
 
 /// The same while the hold only grows: nothing is applied twice. The snapshot's `upto` covers everything that it
 /// includes, so it is never used with a journal that has lost some of it.
-pub fn a_change_is_never_applied_twice(rule: Rule) {
-    let engine = Arc::new(Engine { rule, table: Mutex::new(None), journal: Mutex::new(Vec::new()) });
+pub fn a_change_is_never_applied_twice() {
+    let engine = Arc::new(Engine { table: Mutex::new(None), journal: Mutex::new(Vec::new()) });
     engine.change(Step::Made(1));
     let other = engine.clone();
     let snapshot = at(0, move || other.snapshot());

@@ -1,17 +1,11 @@
-//! The shipped counter in every interleaving within the bound.
+//! The stock counter as it ships holds in every scenario.
 
-use stockade_models::inventory::scenarios;
-use stockade_models::inventory::scenarios::prefix::Order;
-use stockade_models::replay::{self, Rule};
-use stockade_models::run::check;
+#![cfg(any(loom, shuttle))]
 
-macro_rules! holds {
-    ($($scenario:ident)*) => {
-        $(#[test] fn $scenario() { check(scenarios::$scenario); })*
-    };
-}
+use stockade_models::scenarios::{self, due, prefix, several, stripes};
+use stockade_models::{holds, replay};
 
-holds! {
+holds! { scenarios:
     two_gatherers_of_two_with_one_unit_in_each_shard
     a_moving_unit_is_never_missed
     a_look_never_misses_a_moving_unit
@@ -28,34 +22,28 @@ holds! {
 }
 
 macro_rules! holds_with_due_holds {
-    ($($scenario:ident)*) => {
-        mod due_when_units_are_given_first {
+    ($($module:ident: $protocol:ident)*) => {
+        $(mod $module {
             use super::*;
-            $(#[test] fn $scenario() { check(|| scenarios::due::$scenario(scenarios::due::Protocol::GiveThenRaise)); })*
-        }
-        mod due_under_a_doubt {
-            use super::*;
-            $(#[test] fn $scenario() { check(|| scenarios::due::$scenario(scenarios::due::Protocol::Doubt)); })*
-        }
+
+            holds! { due(due::Protocol::$protocol):
+                a_due_hold_is_never_a_sold_out
+                two_refusers_share_one_due_hold
+                a_claim_in_time_meets_a_sweep
+                a_late_claim_gives_the_unit_to_the_one_who_waits
+                a_release_at_the_deadline_is_never_a_sold_out
+                after_a_release_nobody_is_refused
+            }
+        })*
     };
 }
 
 holds_with_due_holds! {
-    a_due_hold_is_never_a_sold_out
-    two_refusers_share_one_due_hold
-    a_claim_in_time_meets_a_sweep
-    a_late_claim_gives_the_unit_to_the_one_who_waits
-    a_release_at_the_deadline_is_never_a_sold_out
-    after_a_release_nobody_is_refused
+    due_when_units_are_given_first: GiveThenRaise
+    due_under_a_doubt: Doubt
 }
 
-macro_rules! holds_over_several_pools {
-    ($($scenario:ident)*) => {
-        $(#[test] fn $scenario() { check(|| scenarios::several::$scenario(scenarios::several::Protocol::Sound)); })*
-    };
-}
-
-holds_over_several_pools! {
+holds! { several:
     a_unit_that_comes_back_to_a_pool_that_was_read_is_not_missed
     whoever_takes_the_last_has_seen_what_came_back
     what_comes_back_by_the_end_of_a_doubt_is_not_missed
@@ -64,13 +52,7 @@ holds_over_several_pools! {
     what_is_short_is_refused
 }
 
-macro_rules! holds_with_stripes {
-    ($($scenario:ident)*) => {
-        $(#[test] fn $scenario() { check(|| scenarios::stripes::$scenario(scenarios::stripes::Protocol::Sound)); })*
-    };
-}
-
-holds_with_stripes! {
+holds! { stripes:
     a_due_hold_beside_a_later_one_is_never_a_sold_out
     two_sweepers_in_two_stripes_never_make_a_false_sold_out
     an_earlier_deadline_is_not_lost_beside_a_rising_one
@@ -79,17 +61,19 @@ holds_with_stripes! {
     a_hold_that_changes_its_stripe_is_counted_once
 }
 
-#[test]
-fn every_prefix_is_a_legal_history() {
-    check(|| scenarios::prefix::every_prefix_is_a_legal_history(Order::TakeAppendGive));
+holds! { prefix: every_prefix_is_a_legal_history }
+
+holds! { replay:
+    a_snapshot_and_what_follows_it_are_what_was_there
+    a_change_is_never_applied_twice
 }
 
-#[test]
-fn a_snapshot_and_what_follows_it_are_what_was_there() {
-    check(|| replay::a_snapshot_and_what_follows_it_are_what_was_there(Rule::Places));
-}
+#[cfg(shuttle)]
+use stockade_models::scenarios::crowd;
 
-#[test]
-fn a_change_is_never_applied_twice() {
-    check(|| replay::a_change_is_never_applied_twice(Rule::Places));
+#[cfg(shuttle)]
+holds! { crowd:
+    a_crowd_is_never_refused_wrongly
+    carts_that_fail_over_and_over_sell_nobody_out
+    nobody_settles_for_less_while_there_is_enough
 }

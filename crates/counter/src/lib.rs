@@ -7,11 +7,15 @@
 //! - [`Doubt`](stock::Doubt): while it exists, nobody is refused.
 //! - [`NextDue`](next_due::NextDue): the earliest deadline of a pool whose holds are split over stripes.
 //! - [`sync`]: the only source of atomics, locks and threads here.
+//! - [`fault`]: the faults that a model must find, one switch for each. A usual build has nothing of them.
 //!
 //! It knows no holds, reads no clock and does no I/O. `README.md` has an example.
 
 #![warn(unreachable_pub)]
 
+pub mod fault;
+#[cfg(any(loom, shuttle))]
+pub mod model;
 pub mod next_due;
 pub mod stock;
 pub mod sync;
@@ -19,8 +23,3 @@ pub mod sync;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
-
-// Declared here, not in `stock`: the models include that source as it is, without its tests.
-#[cfg(test)]
-#[path = "stock/tests.rs"]
-mod stock_tests;

@@ -10,6 +10,7 @@
 use stockade_types::time::Timestamp;
 
 use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::{fault, ordering};
 
 /// Stripes of a pool.
 pub const STRIPES: usize = 8;
@@ -32,7 +33,7 @@ impl NextDue {
     #[inline]
     pub fn get(&self) -> Timestamp {
         // Acquire: pairs with the Release in `show`, so that what was given back before is seen after.
-        Timestamp(self.0.load(Ordering::Acquire))
+        Timestamp(self.0.load(ordering!(Acquire, read_relaxed)))
     }
 
     /// Only called under the lock of the firsts. Returns whether the deadline is earlier than before.
@@ -42,7 +43,7 @@ impl NextDue {
         if next != shown {
             // Release: a reader that sees a later deadline sees the units that were given back before, by this thread
             // or by one that had the lock before it.
-            self.0.store(next.0, Ordering::Release);
+            self.0.store(next.0, ordering!(Release, shown_relaxed));
         }
         next < shown
     }
@@ -59,11 +60,18 @@ impl Firsts {
     pub fn change(&self, next_due: &NextDue, changes: &[(usize, Timestamp)]) -> bool {
         let mut firsts = self.0.lock();
         for (stripe, first) in changes {
+            fault!(
+                a_stripe_is_left_out,
+                if *stripe == 0 {
+                    continue;
+                }
+            );
             if let Some(known) = firsts.get_mut(*stripe) {
                 *known = *first;
             }
         }
         let next = firsts.iter().copied().min().unwrap_or(Timestamp::NEVER);
+        fault!(shown_after_the_list_is_unlocked, drop(firsts));
         next_due.show(next)
     }
 

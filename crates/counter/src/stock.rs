@@ -3,6 +3,8 @@
 //! It knows only units: no holds, no deadlines, no journal. It never waits for I/O; its one lock is held only while
 //! each shard is touched once.
 
+#[cfg(any(loom, shuttle))]
+mod faults;
 mod guard;
 mod moving;
 mod word;
@@ -16,6 +18,7 @@ pub use moving::Moving;
 pub use word::{DOUBTS_MAX, UNITS_MAX};
 
 use crate::sync::{self, AtomicU64, Mutex, Ordering};
+use crate::{fault, ordering, sound};
 use word::{Core, FOLDED, ONE_DOUBT, SHUT, Shard};
 
 /// Most shards of a pool: beyond that a fold costs more than the contention that it spares.
@@ -293,6 +296,7 @@ impl StockCounter {
                 self.change_home(|shard| shard.without(units)).then(|| Taken::new(self, units, certainty))
             }
             Certainty::Doubtful => {
+                fault!(doubt_begins_after_taking, return self.take_then_doubt(units));
                 // The doubt first: once the units are gone from the shard, a fold could find them missing.
                 let doubt = self.begin_doubt();
                 let took = self.change_home(|shard| shard.without(units));
@@ -314,12 +318,13 @@ impl StockCounter {
     /// how much is asked for at a time.
     fn give_to_core(&self, units: u64, change: u64) {
         // AcqRel: shows the next taker what this giver and the givers of the units already there appended.
-        let before = self.core.fetch_add(change, Ordering::AcqRel);
+        let before = self.core.fetch_add(change, ordering!(AcqRel, relaxed_giving_to_core));
         assert!(Core(before).has_room_for(units), "more units given than a pool can count");
     }
 
     /// Gives `units` back and then, or with the same step, ends the giver's doubt.
     fn give_and_end_doubt(&self, units: u64) {
+        fault!(the_end_of_a_doubt_gives_uncounted, return self.give_and_end_doubt_uncounted(units));
         match &self.moving {
             None => self.give_and_end_doubt_uncounted(units),
             Some(moving) => moving.count(|| self.give_and_end_doubt_uncounted(units)),
@@ -327,6 +332,7 @@ impl StockCounter {
     }
 
     fn give_and_end_doubt_uncounted(&self, units: u64) {
+        fault!(doubt_ends_before_giving, return self.end_doubt_then_give(units));
         if self.give_to_home(units) {
             self.end_doubt();
         } else {
@@ -348,7 +354,8 @@ impl StockCounter {
         let mut held = home.load(Ordering::Acquire);
         while let Some(wanted) = change(Shard(held)) {
             // AcqRel: as on core, for units that pass through a shard.
-            match home.compare_exchange_weak(held, wanted, Ordering::AcqRel, Ordering::Acquire) {
+            let success = ordering!(AcqRel, relaxed_change_of_a_shard);
+            match home.compare_exchange_weak(held, wanted, success, ordering!(Acquire, relaxed_change_of_a_shard)) {
                 Ok(_) => return true,
                 Err(found) => held = found,
             }
@@ -364,10 +371,16 @@ impl StockCounter {
         if self.core().is_folded() || self.home_has(units) {
             return;
         }
+        fault!(mark_before_units, self.core.fetch_or(FOLDED, Ordering::AcqRel));
         for shard in &self.shards {
             // A swap, so that nothing comes between reading and shutting. AcqRel: passes on into core what the givers
             // of the units wrote, and shows what was done before this fold to threads that find the shard shut.
-            let Some(held) = Shard(shard.swap(SHUT, Ordering::AcqRel)).open() else { continue };
+            let held = sound!(
+                shard.swap(SHUT, ordering!(AcqRel, relaxed_shutting)),
+                shard_read_then_shut,
+                faults::read_then_shut(shard)
+            );
+            let Some(held) = Shard(held).open() else { continue };
             if held > 0 {
                 // AcqRel: passes on what the givers of the units wrote.
                 self.core.fetch_add(held, Ordering::AcqRel);
@@ -404,20 +417,25 @@ impl StockCounter {
         let mut core = self.core();
         while let Some(share) = self.share(core, units) {
             let shards = u64::try_from(self.shards.len()).unwrap_or(0);
+            fault!(shards_open_under_the_mark, self.open_shards(share));
             let rest = core.spread(share.saturating_mul(shards));
             // The mark goes with the units, in one step. AcqRel: sees what their givers wrote. Acquire on
             // failure: the value found is the next one to decide from.
             match self.core.compare_exchange_weak(core.0, rest.0, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => {
-                    for shard in &self.shards {
-                        // Release: threads that find the shard open see what the units' givers wrote. A store is
-                        // enough: only the holder of the lock writes to a shut shard.
-                        shard.store(share, Ordering::Release);
-                    }
-                    return;
-                }
+                Ok(_) => return self.open_shards(share),
                 Err(found) => core = Core(found),
             }
         }
     }
+
+    fn open_shards(&self, share: u64) {
+        for shard in &self.shards {
+            // Release: threads that find the shard open see what the units' givers wrote. A store is enough: only the
+            // holder of the lock writes to a shut shard.
+            shard.store(share, Ordering::Release);
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering as Plain};
 
 use parking_lot::Mutex as PlainMutex;
+use stockade_counter::model::{at, joined, until};
+use stockade_counter::stock::{Certainty, PeekResult, StockCounter, TakeResult};
+use stockade_counter::sync::live_at;
 
-use super::super::stock::{Certainty, PeekResult, StockCounter, TakeResult};
 use super::{FIRST, SECOND, assert_left};
-use crate::run::{at, joined, until};
-use crate::sync::live_at;
 
 /// Operations of each thread.
 const OPERATIONS: u64 = 8;

@@ -1,14 +1,16 @@
 //! Due holds: units whose deadline has passed count as free, even if they have not been given back yet.
 //!
-//! A small engine: one pool, one hold, a queue with its deadline, and several orders of a sweeper's steps. Whatever
-//! ends a hold gives its units back under the hold's lock, so a thread that finds the hold ended finds its units given.
+//! A small engine: one pool, one hold, a queue with its deadline, and two orders of a sweeper's steps. Whatever ends
+//! a hold gives its units back under the hold's lock, so a thread that finds the hold ended finds its units given.
 
 use std::sync::Arc;
 
-use super::super::stock::{Certainty, StockCounter, TakeResult};
+use stockade_counter::model::{at, joined, until};
+use stockade_counter::stock::{Certainty, StockCounter, TakeResult};
+use stockade_counter::sync::{AtomicU64, Mutex, live_at};
+use stockade_counter::{fault, ordering, sound};
+
 use super::{FIRST, Outcome, SECOND, assert_left, reserve};
-use crate::run::{at, joined, until};
-use crate::sync::{AtomicU64, Mutex, Ordering, live_at};
 
 /// The hold's deadline: it is due from then on.
 const DEADLINE: u64 = 10;
@@ -24,14 +26,6 @@ pub enum Protocol {
     GiveThenRaise,
     /// Any sweeper begins a doubt, takes the deadline, raises `next_due`, then gives with the end of the doubt.
     Doubt,
-    /// Fault: no doubt, and `next_due` is raised before the units are given.
-    RaiseThenGive,
-    /// Fault: as `GiveThenRaise`, but the refuser reads `next_due` after core.
-    CoreFirst,
-    /// Fault: as `GiveThenRaise`, but a hold's end gives its units after the hold is unlocked.
-    GiveUnlocked,
-    /// Fault: as `GiveThenRaise`, but `next_due` is written and read without ordering.
-    RelaxedNextDue,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,14 +58,7 @@ impl Engine {
     }
 
     fn next_due(&self) -> u64 {
-        self.next_due.load(match self.protocol {
-            Protocol::RelaxedNextDue => Ordering::Relaxed,
-            Protocol::GiveThenRaise
-            | Protocol::Doubt
-            | Protocol::RaiseThenGive
-            | Protocol::CoreFirst
-            | Protocol::GiveUnlocked => Ordering::Acquire,
-        })
+        self.next_due.load(ordering!(Acquire, a_next_due_without_ordering))
     }
 
     /// Takes due deadlines from the queue and raises `next_due`. Returns how many there were.
@@ -79,8 +66,8 @@ impl Engine {
         let mut queue = self.queue.lock();
         let waiting = queue.len();
         queue.retain(|deadline| *deadline > now);
-        let order = if self.protocol == Protocol::RelaxedNextDue { Ordering::Relaxed } else { Ordering::Release };
-        self.next_due.store(queue.iter().copied().min().unwrap_or(NEVER), order);
+        let next = queue.iter().copied().min().unwrap_or(NEVER);
+        self.next_due.store(next, ordering!(Release, a_next_due_without_ordering));
         waiting - queue.len()
     }
 
@@ -91,12 +78,8 @@ impl Engine {
             return false;
         }
         *hold = Hold::Ended;
-        if self.protocol == Protocol::GiveUnlocked {
-            drop(hold);
-            self.pool.give(1);
-        } else {
-            self.pool.give(1);
-        }
+        fault!(giving_after_the_hold_is_unlocked, drop(hold));
+        self.pool.give(1);
         true
     }
 
@@ -109,12 +92,13 @@ impl Engine {
                     self.end_hold();
                 }
             }
-            Protocol::RaiseThenGive => {
-                if self.take_from_queue(now) > 0 {
-                    self.end_hold();
-                }
-            }
-            Protocol::GiveThenRaise | Protocol::CoreFirst | Protocol::GiveUnlocked | Protocol::RelaxedNextDue => {
+            Protocol::GiveThenRaise => {
+                fault!(raising_next_due_before_giving, {
+                    if self.take_from_queue(now) > 0 {
+                        self.end_hold();
+                    }
+                    return Some(());
+                });
                 let _alone = self.sweeping.try_lock()?;
                 if self.queue.lock().iter().any(|deadline| *deadline <= now) {
                     self.end_hold();
@@ -137,8 +121,7 @@ impl Engine {
                 TakeResult::Short { .. } => {}
                 TakeResult::InDoubt => return None,
             }
-            let due = if self.protocol == Protocol::CoreFirst { self.next_due() } else { early };
-            if due > now {
+            if sound!(early, reading_core_before_next_due, self.next_due()) > now {
                 return Some(Outcome::Refused);
             }
             self.sweep(now)?;

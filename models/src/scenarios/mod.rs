@@ -1,9 +1,10 @@
-//! Scenarios with the counter next to this module: the shipped one, or a mutant.
+//! Scenarios of the stock counter.
 //!
 //! A scenario is one run of a model. If a rule is broken it panics, and only after its threads have ended: the checker
 //! can't clean up after a panic while a thread has not begun. The `Arc`s are the standard library's, since they are not
 //! checked.
 
+#[cfg(shuttle)]
 pub mod crowd;
 pub mod due;
 pub mod prefix;
@@ -12,9 +13,9 @@ pub mod stripes;
 
 use std::sync::Arc;
 
-use super::stock::{Certainty, PeekResult, StockCounter, TakeResult};
-use crate::run::{at, joined, until};
-use crate::sync::{AtomicU64, Ordering, live_at};
+use stockade_counter::model::{at, joined, until};
+use stockade_counter::stock::{Certainty, PeekResult, StockCounter, TakeResult};
+use stockade_counter::sync::{AtomicU64, Ordering, live_at};
 
 /// Home of the first shard.
 const FIRST: usize = 0;

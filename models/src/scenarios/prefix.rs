@@ -1,26 +1,17 @@
 //! Units and the journal: every prefix of the journal is a legal history, in which no unit is sold again before its
 //! release.
 //!
-//! A releaser and a buyer of the only unit, with the counter next to this module and a journal behind a mutex. The
-//! question is the order of each one's two steps. Records are ordered by their appends.
+//! A releaser and a buyer of the only unit, with the counter and a journal behind a mutex. Units are taken, then the
+//! reserve is appended; a release is appended, then its units go back. Records are ordered by their appends.
 
 use std::sync::Arc;
 
-use super::super::stock::{Certainty, StockCounter, TakeResult};
-use super::SECOND;
-use crate::run::{at, joined};
-use crate::sync::{Mutex, live_at};
+use stockade_counter::fault;
+use stockade_counter::model::{at, joined};
+use stockade_counter::stock::{Certainty, StockCounter, TakeResult};
+use stockade_counter::sync::{Mutex, live_at};
 
-/// The order of steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// Units are taken, then the reserve is appended; a release is appended, then its units go back.
-    TakeAppendGive,
-    /// Fault: units go back before their release is appended.
-    GiveBeforeAppend,
-    /// Fault: a reserve is appended before its units are taken, and struck out if there are none.
-    AppendBeforeTake,
-}
+use super::{FIRST, SECOND};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fact {
@@ -32,7 +23,6 @@ enum Fact {
 struct Engine {
     pool: StockCounter,
     journal: Mutex<Vec<Fact>>,
-    order: Order,
 }
 
 impl Engine {
@@ -41,41 +31,38 @@ impl Engine {
     }
 
     fn release(&self) {
-        if self.order == Order::GiveBeforeAppend {
+        fault!(giving_back_before_the_record, {
             self.pool.give(1);
-            self.append(Fact::Released);
-        } else {
-            self.append(Fact::Released);
-            self.pool.give(1);
-        }
+            return self.append(Fact::Released);
+        });
+        self.append(Fact::Released);
+        self.pool.give(1);
     }
 
     fn reserve(&self) {
-        if self.order == Order::AppendBeforeTake {
+        fault!(a_record_before_its_units, return self.append_then_take());
+        if let TakeResult::Taken(taken) = self.pool.take(1, Certainty::Certain) {
             self.append(Fact::Reserved);
+            taken.keep();
         }
+    }
+
+    /// The reserve is struck out if there are no units.
+    fn append_then_take(&self) {
+        self.append(Fact::Reserved);
         match self.pool.take(1, Certainty::Certain) {
-            TakeResult::Taken(taken) => {
-                if self.order != Order::AppendBeforeTake {
-                    self.append(Fact::Reserved);
-                }
-                taken.keep();
-            }
-            TakeResult::Short { .. } | TakeResult::InDoubt => {
-                if self.order == Order::AppendBeforeTake {
-                    self.append(Fact::StruckOut);
-                }
-            }
+            TakeResult::Taken(taken) => taken.keep(),
+            TakeResult::Short { .. } | TakeResult::InDoubt => self.append(Fact::StruckOut),
         }
     }
 }
 
 /// A release of the only unit, and a request for it: no prefix of the journal has more out than received.
-pub fn every_prefix_is_a_legal_history(order: Order) {
+pub fn every_prefix_is_a_legal_history() {
     let engine =
-        Arc::new(Engine { pool: StockCounter::with_shape(0, 2, 1), journal: Mutex::new(vec![Fact::Reserved]), order });
+        Arc::new(Engine { pool: StockCounter::with_shape(0, 2, 1), journal: Mutex::new(vec![Fact::Reserved]) });
     let releaser = engine.clone();
-    let releaser = at(super::FIRST, move || releaser.release());
+    let releaser = at(FIRST, move || releaser.release());
     live_at(SECOND);
     engine.reserve();
     joined(releaser);

@@ -1,35 +1,25 @@
-//! Items of two pools, with the counter and the count of gives next to this module: the shipped ones, or mutants.
+//! Items of two pools: a draw that falls short gives back, and then reads both pools during a time without gives.
 
 use std::sync::Arc;
 
-use super::super::stock::{Certainty, Moving, PeekResult, StockCounter, TakeResult, Taken};
-use super::{FIRST, Outcome, SECOND, assert_left, take};
-use crate::run::{at, joined, until};
-use crate::sync::live_at;
+use stockade_counter::fault;
+use stockade_counter::model::{at, joined, until};
+use stockade_counter::stock::{Certainty, Moving, PeekResult, StockCounter, TakeResult, Taken};
+use stockade_counter::sync::live_at;
 
-/// How a request draws on two pools.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// A draw that falls short gives back, and then reads both pools during a time without gives.
-    Sound,
-    /// Fault: it refuses at once.
-    RefuseAtOnce,
-    /// Fault: it reads one pool after the other, even during gives.
-    LookAlone,
-}
+use super::{FIRST, Outcome, SECOND, assert_left, take};
 
 struct Item {
-    protocol: Protocol,
     moving: Arc<Moving>,
     pools: [StockCounter; 2],
 }
 
 impl Item {
     /// An item with these units in its two pools, which have one word each.
-    fn new(protocol: Protocol, units: [u64; 2]) -> Arc<Self> {
+    fn new(units: [u64; 2]) -> Arc<Self> {
         let moving = Arc::new(Moving::still());
         let pools = units.map(|units| StockCounter::with_shards(units, 1).among(Arc::clone(&moving)));
-        Arc::new(Self { protocol, moving, pools })
+        Arc::new(Self { moving, pools })
     }
 
     fn first(&self) -> &StockCounter {
@@ -53,12 +43,10 @@ impl Item {
             }
             Some(true)
         };
-        match self.protocol {
-            Protocol::Sound | Protocol::RefuseAtOnce => match self.moving.watch(read) {
-                (Some(true), false) => None,
-                (found, _) => found,
-            },
-            Protocol::LookAlone => read(),
+        fault!(looking_at_one_pool_after_the_other_alone, return read());
+        match self.moving.watch(read) {
+            (Some(true), false) => None,
+            (found, _) => found,
         }
     }
 
@@ -85,9 +73,7 @@ impl Item {
             }
         }
         drop(drawn);
-        if self.protocol == Protocol::RefuseAtOnce {
-            return Some(Outcome::Refused);
-        }
+        fault!(refusing_at_once_what_could_not_be_drawn, return Some(Outcome::Refused));
         self.is_short(units)?.then_some(Outcome::Refused)
     }
 
@@ -98,8 +84,8 @@ impl Item {
 }
 
 /// A unit returns to the first pool, then the last one of the second is taken: one is free all the time.
-pub fn a_unit_that_comes_back_to_a_pool_that_was_read_is_not_missed(protocol: Protocol) {
-    let item = Item::new(protocol, [0, 1]);
+pub fn a_unit_that_comes_back_to_a_pool_that_was_read_is_not_missed() {
+    let item = Item::new([0, 1]);
     let mover = item.clone();
     let mover = at(FIRST, move || {
         mover.first().give(1);
@@ -115,8 +101,8 @@ pub fn a_unit_that_comes_back_to_a_pool_that_was_read_is_not_missed(protocol: Pr
 }
 
 /// The same, where one thread gives and another, which has seen that, takes.
-pub fn whoever_takes_the_last_has_seen_what_came_back(protocol: Protocol) {
-    let item = Item::new(protocol, [0, 1]);
+pub fn whoever_takes_the_last_has_seen_what_came_back() {
+    let item = Item::new([0, 1]);
     let (giver, taker) = (item.clone(), item.clone());
     let giver = at(FIRST, move || giver.first().give(1));
     let taker = at(FIRST, move || {
@@ -133,8 +119,8 @@ pub fn whoever_takes_the_last_has_seen_what_came_back(protocol: Protocol) {
 }
 
 /// The same, where the giver's doubt has announced the unit.
-pub fn what_comes_back_by_the_end_of_a_doubt_is_not_missed(protocol: Protocol) {
-    let item = Item::new(protocol, [0, 1]);
+pub fn what_comes_back_by_the_end_of_a_doubt_is_not_missed() {
+    let item = Item::new([0, 1]);
     let mover = item.clone();
     let mover = at(FIRST, move || {
         mover.first().begin_doubt().give(1);
@@ -148,8 +134,8 @@ pub fn what_comes_back_by_the_end_of_a_doubt_is_not_missed(protocol: Protocol) {
 }
 
 /// A guard returns units of the first pool that were taken for certain, and then the last unit of the second is taken.
-pub fn what_a_guard_gives_back_is_not_missed(protocol: Protocol) {
-    let item = Item::new(protocol, [1, 1]);
+pub fn what_a_guard_gives_back_is_not_missed() {
+    let item = Item::new([1, 1]);
     let cart = item.clone();
     let cart = at(FIRST, move || {
         drop(cart.first().take(1, Certainty::Certain));
@@ -164,8 +150,8 @@ pub fn what_a_guard_gives_back_is_not_missed(protocol: Protocol) {
 }
 
 /// Two units are free all the time: one returns to the first pool before one of the second is taken.
-pub fn a_draw_that_falls_short_is_no_refusal(protocol: Protocol) {
-    let item = Item::new(protocol, [1, 1]);
+pub fn a_draw_that_falls_short_is_no_refusal() {
+    let item = Item::new([1, 1]);
     let mover = item.clone();
     let mover = at(FIRST, move || {
         mover.first().give(1);
@@ -178,8 +164,8 @@ pub fn a_draw_that_falls_short_is_no_refusal(protocol: Protocol) {
 }
 
 /// Without gives the look refuses, and what was drawn is given back.
-pub fn what_is_short_is_refused(protocol: Protocol) {
-    let item = Item::new(protocol, [1, 0]);
+pub fn what_is_short_is_refused() {
+    let item = Item::new([1, 0]);
     let other = item.clone();
     let other = at(FIRST, move || other.reserve(2));
     live_at(SECOND);

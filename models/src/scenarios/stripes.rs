@@ -1,19 +1,22 @@
-//! Due holds of a pool whose deadlines are in several stripes, with the next deadline next to this module: the shipped
-//! one, or a mutant.
+//! Due holds of a pool whose deadlines are in several stripes.
 //!
 //! A small engine: one pool, two holds, two stripes with a queue each. Whatever changes a hold does so under the hold's
-//! lock, gives its units back there, and changes the queue of its stripe under the stripe's lock.
+//! lock, gives its units back there, and changes the queue of its stripe under the stripe's lock. Units are given back,
+//! then the deadline is removed. A refusing request reads the next deadline, then the counter. A transfer locks both
+//! stripes and changes both at once.
 
 #![expect(clippy::indexing_slicing, reason = "there are two holds and two stripes")]
 
 use std::sync::Arc;
 
-use super::super::next_due::{Firsts, NextDue, STRIPES};
-use super::super::stock::{Certainty, StockCounter, TakeResult};
+use stockade_counter::model::{at, joined, until};
+use stockade_counter::next_due::{Firsts, NextDue, STRIPES};
+use stockade_counter::stock::{Certainty, StockCounter, TakeResult};
+use stockade_counter::sync::{Mutex, MutexGuard, live_at};
+use stockade_counter::{fault, sound};
+use stockade_types::time::Timestamp;
+
 use super::{FIRST, Outcome, SECOND, assert_left};
-use crate::run::{at, joined, until};
-use crate::sync::{Mutex, MutexGuard, live_at};
-use crate::time::Timestamp;
 
 /// The holds' deadline, at which the requests run.
 const DUE: Timestamp = Timestamp(10);
@@ -22,27 +25,10 @@ const EARLY: Timestamp = Timestamp(5);
 /// After it.
 const LATE: Timestamp = Timestamp(20);
 
-/// The order of steps in sweeps, refusals and transfers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// Units are given back, then the deadline is removed. A refusing request reads the next deadline, then the
-    /// counter. A transfer locks both stripes and changes both at once.
-    Sound,
-    /// Fault: the deadline is removed before the units are given back.
-    RaiseThenGive,
-    /// Fault: the refusing request reads the counter first.
-    CounterFirst,
-    /// Fault: with both stripes locked, a transfer publishes the change of each stripe separately.
-    TwoSteps,
-    /// Fault: a transfer locks one stripe after the other.
-    OneLockAtATime,
-}
-
 /// Deadlines of a stripe's holds.
 type Queue = Vec<(Timestamp, usize)>;
 
 struct Engine {
-    protocol: Protocol,
     pool: StockCounter,
     /// Whether each hold has its unit.
     holds: [Mutex<bool>; 2],
@@ -62,13 +48,12 @@ fn strike(queue: &mut Queue, hold: usize) {
 
 impl Engine {
     /// A pool without free units. Each hold has a unit if it has a deadline here, in the stripe of its number.
-    fn new(protocol: Protocol, dues: [Option<Timestamp>; 2]) -> Arc<Self> {
+    fn new(dues: [Option<Timestamp>; 2]) -> Arc<Self> {
         let (firsts, next_due) = (Firsts::never(), NextDue::never());
         let changes: Vec<_> = (0..).zip(dues.map(|due| due.unwrap_or(Timestamp::NEVER))).collect();
         firsts.change(&next_due, &changes);
         let queue = |hold: usize| Mutex::new(dues[hold].map(|due| (due, hold)).into_iter().collect());
         Arc::new(Self {
-            protocol,
             pool: StockCounter::with_shape(0, 2, 1),
             holds: dues.map(|due| Mutex::new(due.is_some())),
             stripes: [queue(0), queue(1)],
@@ -91,13 +76,10 @@ impl Engine {
     fn end(&self, hold: usize) {
         let mut has = self.holds[hold].lock();
         if std::mem::take(&mut *has) {
-            if self.protocol == Protocol::RaiseThenGive {
-                self.enter(hold, |queue| strike(queue, hold));
-                self.pool.give(1);
-            } else {
-                self.pool.give(1);
-                self.enter(hold, |queue| strike(queue, hold));
-            }
+            fault!(raising_a_stripe_before_giving, self.enter(hold, |queue| strike(queue, hold)));
+            fault!(raising_both_stripes_before_giving, self.enter(hold, |queue| strike(queue, hold)));
+            self.pool.give(1);
+            self.enter(hold, |queue| strike(queue, hold));
         }
     }
 
@@ -124,22 +106,17 @@ impl Engine {
             return false;
         }
         *came = true;
-        if self.protocol == Protocol::OneLockAtATime {
+        fault!(moving_with_one_stripe_locked_after_the_other, {
             self.enter(to, |queue| queue.push((due, to)));
             self.enter(from, |queue| strike(queue, from));
             return true;
-        }
+        });
         let mut all = self.lock_all();
         strike(&mut all[from], from);
         all[to].push((due, to));
         let changes = [from, to].map(|stripe| (stripe, first(&all[stripe])));
-        if self.protocol == Protocol::TwoSteps {
-            for change in changes {
-                self.firsts.change(&self.next_due, &[change]);
-            }
-        } else {
-            self.firsts.change(&self.next_due, &changes);
-        }
+        fault!(leaving_a_stripe_before_coming_to_the_other, self.firsts.change(&self.next_due, &changes[..1]));
+        self.firsts.change(&self.next_due, &changes);
         true
     }
 
@@ -169,8 +146,7 @@ impl Engine {
             TakeResult::Short { .. } => {}
             TakeResult::InDoubt => return None,
         }
-        let due = if self.protocol == Protocol::CounterFirst { self.next_due.get() } else { early };
-        if due > now {
+        if sound!(early, reading_the_counter_before_the_stripes_next_due, self.next_due.get()) > now {
             return Some(Outcome::Refused);
         }
         self.sweep(now);
@@ -190,8 +166,8 @@ impl Engine {
 
 /// A due hold in one stripe is given back while a request wants its unit and the other stripe has a later deadline: the
 /// request gets it.
-pub fn a_due_hold_beside_a_later_one_is_never_a_sold_out(protocol: Protocol) {
-    let engine = Engine::new(protocol, [Some(DUE), Some(LATE)]);
+pub fn a_due_hold_beside_a_later_one_is_never_a_sold_out() {
+    let engine = Engine::new([Some(DUE), Some(LATE)]);
     let buyer = engine.clone();
     let buyer = at(SECOND, move || buyer.reserve(DUE));
     live_at(FIRST);
@@ -203,8 +179,8 @@ pub fn a_due_hold_beside_a_later_one_is_never_a_sold_out(protocol: Protocol) {
 }
 
 /// Two holds are due in two stripes, each with its sweeper, while a request wants a unit: it gets one.
-pub fn two_sweepers_in_two_stripes_never_make_a_false_sold_out(protocol: Protocol) {
-    let engine = Engine::new(protocol, [Some(DUE), Some(DUE)]);
+pub fn two_sweepers_in_two_stripes_never_make_a_false_sold_out() {
+    let engine = Engine::new([Some(DUE), Some(DUE)]);
     let (buyer, sweeper) = (engine.clone(), engine.clone());
     let buyer = at(SECOND, move || buyer.reserve(DUE));
     let sweeper = at(SECOND, move || sweeper.end(1));
@@ -218,8 +194,8 @@ pub fn two_sweepers_in_two_stripes_never_make_a_false_sold_out(protocol: Protoco
 }
 
 /// The first deadline leaves one stripe while a deadline that is now the earliest is entered in the other: it is found.
-pub fn an_earlier_deadline_is_not_lost_beside_a_rising_one(protocol: Protocol) {
-    let engine = Engine::new(protocol, [Some(EARLY), None]);
+pub fn an_earlier_deadline_is_not_lost_beside_a_rising_one() {
+    let engine = Engine::new([Some(EARLY), None]);
     let (leaver, maker) = (engine.clone(), engine.clone());
     let leaver = at(FIRST, move || leaver.claim(0));
     let maker = at(SECOND, move || maker.make(1, DUE));
@@ -231,11 +207,11 @@ pub fn an_earlier_deadline_is_not_lost_beside_a_rising_one(protocol: Protocol) {
 }
 
 /// The only hold is due, in either stripe, and two requests want its unit: exactly one gets it.
-pub fn the_only_deadline_is_found_in_each_stripe(protocol: Protocol) {
+pub fn the_only_deadline_is_found_in_each_stripe() {
     for stripe in [FIRST, SECOND] {
         let mut dues = [None; 2];
         dues[stripe] = Some(DUE);
-        let engine = Engine::new(protocol, dues);
+        let engine = Engine::new(dues);
         let other = engine.clone();
         let other = at(FIRST, move || other.reserve(DUE));
         live_at(SECOND);
@@ -249,11 +225,11 @@ pub fn the_only_deadline_is_found_in_each_stripe(protocol: Protocol) {
 
 /// A hold is transferred to one in the other stripe, by a thread that was delayed until both are due, while a request
 /// wants the unit: the request gets it.
-pub fn a_hold_that_changes_its_stripe_is_never_overlooked(protocol: Protocol) {
+pub fn a_hold_that_changes_its_stripe_is_never_overlooked() {
     for [from, to] in [[FIRST, SECOND], [SECOND, FIRST]] {
         let mut dues = [None; 2];
         dues[from] = Some(DUE);
-        let engine = Engine::new(protocol, dues);
+        let engine = Engine::new(dues);
         let mover = engine.clone();
         let mover = at(FIRST, move || mover.transfer(from, to, DUE));
         live_at(SECOND);
@@ -266,8 +242,8 @@ pub fn a_hold_that_changes_its_stripe_is_never_overlooked(protocol: Protocol) {
 }
 
 /// The same while a thread counts the holds of all stripes: the hold is always in exactly one.
-pub fn a_hold_that_changes_its_stripe_is_counted_once(protocol: Protocol) {
-    let engine = Engine::new(protocol, [None, Some(DUE)]);
+pub fn a_hold_that_changes_its_stripe_is_counted_once() {
+    let engine = Engine::new([None, Some(DUE)]);
     let mover = engine.clone();
     let mover = at(FIRST, move || mover.transfer(1, 0, LATE));
     live_at(SECOND);

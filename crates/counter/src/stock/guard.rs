@@ -3,6 +3,7 @@
 use std::mem;
 
 use super::StockCounter;
+use crate::fault;
 
 /// Whether units that are taken may be given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,6 +77,7 @@ impl<'a> Taken<'a> {
     /// Keeps the units: from here on only [`StockCounter::give`] returns them.
     #[inline]
     pub fn keep(self) {
+        fault!(kept_doubt_never_ends, return mem::forget(self));
         match self.certainty {
             Certainty::Certain => {}
             Certainty::Doubtful => self.counter.end_doubt(),

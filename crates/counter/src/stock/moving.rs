@@ -27,6 +27,7 @@
 use crossbeam_utils::CachePadded;
 
 use crate::sync::{AtomicU64, Ordering};
+use crate::{fault, ordering, sound};
 
 /// Bits that count the gives in flight.
 const FLIGHT_BITS: u32 = 20;
@@ -48,16 +49,26 @@ impl Moving {
 
     /// Counts a give to one of the pools.
     pub fn count(&self, give: impl FnOnce()) {
+        fault!(counted_before_the_give_alone, {
+            self.0.fetch_add(ONE_BEGUN, Ordering::AcqRel);
+            return give();
+        });
+        fault!(counted_after_the_give_alone, {
+            give();
+            self.0.fetch_add(ONE_BEGUN, Ordering::AcqRel);
+            return;
+        });
         self.0.fetch_add(ONE_BEGUN.wrapping_add(ONE_IN_FLIGHT), Ordering::AcqRel);
         give();
-        self.0.fetch_sub(ONE_IN_FLIGHT, Ordering::AcqRel);
+        self.0.fetch_sub(ONE_IN_FLIGHT, ordering!(AcqRel, a_give_lands_relaxed));
     }
 
     /// Returns what `read` found in the pools, and whether nothing was given to any of them meanwhile.
     pub fn watch<T>(&self, read: impl FnOnce() -> T) -> (T, bool) {
         let before = self.0.load(Ordering::Acquire);
         let found = read();
-        let undisturbed = in_flight(before) == 0 && self.0.load(Ordering::Acquire) == before;
+        let still = sound!(in_flight(before) == 0, read_while_a_give_is_in_flight, true);
+        let undisturbed = still && self.0.load(Ordering::Acquire) == before;
         (found, undisturbed)
     }
 }

@@ -6,7 +6,7 @@ use std::thread;
 
 use proptest::prelude::*;
 
-use super::stock::*;
+use super::*;
 
 /// Takes and keeps.
 fn take(counter: &StockCounter, units: u64) -> bool {

@@ -8,6 +8,7 @@
 //! ```
 
 use super::{Certainty, PeekResult};
+use crate::{fault, sound};
 
 /// Bits of a word that count units.
 const UNIT_BITS: u32 = 40;
@@ -61,11 +62,11 @@ impl Core {
     }
 
     /// What this value, read at one instant, means for a request of `units`.
-    pub(super) const fn peek(self, units: u64) -> PeekResult {
+    pub(super) fn peek(self, units: u64) -> PeekResult {
         let free = self.units();
-        if !self.is_folded() || free >= units {
+        if sound!(!self.is_folded(), refusal_ignores_the_mark, false) || free >= units {
             PeekResult::MayServe
-        } else if self.doubts() == 0 {
+        } else if sound!(self.doubts() == 0, refusal_ignores_doubts, true) {
             PeekResult::Short { free }
         } else {
             PeekResult::InDoubt
@@ -74,7 +75,8 @@ impl Core {
 
     /// As many of `most` units as can be asked for without a false refusal: all that there are if this value, read at
     /// one instant, would be *short* of `most`; but never 0.
-    pub(super) const fn up_to(self, most: u64) -> u64 {
+    pub(super) fn up_to(self, most: u64) -> u64 {
+        fault!(less_is_taken_beside_doubts, return self.free_up_to(most));
         match self.peek(most) {
             PeekResult::Short { free: 0 } => 1,
             PeekResult::Short { free } => free,
@@ -108,11 +110,9 @@ impl Shard {
     }
 
     /// With `units` more, if it is open.
-    pub(super) const fn with(self, units: u64) -> Option<u64> {
-        match self.open() {
-            Some(held) => Some(held.wrapping_add(units)),
-            None => None,
-        }
+    pub(super) fn with(self, units: u64) -> Option<u64> {
+        fault!(giving_to_a_shut_shard, return Some(self.open().unwrap_or(0).wrapping_add(units)));
+        self.open().map(|held| held.wrapping_add(units))
     }
 
     /// With `units` less, if it is open and has them.
