@@ -6,7 +6,7 @@ use stockade_types::definition::{
 };
 use stockade_types::time::{Millis, Timestamp};
 
-use crate::common::{START, definition, sku};
+use stockade_simulation::world::{START, definition, sku};
 
 fn id<T: for<'t> TryFrom<&'t str>>(text: &str) -> T {
     T::try_from(text).ok().expect("an id")

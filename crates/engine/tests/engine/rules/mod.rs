@@ -20,7 +20,7 @@ use stockade_types::ids::HoldId;
 use stockade_types::record::StockChange;
 use stockade_types::time::{Millis, Timestamp};
 
-use crate::common::{
+use stockade_simulation::world::{
     AtOnce, START, World, adjust, claim, create, drop_id, extend, hold_id, restart, settle, sku, target, update,
 };
 

@@ -8,7 +8,7 @@ use super::definitions::{
     windows,
 };
 use super::play;
-use crate::common::sku;
+use stockade_simulation::world::sku;
 
 #[test]
 fn windows_let_in_whom_they_are_for_while_they_are_open() {
