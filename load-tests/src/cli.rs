@@ -10,13 +10,14 @@ use clap::{Args, Parser, Subcommand};
 use stockade::server::stop_requested;
 
 use crate::compare;
-use crate::failure::{AMISS, Failure, USAGE};
 use crate::history;
 use crate::output::Output;
+use crate::report;
 use crate::run;
 use crate::scale;
 use crate::server::Recipe;
 use crate::soak;
+use stockade_drill::Failure;
 
 /// How long threads that do not end may delay the exit.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -211,7 +212,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => {
-            let code = if error.use_stderr() { USAGE } else { 0 };
+            let code = if error.use_stderr() { Failure::USAGE } else { 0 };
             // A reader that has gone away does not change the exit code.
             return error.print().map_or(ExitCode::from(code), |()| ExitCode::from(code));
         }
@@ -219,7 +220,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut output = Output::standard();
     let code = match execute(cli.command, &mut output) {
         Ok(true) => 0,
-        Ok(false) => AMISS,
+        Ok(false) => Failure::AMISS,
         Err(failure) => {
             output.complain(&format!("error: {}", failure.whole()));
             failure.exit_code()
@@ -277,8 +278,7 @@ async fn compare(options: CompareOptions, output: &mut Output) -> Result<bool, F
     };
     let comparison = compare::compare(&wanted, output).await?;
     if let Some(file) = &options.json {
-        let text = serde_json::to_string_pretty(&comparison).map_err(|_bad| Failure::Bug("a comparison is JSON"))?;
-        std::fs::write(file, text).map_err(Failure::file(file))?;
+        std::fs::write(file, report::json(&comparison)?).map_err(Failure::file(file))?;
     }
     output.line("");
     output.line(&compare::told(&comparison));

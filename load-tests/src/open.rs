@@ -11,7 +11,7 @@ use stockade_types::metrics::Stopwatch;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::failure::Failure;
+use stockade_drill::Failure;
 
 /// The thread never sleeps for less than this; arrivals that are due meanwhile are sent together.
 const SLEEP_MIN: Duration = Duration::from_micros(50);

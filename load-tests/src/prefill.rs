@@ -10,9 +10,10 @@ use stockade_types::time::wall_clock;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::failure::Failure;
-use crate::numbers::place;
-use crate::wire::{self, Checkout};
+use stockade_client::Client;
+use stockade_drill::Failure;
+use stockade_drill::numbers::place;
+use stockade_drill::wire::{self, patiently};
 
 /// Connections that the holds are made over.
 const CONNECTIONS: usize = 4;
@@ -20,8 +21,6 @@ const CONNECTIONS: usize = 4;
 const BATCH: u64 = 1_000;
 /// The shortest life that a server grants.
 const TTL_MIN: u64 = 1_000;
-/// How often a busy server is asked again.
-const RETRIES_MAX: u32 = 200;
 
 /// When the holds end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +86,7 @@ pub async fn fill(endpoint: &str, plan: &Plan, watch: Stopwatch) -> Result<Vec<M
     let plan = Arc::new(plan.clone());
     let next = Arc::new(AtomicU64::new(0));
     let mut tasks = JoinSet::new();
-    for client in wire::checkouts(endpoint, CONNECTIONS).await? {
+    for client in wire::clients(endpoint, CONNECTIONS).await? {
         tasks.spawn(filler(client, Arc::clone(&plan), Arc::clone(&next), watch));
     }
     let mut made = Vec::with_capacity(place(plan.holds));
@@ -97,12 +96,7 @@ pub async fn fill(endpoint: &str, plan: &Plan, watch: Stopwatch) -> Result<Vec<M
     Ok(made)
 }
 
-async fn filler(
-    mut client: Checkout,
-    plan: Arc<Plan>,
-    next: Arc<AtomicU64>,
-    watch: Stopwatch,
-) -> Result<Vec<Made>, Failure> {
+async fn filler(client: Client, plan: Arc<Plan>, next: Arc<AtomicU64>, watch: Stopwatch) -> Result<Vec<Made>, Failure> {
     let mut made = Vec::new();
     loop {
         // Relaxed: the counter orders nothing else.
@@ -113,7 +107,10 @@ async fn filler(
         let numbers = first..plan.holds.min(first.saturating_add(BATCH));
         let asked = watch.elapsed();
         let operations: Vec<pb::Operation> = numbers.clone().map(|number| operation(&plan, number)).collect();
-        let answer = ask(&mut client, pb::BatchRequest { operations, view: pb::HoldView::Brief.into() }).await?;
+        let request = pb::BatchRequest { operations, view: pb::HoldView::Brief.into() };
+        // Sent again with the same ids, so nothing is made twice.
+        let answer = patiently(|| client.batch(request.clone())).await;
+        let answer = answer.map_err(Failure::status("making holds before the load"))?;
         let (answered, server_time) = (watch.elapsed(), wire::instant(answer.server_time));
         for (number, result) in numbers.zip(answer.results) {
             let Some(pb::result::Result::Hold(hold)) = result.result else {
@@ -131,13 +128,10 @@ fn id(plan: &Plan, number: u64) -> Uuid {
 }
 
 fn operation(plan: &Plan, number: u64) -> pb::Operation {
+    let customer = customer(number.checked_div(plan.each).unwrap_or(0));
     let request = pb::ReserveRequest {
-        hold_id: id(plan, number).to_string(),
-        drop_id: plan.drop.clone(),
-        lines: vec![wire::line(&plan.sku, 1)],
-        customer: Some(wire::customer(customer(number.checked_div(plan.each).unwrap_or(0)))),
         ttl: Some(wire::span(life(plan.until, number, plan.holds, wall_clock().0))),
-        ..pb::ReserveRequest::default()
+        ..wire::reserve(id(plan, number).to_string(), &plan.drop, customer, vec![wire::line(&plan.sku, 1)])
     };
     pb::Operation { operation: Some(pb::operation::Operation::Reserve(request)) }
 }
@@ -152,20 +146,6 @@ fn life(until: Until, number: u64, all: u64, now: u64) -> Duration {
             Duration::from_millis(deadline.saturating_sub(now).max(TTL_MIN))
         }
     }
-}
-
-/// Sends a batch. While the server is busy it is sent again with the same ids, so nothing is made twice.
-async fn ask(client: &mut Checkout, request: pb::BatchRequest) -> Result<pb::BatchResponse, Failure> {
-    for _ in 0..RETRIES_MAX {
-        match client.batch(request.clone()).await {
-            Ok(answer) => return Ok(answer.into_inner()),
-            Err(status) if status.code() == tonic::Code::Unavailable => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            Err(status) => return Err(Failure::status("making holds before the load")(status)),
-        }
-    }
-    Err(Failure::Work("the server stays unavailable while holds are made before the load".to_owned()))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tonic::transport::server::{Server, TcpIncoming};
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::failure::Failure;
+use stockade_drill::Failure;
 
 /// Maximum calls in flight on a connection.
 const STREAMS_MAX: u32 = 20_000;

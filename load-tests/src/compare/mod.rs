@@ -8,8 +8,6 @@ use std::time::Duration;
 
 mod empty;
 mod pairs;
-mod postgres;
-mod redis;
 mod rows;
 mod stage;
 mod tail;
@@ -17,17 +15,15 @@ mod work;
 
 pub use empty::serve as serve_empty;
 
-use crate::drive::Span;
-use crate::failure::Failure;
-use crate::numbers::{grouped, whole};
-use crate::output::{Output, columns};
+use crate::output::Output;
 use crate::server::Recipe;
 use crate::statistics::Estimate;
 use pairs::Arena;
 use rows::{Kind, ROWS, Row};
-
-/// The uncounted first part of a run, in which caches and windows fill.
-const WARM_UP_DIVISOR: u32 = 5;
+use stockade_drill::Failure;
+use stockade_drill::drive::Span;
+use stockade_drill::numbers::{grouped, whole};
+use stockade_drill::tables::{columns, row};
 
 /// What to compare, and for how long.
 #[derive(Debug, Clone)]
@@ -46,7 +42,7 @@ pub struct Options {
 
 impl Options {
     fn span(&self) -> Span {
-        Span { warm_up: self.measured.checked_div(WARM_UP_DIVISOR).unwrap_or_default(), measured: self.measured }
+        Span::of(self.measured)
     }
 
     /// The rows to run.
@@ -192,23 +188,25 @@ pub async fn compare(options: &Options, output: &mut Output) -> Result<Compariso
 #[must_use]
 pub fn told(comparison: &Comparison) -> String {
     let header = ["row", "Stockade", "peer", "at", "ratio", "interval", "target", ""];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for row in &comparison.rows {
-        let value = |value: f64| match row.goal {
+    let mut rows = vec![row(header)];
+    for compared in &comparison.rows {
+        let value = |value: f64| match compared.goal {
             Goal::AtLeast { .. } => format!("{}/s", grouped(whole(value))),
             Goal::AtMost { .. } => format!("{value:.2} ms"),
         };
-        let target = match row.goal {
+        let target = match compared.goal {
             Goal::AtLeast { ratio, rate: None } => format!("at least {ratio}"),
             Goal::AtLeast { ratio, rate: Some(rate) } => format!("at least {ratio} and {}/s", grouped(whole(rate))),
             Goal::AtMost { ratio } => format!("at most {ratio}"),
         };
-        let verdict = if row.hit() { "hit" } else { "MISSED" };
-        let verdict = if row.is_close() { format!("{verdict}, close") } else { verdict.to_owned() };
-        let (ratio, interval) =
-            (format!("{:.3}", row.ratio.median), format!("{:.3} to {:.3}", row.ratio.low, row.ratio.high));
-        let (ours, theirs) = (value(row.stockade), value(row.other));
-        rows.push(vec![row.row.to_owned(), ours, row.peer.clone(), theirs, ratio, interval, target, verdict]);
+        let verdict = if compared.hit() { "hit" } else { "MISSED" };
+        let verdict = if compared.is_close() { format!("{verdict}, close") } else { verdict.to_owned() };
+        let (ratio, interval) = (
+            format!("{:.3}", compared.ratio.median),
+            format!("{:.3} to {:.3}", compared.ratio.low, compared.ratio.high),
+        );
+        let (ours, theirs) = (value(compared.stockade), value(compared.other));
+        rows.push(vec![compared.row.to_owned(), ours, compared.peer.clone(), theirs, ratio, interval, target, verdict]);
     }
     let mut text = columns(&rows);
     if let Some(first) = comparison.rows.first() {

@@ -1,7 +1,7 @@
 //! The rows of the comparison: the peers, and the bound of each ratio.
 
-use super::redis::Callers;
 use super::work::Work;
+use load_test_peers::redis::Callers;
 
 /// Who does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

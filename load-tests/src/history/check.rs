@@ -8,7 +8,7 @@ use super::lens::{Subject, parts};
 use super::plain;
 use super::search::{Bounds, Verdict, search};
 use super::terms::Terms;
-use crate::numbers::count;
+use stockade_drill::numbers::count;
 
 /// The most violations that are described.
 const FINDINGS_MAX: usize = 3;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ask::ask;
 use super::event::{Answer, Verb, Why};
 use super::floor::{Floor, Goal};
-use crate::wire;
+use stockade_drill::wire;
 
 /// How long a client waits for an answer. Longer than a pause of the server, so that most calls outlive one.
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);

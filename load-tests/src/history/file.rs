@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Call, History, Pause, Setup, Term};
-use crate::failure::Failure;
+use stockade_drill::Failure;
 
 /// One line of the file.
 #[derive(Debug, Serialize, Deserialize)]

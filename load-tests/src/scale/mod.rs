@@ -7,9 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-mod kernel;
 mod cycle;
-mod reserves;
 mod stage;
 
 mod holds;
@@ -21,14 +19,14 @@ mod plots;
 
 use stockade_types::time::wall_clock;
 
-use crate::drive::Span;
-use crate::failure::Failure;
-use crate::numbers::{count, grouped};
+use crate::kernel;
 use crate::output::Output;
+use crate::report;
 use crate::server::Recipe;
+use stockade_drill::Failure;
+use stockade_drill::drive::Span;
+use stockade_drill::numbers::{count, grouped};
 
-/// The uncounted first part of a measurement, in which caches and windows fill.
-const WARM_UP_DIVISOR: u32 = 5;
 /// The smallest number of holds that is measured.
 const HOLDS_MIN: u64 = 10_000;
 /// The number of holds that the targets are for.
@@ -66,7 +64,7 @@ pub struct Options {
 
 impl Options {
     fn span(&self) -> Span {
-        Span { warm_up: self.measured.checked_div(WARM_UP_DIVISOR).unwrap_or_default(), measured: self.measured }
+        Span::of(self.measured)
     }
 
     fn wants(&self, row: Row) -> bool {
@@ -165,14 +163,9 @@ impl Scale {
     }
 
     fn write(&self, folder: &Path) -> Result<(), Failure> {
-        std::fs::create_dir_all(folder).map_err(Failure::file(folder))?;
-        let json = serde_json::to_string_pretty(self).map_err(|_bad| Failure::Bug("what was measured is JSON"))?;
-        let mut files = vec![("scale.json", json), ("scale.md", self.text())];
+        let mut files = vec![("scale.json", report::json(self)?), ("scale.md", self.text())];
         files.extend(plots::files(self));
-        for (name, content) in files {
-            let path = folder.join(name);
-            std::fs::write(&path, content).map_err(Failure::file(&path))?;
-        }
+        report::write(folder, files.into_iter().map(|(name, text)| (name.to_owned(), text)))?;
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::failure::Failure;
 use crate::scenario::{Arrivals, Scenario, ShapeName, Span};
+use stockade_drill::Failure;
 
 /// The interval of herds.
 const HERD_EVERY: Duration = Duration::from_secs(4);

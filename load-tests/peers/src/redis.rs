@@ -8,22 +8,21 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use stockade_drill::Failure;
+use stockade_drill::drive::{Caller, Measured, Span, closed_loop};
+use stockade_drill::numbers::count;
+use stockade_drill::process::{Process, find, free_port};
+use stockade_drill::wire;
 use stockade_types::metrics::Stopwatch;
 use stockade_types::time::wall_clock;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::work::{CUSTOMERS, LIMIT, STOCK, customer};
-use crate::drive::{Caller, Measured, Span, closed_loop};
-use crate::failure::Failure;
-use crate::numbers::count;
-use crate::process::{Process, find, free_port};
-use crate::server::Recipe;
-use crate::wire;
+use crate::{CUSTOMERS, LIMIT, STOCK, customer};
 
 /// The reservation script.
-const SCRIPT: &str = include_str!("../../peers/reserve.lua");
+const SCRIPT: &str = include_str!("../reserve.lua");
 /// How long it may take to answer.
 const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a hold lives there, in seconds.
@@ -46,12 +45,12 @@ pub fn program() -> Option<PathBuf> {
     find("redis-server", &[])
 }
 
-/// Starts Redis on an empty folder and drives it.
+/// Starts Redis on this empty folder and drives it.
 ///
 /// # Errors
 /// When it does not start, or an answer is missing or wrong.
-pub async fn measure(recipe: &Recipe, callers: Callers, span: Span) -> Result<Measured, Failure> {
-    let redis = Redis::start(recipe).await?;
+pub async fn measure(folder: TempDir, callers: Callers, span: Span) -> Result<Measured, Failure> {
+    let redis = Redis::start(folder).await?;
     let mut admin = Connection::open(redis.address).await?;
     let digest = admin.ask(&["SCRIPT", "LOAD", SCRIPT]).await?;
     admin.ask(&["SET", "stock", &STOCK.to_string()]).await?;
@@ -77,8 +76,7 @@ struct Redis {
 }
 
 impl Redis {
-    async fn start(recipe: &Recipe) -> Result<Self, Failure> {
-        let folder = recipe.folder()?;
+    async fn start(folder: TempDir) -> Result<Self, Failure> {
         let address = free_port()?;
         let mut command = Command::new(program().ok_or_else(|| Failure::Work(INSTALL.to_owned()))?);
         command.args(["--bind", "127.0.0.1", "--port", &address.port().to_string(), "--save", ""]);

@@ -7,20 +7,19 @@ use stockade_proto as pb;
 
 use super::Audit;
 use super::intervals::{possibly, surely};
-use crate::ledger::{At, Ledger, Turned, Visit, turned};
-use crate::scenario::Scenario;
+use crate::ledger::{At, Ledger, Sale, Turned, Visit};
 
 /// Changes of a number of units: when, and by how many.
 type Steps = Vec<(At, i64)>;
 
 /// Checks every item of every drop.
-pub fn judge(scenario: &Scenario, ledger: &Ledger, audit: &mut Audit) {
-    for (drop, sale) in (0_u16..).zip(&scenario.drops) {
+pub(super) fn judge(sales: &[Sale], ledger: &Ledger, audit: &mut Audit) {
+    for (drop, sale) in (0_u16..).zip(sales) {
         let visits: Vec<&Visit> = ledger.visits.iter().filter(|visit| visit.drop == drop).collect();
-        if let Some(limit) = sale.limit {
-            over_limit(&visits, i64::from(limit), audit);
-            false_limits(&visits, ledger, (drop, i64::from(limit)), audit);
+        for (item, limit) in sale.bounds() {
+            over_limit(&visits, (item, i64::from(limit)), audit);
         }
+        false_limits(&visits, ledger, (drop, sale), audit);
         for (item, goods) in (0_u16..).zip(&sale.items) {
             let units = signed(goods.units);
             oversold(&visits, ledger, (drop, item, units), audit);
@@ -33,9 +32,9 @@ fn signed(units: u64) -> i64 {
     i64::try_from(units).unwrap_or(i64::MAX)
 }
 
-/// Units of an item in a visit's request.
-fn of_item(visit: &Visit, item: u16) -> i64 {
-    visit.lines.iter().filter(|(line, _)| *line == item).map(|(_, units)| i64::from(*units)).sum()
+/// Units of an item in a visit's request; of all items if none is named.
+fn units_of(visit: &Visit, item: Option<u16>) -> i64 {
+    signed(visit.units_of(item))
 }
 
 /// The maximum at one instant. Of changes at the same instant, decreases come first.
@@ -55,7 +54,7 @@ fn steps(range: std::ops::Range<At>, units: i64) -> [(At, i64); 2] {
 }
 
 fn oversold(visits: &[&Visit], ledger: &Ledger, (drop, item, units): (u16, u16, i64), audit: &mut Audit) {
-    let taken = visits.iter().filter_map(|visit| Some(steps(surely(visit)?, of_item(visit, item))));
+    let taken = visits.iter().filter_map(|visit| Some(steps(surely(visit)?, units_of(visit, Some(item)))));
     let mut all: Steps = taken.flatten().filter(|(_, change)| *change != 0).collect();
     // Restocked units may have been available from when the restock was sent.
     let restocks = ledger.restocks.iter().filter(|restock| (restock.drop, restock.item) == (drop, item));
@@ -69,11 +68,11 @@ fn oversold(visits: &[&Visit], ledger: &Ledger, (drop, item, units): (u16, u16, 
     }
 }
 
-fn over_limit(visits: &[&Visit], limit: i64, audit: &mut Audit) {
+fn over_limit(visits: &[&Visit], (item, limit): (Option<u16>, i64), audit: &mut Audit) {
     let mut customers: HashMap<&str, Steps> = HashMap::new();
     for visit in visits {
         if let Some(range) = surely(visit) {
-            customers.entry(&visit.customer).or_default().extend(steps(range, signed(visit.units())));
+            customers.entry(&visit.customer).or_default().extend(steps(range, units_of(visit, item)));
         }
     }
     for (customer, steps) in customers {
@@ -143,13 +142,11 @@ impl Taken {
 }
 
 fn false_refusals(visits: &[&Visit], ledger: &Ledger, (drop, item, units): (u16, u16, i64), audit: &mut Audit) {
-    let taken = visits.iter().filter_map(|visit| Some(steps(possibly(visit)?, of_item(visit, item))));
+    let taken = visits.iter().filter_map(|visit| Some(steps(possibly(visit)?, units_of(visit, Some(item)))));
     let taken = Taken::new(taken.flatten().filter(|(_, change)| *change != 0).collect());
-    let late = visits.iter().flat_map(|visit| visit.calls.iter().filter_map(|call| turned(visit, call)));
-    let refused = ledger.turned.iter().copied().chain(late);
     let here =
         |turned: &Turned| (turned.drop, turned.item) == (drop, item) && turned.reason == pb::RefusalReason::SoldOut;
-    for turned in refused.filter(here) {
+    for turned in ledger.refused().filter(here) {
         // Restocked units were surely available from when the restock was answered.
         let restocks = ledger.restocks.iter().filter(|restock| (restock.drop, restock.item) == (drop, item));
         let there = restocks.filter(|restock| restock.received.is_some_and(|received| received <= turned.sent));
@@ -167,27 +164,45 @@ fn false_refusals(visits: &[&Visit], ledger: &Ledger, (drop, item, units): (u16,
     }
 }
 
-/// Customers who were refused by a limit although they surely had room.
-fn false_limits(visits: &[&Visit], ledger: &Ledger, (drop, limit): (u16, i64), audit: &mut Audit) {
-    let mut customers: HashMap<(u16, u64), (Steps, Vec<Turned>)> = HashMap::new();
-    let late = visits.iter().flat_map(|visit| visit.calls.iter().filter_map(|call| turned(visit, call)));
-    for turned in ledger.turned.iter().copied().chain(late) {
+/// A customer who was refused by a limit.
+#[derive(Default)]
+struct Limited<'l> {
+    visits: Vec<&'l Visit>,
+    refused: Vec<Turned>,
+}
+
+/// Customers who were refused by a limit although they surely had room, by every limit that could have refused them.
+fn false_limits(visits: &[&Visit], ledger: &Ledger, (drop, sale): (u16, &Sale), audit: &mut Audit) {
+    let mut customers: HashMap<(u16, u64), Limited<'_>> = HashMap::new();
+    for turned in ledger.refused() {
         if turned.drop == drop && turned.reason == pb::RefusalReason::LimitReached {
-            customers.entry((turned.crowd, turned.turn)).or_default().1.push(turned);
+            customers.entry((turned.crowd, turned.turn)).or_default().refused.push(turned);
         }
     }
     for visit in visits {
-        if let (Some(range), Some((had, _))) = (possibly(visit), customers.get_mut(&(visit.crowd, visit.turn))) {
-            had.extend(steps(range, signed(visit.units())));
+        if let Some(customer) = customers.get_mut(&(visit.crowd, visit.turn)) {
+            customer.visits.push(visit);
         }
     }
-    for (had, refused) in customers.into_values() {
-        let had = Taken::new(had);
+    for Limited { visits, refused } in customers.into_values() {
+        // What the customer may have had over time, under each limit.
+        let had: Vec<(Option<u16>, i64, Taken)> = sale
+            .bounds()
+            .map(|(item, limit)| {
+                let taken = visits.iter().filter_map(|visit| Some(steps(possibly(visit)?, units_of(visit, item))));
+                (item, i64::from(limit), Taken::new(taken.flatten().collect()))
+            })
+            .collect();
         for turned in refused {
-            let room = limit.saturating_sub(had.most(turned.sent, turned.received));
-            if room >= i64::from(turned.all) {
+            // The refusal names one item: the limits of the others did not refuse.
+            let concerned = had.iter().filter(|(item, ..)| item.is_none_or(|item| item == turned.item));
+            let left = concerned.map(|(item, limit, taken)| {
+                let asked = if item.is_some() { turned.units } else { turned.all };
+                let room = limit.saturating_sub(taken.most(turned.sent, turned.received));
+                (room.saturating_sub(i64::from(asked)), asked, room)
+            });
+            if let Some((0.., asked, room)) = left.min() {
                 audit.false_refusals = audit.false_refusals.saturating_add(1);
-                let asked = turned.all;
                 audit.tell(|| {
                     format!("false \"limit reached\": {asked} units requested, there was room for at least {room}")
                 });

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::ledger::{At, Call, Said, Visit};
-use crate::samples::Verb;
+use crate::request::Verb;
 
 /// A millisecond, in nanoseconds.
 const MILLI: At = 1_000_000;
@@ -38,7 +38,7 @@ fn slack(life: At) -> At {
 
 /// In this time the units were surely the customer's.
 #[must_use]
-pub fn surely(visit: &Visit) -> Option<Range<At>> {
+pub(super) fn surely(visit: &Visit) -> Option<Range<At>> {
     let start = visit.granted(Verb::Reserve)?.received;
     if visit.granted(Verb::Claim).is_some() {
         return Some(start..At::MAX);
@@ -54,7 +54,7 @@ pub fn surely(visit: &Visit) -> Option<Range<At>> {
 
 /// Outside of this time the units were surely not the customer's.
 #[must_use]
-pub fn possibly(visit: &Visit) -> Option<Range<At>> {
+pub(super) fn possibly(visit: &Visit) -> Option<Range<At>> {
     let may = |call: &&Call| !matches!(call.said, Said::Refused { .. });
     let start = visit.of(Verb::Reserve).filter(may).map(|call| call.sent).min()?;
     let open_ended = visit.granted(Verb::Claim).is_some()

@@ -7,12 +7,11 @@ use stockade_proto::HoldState;
 use uuid::Uuid;
 
 use super::{Audit, Evidence, Listed};
-use crate::ledger::{Call, Ledger, Said, Visit, order};
-use crate::samples::Verb;
-use crate::scenario::Scenario;
+use crate::ledger::{Call, Ledger, Said, Sale, Visit, order};
+use crate::request::Verb;
 
 /// Checks every visit and every listed hold.
-pub fn judge(scenario: &Scenario, ledger: &Ledger, evidence: &Evidence, audit: &mut Audit) {
+pub(super) fn judge(sales: &[Sale], ledger: &Ledger, evidence: &Evidence, audit: &mut Audit) {
     let mut known: HashSet<Uuid> = HashSet::with_capacity(ledger.visits.len());
     audit.answers = u64::try_from(ledger.turned.len()).unwrap_or(u64::MAX);
     for visit in &ledger.visits {
@@ -36,14 +35,13 @@ pub fn judge(scenario: &Scenario, ledger: &Ledger, evidence: &Evidence, audit: &
             (None, None) => {}
         }
     }
-    for (sale, shown) in scenario.drops.iter().zip(&evidence.drops) {
+    for (sale, shown) in sales.iter().zip(&evidence.drops) {
         audit.listed = audit.listed.saturating_add(u64::try_from(shown.holds.len()).unwrap_or(u64::MAX));
         for id in shown.holds.keys().filter(|id| !known.contains(id)) {
             phantom(*id, audit);
         }
         for id in &shown.twice {
-            audit.disagreements = audit.disagreements.saturating_add(1);
-            audit.tell(|| format!("hold {id} of {} is listed twice", sale.id));
+            audit.differs(|| format!("hold {id} of {} is listed twice", sale.id));
         }
     }
     claims(ledger, evidence, audit);
@@ -124,12 +122,7 @@ fn lost(visit: &Visit, listed: &Listed) -> Option<String> {
     if *customer != visit.customer {
         return Some(format!("it is {customer}'s"));
     }
-    let holds = visit.calls.iter().filter_map(|call| match call.said {
-        Said::Hold { expires_at, revision, .. } => Some((expires_at, revision)),
-        Said::Refused { .. } | Said::Unknown { .. } => None,
-    });
-    let (deadline, told) =
-        holds.fold((0, 0), |(deadline, told), (at, revision)| (at.max(deadline), revision.max(told)));
+    let (deadline, told, stage) = visit.acknowledged();
     if *revision < told {
         return Some(format!("revision {told} was acknowledged, {revision} is there"));
     }
@@ -146,14 +139,16 @@ fn lost(visit: &Visit, listed: &Listed) -> Option<String> {
     let asked = |verb| visit.of(verb).any(|call| matches!(call.said, Said::Unknown { .. }));
     let extended = asked(Verb::Extend);
     let fits = match state {
-        HoldState::Held | HoldState::Paying => whole() && (*as_of < deadline || extended),
+        HoldState::Held | HoldState::Paying => whole() && (extended || (*as_of < deadline && *state == stage)),
         HoldState::Expired => empty() && *until >= deadline,
         HoldState::Claimed => asked(Verb::Claim) && claimed(),
         HoldState::Released => asked(Verb::Release) && released(),
         HoldState::Unspecified => false,
     };
     let left = || i128::from(deadline).saturating_sub(i128::from(*as_of));
-    (!fits).then(|| format!("it was acknowledged with {} ms to live, and it is {state:?} of {lines:?}", left()))
+    (!fits).then(|| {
+        format!("it was acknowledged as {stage:?} with {} ms to live, and it is {state:?} of {lines:?}", left())
+    })
 }
 
 /// Holds claimed for the same order, or claimed by nobody.

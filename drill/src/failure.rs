@@ -1,15 +1,15 @@
-//! Why a command failed, and the exit code for it. A finding of the audit is none of these: it is a result.
+//! Why a proof could not be carried out, and a command's exit code for it. A finding of an audit is none of these: it is
+//! a result.
 
 use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use stockade_client::ConnectError;
 use tonic::{Code, Status};
 
-/// A finding of an audit, or a target that was missed.
-pub const AMISS: u8 = 1;
-/// Wrong usage, or an inconsistent scenario.
-pub const USAGE: u8 = 64;
+const AMISS: u8 = 1;
+const USAGE: u8 = 64;
 const UNREACHED: u8 = 69;
 const BUG: u8 = 70;
 const IO: u8 = 74;
@@ -20,14 +20,6 @@ pub enum Failure {
     /// The request can't be carried out as given.
     #[error("{0}")]
     Usage(String),
-    /// An inconsistent scenario, one fault a line.
-    #[error("{path}:\n{faults}", path = .path.display())]
-    Scenario {
-        /// The scenario's file.
-        path: PathBuf,
-        /// The faults.
-        faults: String,
-    },
     /// No server answers.
     #[error("no server answers at {endpoint}")]
     Unreached {
@@ -72,7 +64,21 @@ pub enum Failure {
     Bug(&'static str),
 }
 
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Endpoint(endpoint) => Self::Unreached { source: "it is no URL of a server".into(), endpoint },
+            ConnectError::Unreachable { endpoint, source } => Self::Unreached { endpoint, source: source.into() },
+        }
+    }
+}
+
 impl Failure {
+    /// The exit code of a finding of an audit, or of a target that was missed.
+    pub const AMISS: u8 = AMISS;
+    /// The exit code of wrong usage.
+    pub const USAGE: u8 = USAGE;
+
     /// A file that can't be read or written.
     pub fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
@@ -88,7 +94,7 @@ impl Failure {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Scenario { path: _, faults: _ } => USAGE,
+            Self::Usage(_) => USAGE,
             Self::Unreached { endpoint: _, source: _ } => UNREACHED,
             Self::Status { what: _, status } if status.code() == Code::Unavailable => UNREACHED,
             Self::Status { what: _, status: _ } | Self::Work(_) => AMISS,
@@ -104,7 +110,6 @@ impl Failure {
         let mut cause = match self {
             Self::Unreached { endpoint: _, source } => Some::<&dyn Error>(source.as_ref()),
             Self::Usage(_)
-            | Self::Scenario { path: _, faults: _ }
             | Self::Status { what: _, status: _ }
             | Self::Start { program: _, why: _ }
             | Self::Work(_)

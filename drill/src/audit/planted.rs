@@ -5,8 +5,8 @@ use stockade_proto::HoldState;
 use tonic::Code;
 
 use super::*;
-use crate::ledger::{At, Call, Restock, Said, Turned, Visit, order};
-use crate::samples::Verb;
+use crate::ledger::{At, Call, Goods, Restock, Said, Turned, Visit, order};
+use crate::request::Verb;
 
 const SECOND: At = 1_000_000_000;
 /// The server's time at the start of the load, in milliseconds.
@@ -14,14 +14,8 @@ const START: u64 = 1_000_000;
 /// How long a hold lives.
 const TTL: u64 = 60_000;
 
-fn scenario() -> Scenario {
-    let text = r#"
-title = "t"
-drops = [{ id = "d", items = [{ sku = "A", units = 3 }], limit = 2 }]
-load = { arrivals = [{ shape = "herd", count = 1 }] }
-crowds = [{ name = "people", customers = 10, cart = [{ sku = "A" }] }]
-"#;
-    Scenario::parse(text).expect("sound")
+fn sale() -> Sale {
+    Sale { id: "d-1".into(), items: vec![Goods { sku: "A".into(), units: 3 }], limit: Some(2), item_limit: None }
 }
 
 fn said(state: HoldState, sent: At, revision: u64) -> Said {
@@ -80,6 +74,7 @@ fn played() -> (Ledger, Evidence) {
         all: 1,
         turn: 0,
         reason: pb::RefusalReason::SoldOut,
+        may_come_back: false,
         sent: 2 * SECOND,
         received: 3 * SECOND,
     };
@@ -94,15 +89,12 @@ fn played() -> (Ledger, Evidence) {
         stockade_operations_total{operation=\"reserve\",outcome=\"refused\"} 1\n\
         stockade_operations_total{operation=\"claim\",outcome=\"ok\"} 1\n\
         stockade_operations_total{operation=\"release\",outcome=\"ok\"} 1\n\
+        stockade_hold_transitions_total{to=\"claimed\"} 1\n\
+        stockade_hold_transitions_total{to=\"released\"} 1\n\
         stockade_refusals_total{drop=\"d-1\",reason=\"sold_out\"} 1\n";
     let before = "stockade_operations_total{operation=\"reserve\",outcome=\"ok\"} 10\n";
     let ledger = Ledger { visits, turned: vec![turned], restocks: Vec::new() };
-    let evidence = Evidence {
-        names: vec!["d-1".to_owned()],
-        drops: vec![shown],
-        metrics: Some((before.to_owned(), page.to_owned())),
-        alone: true,
-    };
+    let evidence = Evidence { drops: vec![shown], metrics: Some((before.to_owned(), page.to_owned())), alone: true };
     (ledger, evidence)
 }
 
@@ -110,7 +102,7 @@ fn played() -> (Ledger, Evidence) {
 fn planted(plant: impl FnOnce(&mut Ledger, &mut Evidence)) -> Audit {
     let (mut ledger, mut evidence) = played();
     plant(&mut ledger, &mut evidence);
-    let audit = judge(&scenario(), &ledger, &evidence);
+    let audit = judge(&[sale()], &ledger, &evidence);
     assert_eq!(audit.is_clean(), audit.findings.is_empty(), "{audit:?}");
     audit
 }
@@ -168,7 +160,12 @@ fn a_customer_with_more_than_the_limit_is_found_by_answers_and_by_the_list() {
 
 #[test]
 fn an_acknowledged_hold_that_is_gone_or_other_is_a_lost_ack() {
-    let plants: [fn(&mut Evidence); 7] = [
+    let plants: [fn(&mut Evidence); 8] = [
+        |evidence| {
+            // Acknowledged as held, it is in payment.
+            listed_mut(evidence, 1).state = HoldState::Paying;
+            (evidence.drops[0].stocks[0].held, evidence.drops[0].stocks[0].paying) = (1, 1);
+        },
         |evidence| drop(evidence.drops[0].holds.remove(&Uuid::from_u128(1))),
         |evidence| listed_mut(evidence, 1).state = HoldState::Released,
         |evidence| {
@@ -230,6 +227,25 @@ fn sold_out_while_units_were_free_is_a_false_refusal() {
 }
 
 #[test]
+fn a_limit_of_each_item_is_checked_as_that_of_the_drop() {
+    let (mut ledger, mut evidence) = played();
+    let judged = |item_limit| judge(&[Sale { limit: None, item_limit, ..sale() }], &ledger, &evidence);
+    assert!(judged(Some(1)).is_clean() && judged(None).is_clean());
+    ledger.visits[3].customer = "ann".to_owned();
+    ledger.visits[3].turn = ledger.visits[0].turn;
+    listed_mut(&mut evidence, 4).customer = "ann".to_owned();
+    let judge_with =
+        |ledger: &Ledger, item_limit| judge(&[Sale { limit: None, item_limit, ..sale() }], ledger, &evidence);
+    assert_eq!(judge_with(&ledger, Some(1)).over_limit, 2, "at one time, and by the list");
+    assert_eq!(judge_with(&ledger, Some(2)).over_limit, 0);
+    // Refused while she had one of the item and asked for one more.
+    let ann = ledger.visits[0].turn;
+    (ledger.turned[0].reason, ledger.turned[0].turn) = (pb::RefusalReason::LimitReached, ann);
+    assert_eq!(judge_with(&ledger, Some(1)).false_refusals, 0);
+    assert_eq!(judge_with(&ledger, Some(2)).false_refusals, 1);
+}
+
+#[test]
 fn limit_reached_while_there_was_room_is_a_false_refusal() {
     let refused = |units| {
         planted(move |ledger, evidence| {
@@ -275,10 +291,23 @@ fn books_that_do_not_add_up_are_found() {
         *page = page.replace("outcome=\"ok\"} 14", "outcome=\"ok\"} 15").replace("sold_out\"} 1", "sold_out\"} 0");
     });
     assert_eq!(counter.disagreements, 2, "{counter:?}");
+    let states = ["to=\"claimed\"} 1", "to=\"released\"} 1", "conservation_error_units 0\n"];
+    for series in states {
+        let missing = planted(|_, evidence| {
+            let (_, page) = evidence.metrics.as_mut().expect("metrics");
+            *page = page.replace(series, "");
+        });
+        assert_eq!(missing.disagreements, 1, "{series}: {missing:?}");
+    }
     let twice = planted(|_, evidence| evidence.drops[0].twice.push(Uuid::from_u128(1)));
     assert_eq!(twice.disagreements, 1, "{twice:?}");
     let missing = planted(|_, evidence| evidence.drops[0].stocks[0] = pb::Stock::default());
     assert!(!missing.is_clean(), "{missing:?}");
+    let (_, mut evidence) = played();
+    evidence.metrics = None;
+    assert!(books(&[sale()], &evidence).is_clean(), "without what customers say");
+    evidence.drops[0].stocks[0].claimed = 0;
+    assert_eq!(books(&[sale()], &evidence).counts().iter().filter(|(_, count)| *count > 0).count(), 2);
 }
 
 #[test]

@@ -7,7 +7,50 @@ use stockade_proto as pb;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::samples::Verb;
+use crate::request::Verb;
+
+/// One SKU of a drop.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Goods {
+    /// Its name.
+    pub sku: String,
+    /// The initial stock.
+    pub units: u64,
+}
+
+/// A drop whose customers a ledger is about. The ledger names drops and items by their places.
+#[derive(Debug, Clone, Default)]
+pub struct Sale {
+    /// Its id.
+    pub id: String,
+    /// Its items.
+    pub items: Vec<Goods>,
+    /// The most units that a customer may have of the whole drop.
+    pub limit: Option<u32>,
+    /// The most units that a customer may have of each item.
+    pub item_limit: Option<u32>,
+}
+
+impl Sale {
+    /// The bounds of what a customer may have: of one item, or of all.
+    pub fn bounds(&self) -> impl Iterator<Item = (Option<u16>, u32)> {
+        let items = (0_u16..).zip(&self.items).filter_map(|(item, _)| Some((Some(item), self.item_limit?)));
+        self.limit.map(|limit| (None, limit)).into_iter().chain(items)
+    }
+
+    /// The SKU of an item; empty if there is no such item.
+    #[must_use]
+    pub fn sku(&self, item: u16) -> &str {
+        self.items.get(usize::from(item)).map_or("", |goods| &goods.sku)
+    }
+
+    /// The item of a SKU.
+    #[must_use]
+    pub fn item(&self, sku: &str) -> Option<u16> {
+        self.items.iter().position(|goods| goods.sku == sku).and_then(|item| u16::try_from(item).ok())
+    }
+}
 
 /// An instant: nanoseconds from the start of the load; negative before it.
 pub type At = i64;
@@ -18,7 +61,7 @@ pub fn at(elapsed: Duration) -> At {
     At::try_from(elapsed.as_nanos()).unwrap_or(At::MAX)
 }
 
-/// The crowd index of holds that existed before the load.
+/// The crowd of holds that existed before the load.
 pub const BEFORE: u16 = u16::MAX;
 
 /// Number of lists that visits are spread over, so that concurrent writers rarely contend.
@@ -76,9 +119,9 @@ pub struct Call {
 pub struct Visit {
     /// The hold's id.
     pub hold: Uuid,
-    /// The drop, by its place in the scenario.
+    /// The drop, by its place.
     pub drop: u16,
-    /// The crowd, by its place in the scenario.
+    /// The crowd, by its place.
     pub crowd: u16,
     /// The customer's id.
     pub customer: String,
@@ -99,7 +142,7 @@ pub fn order(hold: Uuid) -> String {
 /// A reserve that was refused.
 #[derive(Debug, Clone, Copy)]
 pub struct Turned {
-    /// The drop, by its place in the scenario.
+    /// The drop, by its place.
     pub drop: u16,
     /// The crowd.
     pub crowd: u16,
@@ -113,6 +156,8 @@ pub struct Turned {
     pub turn: u64,
     /// Why.
     pub reason: pb::RefusalReason,
+    /// Whether units may come back.
+    pub may_come_back: bool,
     /// When it was sent.
     pub sent: At,
     /// When it was answered.
@@ -122,7 +167,7 @@ pub struct Turned {
 /// Stock that was added during the load.
 #[derive(Debug, Clone, Copy)]
 pub struct Restock {
-    /// The drop, by its place in the scenario.
+    /// The drop, by its place.
     pub drop: u16,
     /// The item, by its place in the drop.
     pub item: u16,
@@ -183,19 +228,49 @@ impl OpenLedger {
     pub fn close(&self) -> Ledger {
         let mut all = Ledger::default();
         for shard in &self.shards {
-            let Ledger { visits, turned, restocks } = std::mem::take(&mut *shard.lock());
-            all.visits.extend(visits);
-            all.turned.extend(turned);
-            all.restocks.extend(restocks);
+            all.merge(std::mem::take(&mut *shard.lock()));
         }
         all
     }
 }
 
-/// A refused reserve, as a line of the ledger.
+impl Ledger {
+    /// Adds another ledger of the same drops and the same watch.
+    pub fn merge(&mut self, other: Self) {
+        let Self { visits, turned, restocks } = other;
+        self.visits.extend(visits);
+        self.turned.extend(turned);
+        self.restocks.extend(restocks);
+    }
+
+    /// Every reserve that was refused, also those of customers who got units later.
+    pub fn refused(&self) -> impl Iterator<Item = Turned> {
+        let late = self.visits.iter().flat_map(|visit| visit.calls.iter().filter_map(|call| turned(visit, call)));
+        self.turned.iter().copied().chain(late)
+    }
+
+    /// How many units of an item were put in: surely, and at most.
+    #[must_use]
+    pub fn restocked(&self, drop: u16, item: u16) -> (u64, u64) {
+        let here = self.restocks.iter().filter(|restock| (restock.drop, restock.item) == (drop, item));
+        here.fold((0, 0), |(least, most), restock| {
+            let sure = restock.received.map_or(0, |_answered| restock.units);
+            (least.saturating_add(sure), most.saturating_add(restock.units))
+        })
+    }
+}
+
+/// The name of a reason, as in the contract.
 #[must_use]
-pub fn turned(visit: &Visit, call: &Call) -> Option<Turned> {
-    let Call { verb: Verb::Reserve, sent, received, said: Said::Refused { reason, item, .. } } = *call else {
+pub fn reason_name(reason: pb::RefusalReason) -> &'static str {
+    let name = reason.as_str_name();
+    name.strip_prefix("REFUSAL_REASON_").unwrap_or(name)
+}
+
+/// A refused reserve, as a line of the ledger.
+fn turned(visit: &Visit, call: &Call) -> Option<Turned> {
+    let Call { verb: Verb::Reserve, sent, received, said: Said::Refused { reason, item, may_come_back, .. } } = *call
+    else {
         return None;
     };
     let first = visit.lines.first().map(|(item, _)| *item);
@@ -203,16 +278,10 @@ pub fn turned(visit: &Visit, call: &Call) -> Option<Turned> {
     let units = visit.lines.iter().find(|(line, _)| *line == item).map_or(0, |(_, units)| *units);
     let all = visit.lines.iter().map(|(_, units)| *units).fold(0, u32::saturating_add);
     let Visit { drop, crowd, turn, .. } = *visit;
-    Some(Turned { drop, crowd, item, units, all, turn, reason, sent, received })
+    Some(Turned { drop, crowd, item, units, all, turn, reason, may_come_back, sent, received })
 }
 
 impl Visit {
-    /// Units in the request, over all lines.
-    #[must_use]
-    pub fn units(&self) -> u64 {
-        self.lines.iter().map(|(_, units)| u64::from(*units)).fold(0, u64::saturating_add)
-    }
-
     /// Calls of a verb.
     pub fn of(&self, verb: Verb) -> impl Iterator<Item = &Call> {
         self.calls.iter().filter(move |call| call.verb == verb)
@@ -222,6 +291,32 @@ impl Visit {
     #[must_use]
     pub fn granted(&self, verb: Verb) -> Option<&Call> {
         self.of(verb).filter(|call| matches!(call.said, Said::Hold { .. })).min_by_key(|call| call.received)
+    }
+
+    /// The deadline and the revision that were acknowledged last, and the state with that revision; 0 if nothing was.
+    #[must_use]
+    pub fn acknowledged(&self) -> (u64, u64, pb::HoldState) {
+        let holds = self.calls.iter().filter_map(|call| match call.said {
+            Said::Hold { expires_at, revision, state, .. } => Some((expires_at, revision, state)),
+            Said::Refused { .. } | Said::Unknown { .. } => None,
+        });
+        holds.fold((0, 0, pb::HoldState::Unspecified), |(deadline, latest, state), (at, revision, then)| {
+            (at.max(deadline), revision.max(latest), if revision >= latest { then } else { state })
+        })
+    }
+
+    /// Whether the hold was acknowledged to be in payment.
+    #[must_use]
+    pub fn paid(&self) -> bool {
+        let paying = |call: &Call| matches!(call.said, Said::Hold { state: pb::HoldState::Paying, .. });
+        self.calls.iter().any(paying)
+    }
+
+    /// Units of an item in the request; of all items if none is named.
+    #[must_use]
+    pub fn units_of(&self, item: Option<u16>) -> u64 {
+        let lines = self.lines.iter().filter(|(line, _)| item.is_none_or(|item| item == *line));
+        lines.map(|(_, units)| u64::from(*units)).fold(0, u64::saturating_add)
     }
 
     /// Whether a request of this verb has an unknown outcome.

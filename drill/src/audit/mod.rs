@@ -8,8 +8,7 @@ use std::collections::HashMap;
 use stockade_proto as pb;
 use uuid::Uuid;
 
-use crate::ledger::Ledger;
-use crate::scenario::Scenario;
+use crate::ledger::{Ledger, Sale};
 
 mod books;
 mod fetch;
@@ -17,7 +16,7 @@ mod holds;
 mod intervals;
 mod time;
 
-pub use fetch::fetch;
+pub use fetch::{fetch, shown};
 
 /// Findings that are described in words; further ones are only counted.
 const FINDINGS_MAX: usize = 20;
@@ -50,7 +49,7 @@ pub struct Shown {
     pub holds: HashMap<Uuid, Listed>,
     /// Holds that it lists more than once.
     pub twice: Vec<Uuid>,
-    /// The stock of each item, in the scenario's order.
+    /// The stock of each item, in the sale's order.
     pub stocks: Vec<pb::Stock>,
     /// The server's time when it showed the stock.
     pub as_of: u64,
@@ -59,9 +58,7 @@ pub struct Shown {
 /// All that the server shows.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
-    /// The drops' ids in this run.
-    pub names: Vec<String>,
-    /// The drops, in the scenario's order.
+    /// The drops, in the order of the sales.
     pub drops: Vec<Shown>,
     /// The metrics page right before the load, and after it; none if its address is not known.
     pub metrics: Option<(String, String)>,
@@ -124,6 +121,12 @@ impl Audit {
         self.counts().iter().all(|(_, count)| *count == 0)
     }
 
+    /// Counts a place where two pages, or a page and the customers' count, differ.
+    fn differs(&mut self, what: impl FnOnce() -> String) {
+        self.disagreements = self.disagreements.saturating_add(1);
+        self.tell(what);
+    }
+
     /// Describes a finding in words, up to a bound.
     fn tell(&mut self, what: impl FnOnce() -> String) {
         if self.findings.len() < FINDINGS_MAX {
@@ -134,11 +137,19 @@ impl Audit {
 
 /// Compares all answers with all that the server shows.
 #[must_use]
-pub fn judge(scenario: &Scenario, ledger: &Ledger, evidence: &Evidence) -> Audit {
+pub fn judge(sales: &[Sale], ledger: &Ledger, evidence: &Evidence) -> Audit {
     let mut audit = Audit::default();
-    holds::judge(scenario, ledger, evidence, &mut audit);
-    time::judge(scenario, ledger, &mut audit);
-    books::judge(scenario, ledger, evidence, &mut audit);
+    holds::judge(sales, ledger, evidence, &mut audit);
+    time::judge(sales, ledger, &mut audit);
+    books::judge(sales, ledger, evidence, &mut audit);
+    audit
+}
+
+/// Compares what the server shows with itself alone: stock, holds, limits, metrics.
+#[must_use]
+pub fn books(sales: &[Sale], evidence: &Evidence) -> Audit {
+    let mut audit = Audit::default();
+    books::judge(sales, &Ledger::default(), &Evidence { alone: false, ..evidence.clone() }, &mut audit);
     audit
 }
 

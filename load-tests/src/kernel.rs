@@ -8,8 +8,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Resident memory of a process, in bytes.
 #[must_use]
 pub fn resident(process: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    bytes(&status, "VmRSS:")
+    memory(process, "VmRSS:")
+}
+
+/// A figure of a process's memory by its name with a colon, in bytes.
+#[must_use]
+pub fn memory(process: u32, key: &str) -> Option<u64> {
+    bytes(&fs::read_to_string(format!("/proc/{process}/status")).ok()?, key)
 }
 
 /// A line of a status page, which counts in units of 1,024 bytes.

@@ -7,11 +7,9 @@ use hdrhistogram::Histogram;
 use stockade_types::metrics::Stopwatch;
 use tokio::task::JoinSet;
 
-use crate::failure::Failure;
+use crate::Failure;
 use crate::numbers::{micros, real};
-
-/// The longest latency that the histogram distinguishes, in microseconds.
-pub const SLOWEST: u64 = 120_000_000;
+use crate::samples::histogram;
 
 /// Something that asks and waits.
 pub trait Caller: Send + 'static {
@@ -31,6 +29,14 @@ pub struct Span {
     pub measured: Duration,
 }
 
+impl Span {
+    /// This span, after a warm-up of a fifth of it.
+    #[must_use]
+    pub fn of(measured: Duration) -> Self {
+        Self { warm_up: measured / 5, measured }
+    }
+}
+
 /// The result of a closed loop.
 #[derive(Debug, Clone)]
 pub struct Measured {
@@ -42,12 +48,12 @@ pub struct Measured {
     pub latency: Histogram<u64>,
 }
 
-/// An empty histogram of microseconds with three significant digits.
-///
-/// # Errors
-/// Never: the bounds are fixed.
-pub fn histogram() -> Result<Histogram<u64>, Failure> {
-    Histogram::new_with_bounds(1, SLOWEST, 3).map_err(|_bad| Failure::Bug("the bounds of the histogram"))
+impl Measured {
+    /// A quantile of the latencies, in milliseconds.
+    #[must_use]
+    pub fn millis(&self, quantile: f64) -> f64 {
+        real(self.latency.value_at_quantile(quantile)) / 1000.0
+    }
 }
 
 struct Tally {

@@ -11,20 +11,19 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Signal, geteuid};
+use stockade_drill::Failure;
+use stockade_drill::drive::{Caller, Measured, Span, closed_loop};
+use stockade_drill::numbers::count;
+use stockade_drill::process::{Process, find, free_port};
+use stockade_drill::wire;
 use stockade_types::metrics::Stopwatch;
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls, Statement};
 
-use super::work::{CUSTOMERS, HOT, LIMIT, STOCK, customer};
-use crate::drive::{Caller, Measured, Span, closed_loop};
-use crate::failure::Failure;
-use crate::numbers::count;
-use crate::process::{Process, find, free_port};
-use crate::server::Recipe;
-use crate::wire;
+use crate::{CUSTOMERS, HOT, LIMIT, STOCK, customer};
 
 /// The reservation function.
-const SCRIPT: &str = include_str!("../../peers/reserve.sql");
+const SCRIPT: &str = include_str!("../reserve.sql");
 /// Where distributions install its programs, which are mostly not in `PATH`.
 const FOLDERS: [&str; 4] = [
     "/usr/lib/postgresql/15/bin",
@@ -57,7 +56,7 @@ pub struct Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         // Its workers are processes of their own. It ends them only if it is asked to stop. SIGINT is a fast stop.
-        let _well = self.process.take().is_some_and(|process| process.stop(Signal::INT, SHUTDOWN_TIMEOUT));
+        let _ended = self.process.take().map(|process| process.stop(Signal::INT, SHUTDOWN_TIMEOUT));
     }
 }
 
@@ -78,13 +77,13 @@ fn user() -> Result<Option<(u32, u32)>, Failure> {
 }
 
 impl Postgres {
-    /// Makes a folder, starts it there, and makes the tables.
+    /// Starts it on this empty folder, and makes the tables.
     ///
     /// # Errors
     /// When it is not installed, or does not start.
-    pub async fn start(recipe: &Recipe) -> Result<Self, Failure> {
+    pub async fn start(folder: TempDir) -> Result<Self, Failure> {
         let (initdb, postgres) = programs().ok_or_else(|| Failure::Work(INSTALL.to_owned()))?;
-        let (folder, user) = (recipe.folder()?, user()?);
+        let user = user()?;
         if let Some((user, group)) = user {
             chown(folder.path(), Some(user), Some(group))?;
         }
