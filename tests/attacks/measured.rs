@@ -39,7 +39,7 @@ impl Measured {
     }
 
     fn new(name: &str, target: &Target, polite: Option<Polite>) -> Self {
-        let folder = format!("/proc/{}", target.server.id().as_raw_nonzero());
+        let folder = format!("/proc/{}", target.server.id());
         // Resets the peak. If the system does not allow that, it counts from the start.
         let _reset = fs::write(format!("{folder}/clear_refs"), "5");
         let before = status(&folder, "VmRSS:");

@@ -1,7 +1,7 @@
 //! A process without free descriptors: those that the disk needs were reserved before.
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -52,8 +52,7 @@ async fn snapshots_are_taken_though_connections_have_every_descriptor() {
     let server = try_start(with_few_files(FILES, &data)).expect("it starts");
     let client = server.client().await;
     create(&client, &[("SKU", 100_000)], 1).await;
-    let address: SocketAddr = server.endpoint.trim_start_matches("http://").parse().expect("an address");
-    let crowd: Vec<_> = (0..FILES + 20).map_while(|_| TcpStream::connect(address).ok()).collect();
+    let crowd: Vec<_> = (0..FILES + 20).map_while(|_| TcpStream::connect(server.grpc).ok()).collect();
     assert!(crowd.len() > FILES / 4);
     let watch = Stopwatch::start();
     let before = snapshots(&data);

@@ -152,7 +152,7 @@ async fn a_folder_in_use_is_read_and_its_process_named() {
     let output = dump(folder.path(), &[]);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 2);
-    let wanted = format!("note: process {} serves this folder", server.id().as_raw_nonzero());
+    let wanted = format!("note: process {} serves this folder", server.id());
     assert!(err(&output).starts_with(&wanted), "{}", err(&output));
     server.kill();
 }

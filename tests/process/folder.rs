@@ -92,7 +92,7 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 async fn a_folder_in_use_is_refused_and_its_process_named() {
     let shop = Shop::killed().await;
     let server = start(shop.path(), &[]);
-    let process = server.id().as_raw_nonzero().to_string();
+    let process = server.id().to_string();
     refused(shop.path()).must(74, &["is in use by process", &process]);
     assert_eq!(all_shown(&server.client().await, shop.ids.clone()).await.iter().flatten().count(), 10);
     server.kill();
@@ -239,7 +239,7 @@ async fn a_torn_tail_is_cut_and_told() {
     let told = verified(shop.path());
     assert!(told.contains("torn tail") && told.contains("never acknowledged"), "{told}");
     let server = start(shop.path(), &[]);
-    let log = server.start_log();
+    let log = server.log();
     let warned = log.lines().any(|line| line.contains("\"level\":\"WARN\"") && line.contains("torn tail was cut"));
     assert!(warned && log.contains(".journal"), "{log}");
     server.kill();

@@ -58,6 +58,6 @@ async fn new_holds_are_refused_before_the_memory_runs_out_and_a_start_has_all_th
 
     let server = start(folder.path(), &flags);
     assert_eq!(server.metric("stockade_holds{state=\"held\"}"), (granted.len() - 1).to_string());
-    assert!(server.start_log().contains("50331648"), "how much memory: {}", server.start_log());
+    assert!(server.log().contains("50331648"), "how much memory: {}", server.log());
     assert_eq!(server.stop().code, Some(0));
 }

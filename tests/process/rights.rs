@@ -9,7 +9,7 @@ use std::process::Command;
 
 use rustix::process::geteuid;
 
-use crate::server::{BINARY, Ended, Server, on_free_ports, serve, start, try_start, verified, verify};
+use crate::server::{BINARY, Server, on_free_ports, refused, refuses, serve, start, try_start, verified, verify};
 use crate::wire::{Dice, all_shown, create, hold};
 
 /// A user without rights.
@@ -94,7 +94,7 @@ fn a_folder_of_somebody_else_is_served_with_a_warning() {
     command.uid(NOBODY).gid(NOBODY).args(["serve", "--data"]).arg(&data);
     on_free_ports(&mut command);
     let server = try_start(command).expect("it serves");
-    let log = server.start_log();
+    let log = server.log();
     let warned = log.lines().any(|line| line.contains("WARN") && line.contains("rights can't be taken away"));
     assert!(warned && log.contains("\"count\":1"), "{log}");
     assert_eq!(server.stop().code, Some(0));
@@ -113,13 +113,6 @@ fn with_key(data: &Path, key: &Path) -> Command {
     command
 }
 
-fn refused(command: Command) -> Ended {
-    match try_start(command) {
-        Ok(server) => panic!("it serves: {}", server.kill().log),
-        Err(ended) => ended,
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_kept_elsewhere_is_not_in_the_folder_and_no_other_will_do() {
     let above = tempfile::tempdir().expect("a folder");
@@ -136,11 +129,11 @@ async fn a_key_that_is_kept_elsewhere_is_not_in_the_folder_and_no_other_will_do(
     let wide = key_file(&above.path().join("wide"), KEY);
     set_mode(&wide, 0o644);
     let none = above.path().join("none");
-    refused(serve(&data, &[])).must(74, &["its identity key is kept elsewhere", "--identity-key-file"]);
-    refused(with_key(&data, &other)).must(74, &["is not the identity key that it was made with", "/other"]);
-    refused(with_key(&data, &wide)).must(74, &["has the rights 644", "/wide"]);
-    refused(with_key(&data, &none)).must(74, &["can't be read", "/none"]);
-    refused(with_key(&data, &data.join("LOCK"))).must(74, &["32 hexadecimal digits"]);
+    refused(&data).must(74, &["its identity key is kept elsewhere", "--identity-key-file"]);
+    refuses(with_key(&data, &other)).must(74, &["is not the identity key that it was made with", "/other"]);
+    refuses(with_key(&data, &wide)).must(74, &["has the rights 644", "/wide"]);
+    refuses(with_key(&data, &none)).must(74, &["can't be read", "/none"]);
+    refuses(with_key(&data, &data.join("LOCK"))).must(74, &["32 hexadecimal digits"]);
     assert_eq!(contents(&data), before, "nothing was changed");
     assert!(verified(&data).contains("the identity key is kept elsewhere"));
     let dumped = Command::new(BINARY).args(["journal", "dump", "--data"]).arg(&data).output().expect("runs");
@@ -159,14 +152,14 @@ async fn a_key_can_be_taken_out_of_a_folder_that_has_it() {
     let meta = fs::read(data.join("stockade.meta")).expect("a file");
     let digits = format!("{:032x}", u128::from_be_bytes(meta[12..28].try_into().expect("16 bytes")));
     let (key, other) = (key_file(&above.path().join("key"), &digits), key_file(&above.path().join("other"), KEY));
-    refused(with_key(&data, &other)).must(74, &["keeps an identity key of its own", "/other"]);
+    refuses(with_key(&data, &other)).must(74, &["keeps an identity key of its own", "/other"]);
     assert_eq!(fs::read(data.join("stockade.meta")).expect("a file"), meta, "nothing was changed");
     let server = try_start(with_key(&data, &key)).expect("the same key");
-    assert!(server.start_log().contains("was taken out of the data folder"), "{}", server.start_log());
+    assert!(server.log().contains("was taken out of the data folder"), "{}", server.log());
     assert!(has_all(&server, &ids).await);
     assert_eq!(server.stop().code, Some(0));
     let left = fs::read(data.join("stockade.meta")).expect("a file");
     assert!(left.len() == 44 && left[28] == 1 && left[12..28] != meta[12..28]);
-    refused(serve(&data, &[])).must(74, &["its identity key is kept elsewhere"]);
+    refused(&data).must(74, &["its identity key is kept elsewhere"]);
     assert_eq!(verify(&data).status.code(), Some(0));
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use rustix::process::Signal;
 use stockade_client::Client;
+use stockade_drill::process::Signal;
 use stockade_types::metrics::Stopwatch;
 use tempfile::TempDir;
 
