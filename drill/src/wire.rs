@@ -10,11 +10,11 @@ use tonic::{Code, Status};
 use crate::Failure;
 
 /// How often a customer's call is sent after `UNAVAILABLE`.
-pub const RETRIES_MAX: u32 = 40;
+pub(crate) const RETRIES_MAX: u32 = 40;
 /// The same for an operator's call, which nobody waits for.
 const OPERATOR_RETRIES_MAX: u32 = 100;
 /// How long a caller waits before that.
-pub const PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 
 /// One connection.
 ///

@@ -4,24 +4,12 @@ use std::fs;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use stockade_drill::process::memory;
 
 /// Resident memory of a process, in bytes.
 #[must_use]
 pub fn resident(process: u32) -> Option<u64> {
     memory(process, "VmRSS:")
-}
-
-/// A figure of a process's memory by its name with a colon, in bytes.
-#[must_use]
-pub fn memory(process: u32, key: &str) -> Option<u64> {
-    bytes(&fs::read_to_string(format!("/proc/{process}/status")).ok()?, key)
-}
-
-/// A line of a status page, which counts in units of 1,024 bytes.
-fn bytes(status: &str, key: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes.saturating_mul(1024))
 }
 
 /// CPU time of a process, over the threads that run now.
@@ -60,7 +48,6 @@ mod tests {
         let own = std::process::id();
         assert!(resident(own).expect("memory") > 1024 * 1024);
         assert!(cpu_time(own).expect("threads") > Duration::ZERO);
-        assert_eq!(bytes("VmPeak:\t 9 kB\nVmRSS:\t 3 kB\n", "VmRSS:"), Some(3 * 1024));
     }
 
     #[test]

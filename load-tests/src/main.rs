@@ -2,6 +2,7 @@
 //!
 //! What it is made of, customers, ledger, audit and processes, is in `stockade-drill`; the peers are in `load-test-peers`. The modules stand in reading order. None of them is part of the server.
 
+mod flags;
 mod kernel;
 mod output;
 mod server;

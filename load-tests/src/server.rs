@@ -17,12 +17,14 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_mins(1);
 /// The data folder's name.
 const DATA: &str = "data";
 
-/// How a server is started.
-#[derive(Debug, Clone, Default)]
+/// How a server is started, and where folders are made.
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct Recipe {
-    /// The `stockade` binary; if none, the one next to this program.
+    /// The stockade binary; by default the one next to this program
+    #[arg(id = "server", long = "server", value_name = "PATH")]
     pub binary: Option<PathBuf>,
-    /// Where its data folder is made; if none, the folder for temporary files.
+    /// Where data folders are made (each is removed at the end); by default the folder for temporary files
+    #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 }
 

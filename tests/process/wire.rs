@@ -64,6 +64,22 @@ pub async fn hold(client: &Client, hold_id: &str, sku: &str) -> pb::Hold {
     }
 }
 
+/// Creates the drop, and ten holds in it. Returns their ids.
+pub async fn ten_holds(client: &Client) -> Vec<String> {
+    create(client, &[("SKU", 1_000)], 1).await;
+    let mut dice = Dice::new(1);
+    let ids: Vec<String> = (0..10).map(|_| dice.hold_id()).collect();
+    for id in &ids {
+        hold(client, id, "SKU").await;
+    }
+    ids
+}
+
+/// Whether the server has all of these holds.
+pub async fn has_all(client: &Client, ids: &[String]) -> bool {
+    all_shown(client, ids.to_vec()).await.iter().all(Option::is_some)
+}
+
 /// A hold as the server shows it; none if the server does not know it.
 pub async fn shown(client: &Client, hold_id: &str) -> Option<pb::Hold> {
     let request = pb::GetHoldRequest { hold_id: hold_id.into(), ..Default::default() };

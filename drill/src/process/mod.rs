@@ -200,6 +200,19 @@ impl Process {
     }
 }
 
+/// A figure of a process's memory by its name with a colon, such as `VmRSS:`, in bytes. None if it can't be read.
+#[must_use]
+pub fn memory(process: u32, name: &str) -> Option<u64> {
+    bytes(&std::fs::read_to_string(format!("/proc/{process}/status")).ok()?, name)
+}
+
+/// A line of a status page, which counts in units of 1,024 bytes.
+fn bytes(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes.saturating_mul(1024))
+}
+
 /// A free port of this machine's loopback.
 ///
 /// # Errors
@@ -232,6 +245,13 @@ mod tests {
         let process = shell("echo no; echo port 7 >&2; sleep 9");
         let port = process.wait_for(Duration::from_secs(5), |line| line.strip_prefix("port ").map(str::to_owned));
         assert_eq!(port.expect("a line"), "7");
+    }
+
+    #[test]
+    fn its_memory_is_told_by_the_kernel() {
+        assert!(memory(std::process::id(), "VmRSS:").expect("memory") > 1024 * 1024);
+        assert_eq!(bytes("VmPeak:\t 9 kB\nVmRSS:\t 3 kB\n", "VmRSS:"), Some(3 * 1024));
+        assert_eq!(memory(u32::MAX, "VmRSS:"), None, "no process has this id");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! which runs first changes from pair to pair. Every Stockade run begins with an empty data folder.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 mod empty;
@@ -15,6 +16,7 @@ mod work;
 
 pub use empty::serve as serve_empty;
 
+use crate::flags::span;
 use crate::output::Output;
 use crate::server::Recipe;
 use crate::statistics::Estimate;
@@ -26,23 +28,45 @@ use stockade_drill::numbers::{grouped, whole};
 use stockade_drill::tables::{columns, row};
 
 /// What to compare, and for how long.
-#[derive(Debug, Clone)]
+#[derive(Debug, clap::Args)]
 pub struct Options {
-    /// How Stockade is started, and where folders are made.
-    pub recipe: Recipe,
-    /// Rows to run, by name; empty: all.
-    pub rows: Vec<String>,
-    /// Pairs of a row.
-    pub pairs: usize,
-    /// How long each run of a pair is measured.
-    pub measured: Duration,
-    /// Live holds for the rows of percentiles.
-    pub holds: u64,
+    #[command(flatten)]
+    recipe: Recipe,
+    /// Rows to run, by name, separated by commas; by default all
+    #[arg(long, value_delimiter = ',', value_name = "ROW")]
+    rows: Vec<String>,
+    /// Few and short pairs: shows that everything works, measures nothing
+    #[arg(long)]
+    pub quick: bool,
+    /// Pairs of each row; 15, or 3 with --quick
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pairs: Option<u16>,
+    /// How long each run is measured; 5s, or 1s with --quick
+    #[arg(long, value_parser = span, value_name = "SPAN")]
+    measured: Option<Duration>,
+    /// Live holds for the rows of percentiles; 1000000, or 20000 with --quick
+    #[arg(long)]
+    holds: Option<u64>,
+    /// Also write the result there, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 impl Options {
+    fn pairs(&self) -> u16 {
+        self.pairs.unwrap_or(if self.quick { 3 } else { 15 })
+    }
+
+    fn measured(&self) -> Duration {
+        self.measured.unwrap_or(Duration::from_secs(if self.quick { 1 } else { 5 }))
+    }
+
+    fn holds(&self) -> u64 {
+        self.holds.unwrap_or(if self.quick { 20_000 } else { 1_000_000 })
+    }
+
     fn span(&self) -> Span {
-        Span::of(self.measured)
+        Span::of(self.measured())
     }
 
     /// The rows to run.

@@ -112,7 +112,7 @@ pub async fn compare(
 ) -> Result<Compared, Failure> {
     let peer = arena.best(peers, output).await?;
     let mut series = Series::default();
-    let pairs = arena.options.pairs;
+    let pairs = arena.options.pairs();
     for pair in 1..=pairs {
         // The first to run changes, so that drift favours neither.
         let (one, other) = if pair % 2 == 1 {

@@ -77,11 +77,11 @@ pub async fn compare(
     output.line(&format!(
         "  half of {}/s; {} holds are made in {:.1} s",
         grouped(whole(capacity)),
-        grouped(options.holds),
+        grouped(options.holds()),
         filling.as_secs_f64()
     ));
     let mut series = Series::default();
-    for pair in 1..=options.pairs {
+    for pair in 1..=options.pairs() {
         let Pair { with, without } = match beside {
             Beside::Snapshot => snapshot(options, half).await?,
             Beside::Expiry => expiry(options, half, filling).await?,
@@ -90,7 +90,7 @@ pub async fn compare(
         let ratio = series.add(with, without);
         output.line(&format!(
             "  {pair} of {}: p99 {with:.2} ms with, {without:.2} ms without, ratio {ratio:.3}",
-            options.pairs
+            options.pairs()
         ));
         series.p99.0.push(with);
         series.p99.1.push(without);
@@ -109,11 +109,11 @@ async fn capacity(arena: &mut Arena<'_>) -> Result<f64, Failure> {
 
 fn plan(options: &Options, until: Until) -> Plan {
     let (drop, sku) = (DROP.to_owned(), HOT.to_owned());
-    Plan { drop, sku, holds: options.holds, each: 1, until, seed: fastrand::u64(..) }
+    Plan { drop, sku, holds: options.holds(), each: 1, until, seed: fastrand::u64(..) }
 }
 
 async fn snapshot(options: &Options, rate: f64) -> Result<Pair, Failure> {
-    let every = options.measured;
+    let every = options.measured();
     let server =
         stage::stockade(&options.recipe, &snapshots_every(Some(&format!("{}ms,1TiB", every.as_millis())))).await?;
     prefill::fill(&server.endpoint, &plan(options, Until::Life(LONG)), Stopwatch::start()).await?;
@@ -146,7 +146,7 @@ async fn snapshots(server: &Server, watch: Stopwatch, length: Duration) -> Resul
 async fn expiry(options: &Options, rate: f64, filling: Duration) -> Result<Pair, Failure> {
     let mut allowed =
         filling.saturating_mul(3).checked_div(2).unwrap_or(filling).saturating_add(Duration::from_secs(1));
-    let (quiet, warm_up) = (options.measured, options.span().warm_up);
+    let (quiet, warm_up) = (options.measured(), options.span().warm_up);
     for _ in 0..TRIES {
         let server = stage::stockade(&options.recipe, &snapshots_every(None)).await?;
         let ahead = allowed.saturating_add(warm_up).saturating_add(quiet).saturating_add(MARGIN);
@@ -163,7 +163,7 @@ async fn expiry(options: &Options, rate: f64, filling: Duration) -> Result<Pair,
         let wave = ahead.saturating_sub(began.elapsed());
         let length = wave.saturating_add(WAVE).saturating_add(quiet.max(BEHIND_THE_WAVE));
         let load = Load { rate, length };
-        let expired = expired(&server, watch, (wave, options.holds), load.length);
+        let expired = expired(&server, watch, (wave, options.holds()), load.length);
         let (samples, over) = tokio::try_join!(load.run(&server, watch), expired)?;
         return pair(&samples, &[wave..over], warm_up);
     }

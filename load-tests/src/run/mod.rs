@@ -14,25 +14,36 @@ mod before;
 mod events;
 pub mod load;
 
+use crate::flags::factor;
 use crate::output::Output;
 use crate::report::{Facts, Report};
 use crate::rush::Rush;
 use crate::scenario::{Sale, Scenario, Span};
 use crate::server::{Recipe, Server};
 
-/// How to run a scenario.
-#[derive(Debug, Clone)]
+/// What to run, and how.
+#[derive(Debug, clap::Args)]
 pub struct Options {
-    /// How a server is started.
-    pub recipe: Recipe,
-    /// The endpoint of a server that runs already, to use instead; and the address of its metrics.
-    pub running: Option<(String, Option<SocketAddr>)>,
-    /// The factor to scale the scenario by.
-    pub scale: f64,
-    /// The seed, instead of the scenario's own.
-    pub seed: Option<u64>,
-    /// Where reports go.
-    pub reports: PathBuf,
+    #[command(flatten)]
+    recipe: Recipe,
+    /// Scenarios, as TOML
+    #[arg(required = true, value_name = "FILE")]
+    pub scenarios: Vec<PathBuf>,
+    /// The address, with `http://`, of a server that runs already, instead of one that is started
+    #[arg(long, value_name = "URL", conflicts_with_all = ["server", "data"])]
+    endpoint: Option<String>,
+    /// Where that server's metrics are, such as 127.0.0.1:7412; without it the audit does not use them
+    #[arg(long, value_name = "ADDRESS", requires = "endpoint")]
+    metrics: Option<SocketAddr>,
+    /// Multiplies stock, customers and arrivals, for machines smaller or larger than the scenario assumes
+    #[arg(long, default_value_t = 1.0, value_parser = factor)]
+    scale: f64,
+    /// The seed of everything random, instead of the scenario's own
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Where reports go, as text, JSON and HTML, by the scenario's name
+    #[arg(long, default_value = "target/load-tests", value_name = "DIR")]
+    reports: PathBuf,
 }
 
 /// Runs one scenario from its file, prints its result and writes a report.
@@ -46,8 +57,8 @@ pub async fn run(file: &Path, options: &Options, output: &mut Output) -> Result<
     }
     let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario").to_owned();
     output.line(&format!("{name}: {}", scenario.title));
-    let server = match &options.running {
-        Some((endpoint, http)) => Server::running(endpoint.clone(), *http),
+    let server = match &options.endpoint {
+        Some(endpoint) => Server::running(endpoint.clone(), options.metrics),
         None => options.recipe.start(&scenario.server.flags)?,
     };
     let facts = Facts { name, scale: options.scale, own: server.is_own() };

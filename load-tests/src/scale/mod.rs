@@ -19,6 +19,7 @@ mod plots;
 
 use stockade_types::time::wall_clock;
 
+use crate::flags::span;
 use crate::kernel;
 use crate::output::Output;
 use crate::report;
@@ -44,22 +45,28 @@ pub enum Row {
 }
 
 /// What to measure, and for how long.
-#[derive(Debug, Clone)]
+#[derive(Debug, clap::Args)]
 pub struct Options {
-    /// How a server is started, and where folders are made.
-    pub recipe: Recipe,
-    /// The rows to measure; empty: all.
-    pub rows: Vec<Row>,
-    /// The most live holds.
-    pub most_holds: u64,
-    /// The most drops.
-    pub most_drops: u64,
-    /// The most connections.
-    pub most_connections: u64,
-    /// How long each throughput is measured.
-    pub measured: Duration,
-    /// Where tables, JSON and plots go.
-    pub out: PathBuf,
+    #[command(flatten)]
+    recipe: Recipe,
+    /// Rows to run, separated by commas; by default all
+    #[arg(long, value_delimiter = ',', value_name = "ROW")]
+    rows: Vec<Row>,
+    /// The most live holds
+    #[arg(long, default_value_t = 10_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=20_000_000))]
+    most_holds: u64,
+    /// The most drops
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    most_drops: u64,
+    /// The most connections
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    most_connections: u64,
+    /// How long each throughput is measured
+    #[arg(long, default_value = "3s", value_parser = span, value_name = "SPAN")]
+    measured: Duration,
+    /// Where tables, JSON and plots go
+    #[arg(long, default_value = "target/load-tests/scale", value_name = "DIR")]
+    out: PathBuf,
 }
 
 impl Options {

@@ -23,6 +23,7 @@ use stockade_proto as pb;
 use stockade_types::metrics::Stopwatch;
 use tempfile::TempDir;
 
+use crate::flags::span;
 use crate::output::Output;
 use crate::run;
 use crate::rush::Rush;
@@ -43,18 +44,22 @@ const BEFORE_THE_END: Duration = Duration::from_millis(500);
 const STREAM_UNITS: u64 = 1_000_000;
 
 /// How to run a soak.
-#[derive(Debug, Clone)]
+#[derive(Debug, clap::Args)]
 pub struct Options {
-    /// How a server is started.
-    pub recipe: Recipe,
-    /// Total time under load, over all rounds.
-    pub length: Duration,
-    /// Time under load in each round.
-    pub round: Duration,
-    /// The seed of everything random.
-    pub seed: u64,
-    /// Where the report goes.
-    pub reports: PathBuf,
+    #[command(flatten)]
+    recipe: Recipe,
+    /// Total time under load, over all rounds
+    #[arg(long = "for", default_value = "30m", value_parser = span, value_name = "SPAN")]
+    length: Duration,
+    /// Length of a round's load; in the first two thirds each ends with a restart, by SIGKILL and SIGTERM in turn
+    #[arg(long = "restart-every", default_value = "60s", value_parser = span, value_name = "SPAN")]
+    round: Duration,
+    /// The seed of everything random
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where the report goes, as soak.txt and soak.json
+    #[arg(long, default_value = "target/load-tests", value_name = "DIR")]
+    reports: PathBuf,
 }
 
 /// Runs a soak and prints its report. Returns whether it is clean.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use stockade_types::metrics::Stopwatch;
 
-use crate::kernel::memory;
 use stockade_drill::numbers::count;
+use stockade_drill::process::memory;
 
 /// The interval of samples.
 const EVERY: Duration = Duration::from_secs(1);
