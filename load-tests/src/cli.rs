@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use stockade::server::stop_requested;
+use stockade_drill::Failure;
 
 use crate::compare;
 use crate::flags::span;
@@ -17,7 +18,6 @@ use crate::run;
 use crate::scale;
 use crate::server::Recipe;
 use crate::soak;
-use stockade_drill::Failure;
 
 /// How long threads that do not end may delay the exit.
 const LAST_WAIT: Duration = Duration::from_secs(1);

@@ -16,16 +16,17 @@ mod work;
 
 pub use empty::serve as serve_empty;
 
+use stockade_drill::Failure;
+use stockade_drill::drive::Span;
+use stockade_drill::numbers::{grouped, whole};
+use stockade_drill::tables::{columns, row};
+
 use crate::flags::span;
 use crate::output::Output;
 use crate::server::Recipe;
 use crate::statistics::Estimate;
 use pairs::Arena;
 use rows::{Kind, ROWS, Row};
-use stockade_drill::Failure;
-use stockade_drill::drive::Span;
-use stockade_drill::numbers::{grouped, whole};
-use stockade_drill::tables::{columns, row};
 
 /// What to compare, and for how long.
 #[derive(Debug, clap::Args)]

@@ -1,16 +1,17 @@
 //! Rows of throughput: first the peer's fastest configuration is found, then the pairs run.
 
+use load_test_peers::postgres::{self, Postgres};
+use load_test_peers::redis;
+use stockade_drill::Failure;
+use stockade_drill::drive::{Measured, Span};
+use stockade_drill::numbers::{grouped, whole};
+
 use super::rows::{Contestant, Row};
 use super::stage::{self, Answers};
 use super::work::Work;
 use super::{Compared, Goal, Options};
 use crate::output::Output;
 use crate::statistics::{estimate, median};
-use load_test_peers::postgres::{self, Postgres};
-use load_test_peers::redis;
-use stockade_drill::Failure;
-use stockade_drill::drive::{Measured, Span};
-use stockade_drill::numbers::{grouped, whole};
 
 /// What outlives a single run.
 pub struct Arena<'a> {

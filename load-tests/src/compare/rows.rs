@@ -1,7 +1,8 @@
 //! The rows of the comparison: the peers, and the bound of each ratio.
 
-use super::work::Work;
 use load_test_peers::redis::Callers;
+
+use super::work::Work;
 
 /// Who does the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stockade_drill::Failure;
 use stockade_drill::process::Signal;
+use stockade_drill::wire;
 use stockade_types::time::wall_clock;
 use tokio::sync::watch;
 
@@ -11,8 +13,6 @@ use super::event::{Pause, Term};
 use super::floor::{Floor, Way};
 use crate::output::Output;
 use crate::server::{Recipe, Server};
-use stockade_drill::Failure;
-use stockade_drill::wire;
 
 /// How long a start or an end may take.
 const START_TIMEOUT: Duration = Duration::from_mins(1);

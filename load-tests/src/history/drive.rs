@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use stockade_drill::Failure;
+use stockade_drill::numbers::place;
+use stockade_drill::wire;
 use stockade_proto as pb;
 use tokio::task::JoinSet;
 
@@ -16,9 +19,6 @@ use super::floor::{DROP, Floor};
 use crate::output::Output;
 use crate::server::Recipe;
 use crate::server::Server;
-use stockade_drill::Failure;
-use stockade_drill::numbers::place;
-use stockade_drill::wire;
 
 /// Units of each item: few, so that they sell out and return all the time.
 const STOCK: [u32; 3] = [4, 3, 6];

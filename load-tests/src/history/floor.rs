@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use stockade_client::Client;
+use stockade_drill::numbers::nanos;
 use stockade_types::metrics::Stopwatch;
 use stockade_types::time::wall_clock;
 use tokio::sync::watch;
 
 use super::event::{Call, Moment, Setup};
-use stockade_drill::numbers::nanos;
 
 /// Number of recent holds that clients call on.
 const RECENT: usize = 48;

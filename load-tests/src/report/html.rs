@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use stockade_drill::numbers::{grouped, real, whole};
+
 use super::svg::{Line, Plot, bars, escaped};
 use super::{CrowdReport, Report, VerbReport};
 use crate::samples::Slice;
-use stockade_drill::numbers::{grouped, real, whole};
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --ink: #1c2733; --dim: #66737f; --rule: #d8dee4; --paper: #fff;

@@ -9,9 +9,6 @@ use stockade_types::time::wall_clock;
 mod html;
 pub mod svg;
 
-use crate::rush::Rush;
-use crate::samples::{Latency, Slice, rate, slices};
-use crate::scenario::Scenario;
 use stockade_drill::Failure;
 use stockade_drill::audit::Audit;
 use stockade_drill::ledger::{Ledger, Said, Turned, reason_name};
@@ -19,6 +16,10 @@ use stockade_drill::numbers::{count, grouped, real, whole};
 use stockade_drill::request::Verb;
 use stockade_drill::samples::{Ending, Sample, spread};
 use stockade_drill::tables::{columns, row};
+
+use crate::rush::Rush;
+use crate::samples::{Latency, Slice, rate, slices};
+use crate::scenario::Scenario;
 
 /// Slices of a run in its plots.
 const SLICES: u32 = 100;

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use stockade_drill::Failure;
+use stockade_drill::ledger::{At, BEFORE, Call, Said, Visit, at};
+use stockade_drill::numbers::{grouped, micros, real};
+use stockade_drill::request::Verb;
 use stockade_proto::HoldState;
 use stockade_types::metrics::Stopwatch;
 use stockade_types::time::wall_clock;
@@ -10,10 +14,6 @@ use crate::output::Output;
 use crate::prefill::{Made, Plan, Until, customer, fill};
 use crate::scenario::{Before, Sale, Scenario};
 use crate::server::Server;
-use stockade_drill::Failure;
-use stockade_drill::ledger::{At, BEFORE, Call, Said, Visit, at};
-use stockade_drill::numbers::{grouped, micros, real};
-use stockade_drill::request::Verb;
 
 /// Holds that are made to measure how long making takes.
 const TRIAL: u64 = 20_000;

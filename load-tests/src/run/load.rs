@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stockade_drill::Failure;
+use stockade_drill::customers::{Floor, one_after_the_other};
+use stockade_drill::numbers::{grouped, micros, real, whole};
+
 use crate::open;
 use crate::output::Output;
 use crate::rush::Rush;
 use crate::scenario::{ARRIVALS_MAX, Closed};
 use crate::schedule::arrivals;
-use stockade_drill::Failure;
-use stockade_drill::customers::{Floor, one_after_the_other};
-use stockade_drill::numbers::{grouped, micros, real, whole};
 
 /// The interval of the progress line.
 const PROGRESS: Duration = Duration::from_millis(500);

@@ -1,5 +1,11 @@
 //! The cost of connections: the same load, with the same total in flight, over more and more of them.
 
+use stockade_drill::Failure;
+use stockade_drill::drive::closed_loop;
+use stockade_drill::numbers::{place, real};
+use stockade_proto::GetDropRequest;
+use stockade_proto::drop_service_client::DropServiceClient;
+
 use super::cycle::DROP;
 use super::{Options, stage};
 use crate::kernel;
@@ -7,11 +13,6 @@ use crate::output::Output;
 use crate::reserves::{Reserves, Wish};
 use crate::server::own;
 use crate::stubs::Checkout;
-use stockade_drill::Failure;
-use stockade_drill::drive::closed_loop;
-use stockade_drill::numbers::{place, real};
-use stockade_proto::GetDropRequest;
-use stockade_proto::drop_service_client::DropServiceClient;
 
 /// Files that a process needs in addition to its connections.
 const OTHER_FILES: u64 = 200;

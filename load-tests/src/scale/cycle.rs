@@ -1,8 +1,6 @@
 //! The work at each size: a reserve and the release of its hold, in unary calls or batched.
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use load_test_peers::CUSTOMERS;
 use stockade_drill::Failure;
@@ -10,13 +8,11 @@ use stockade_drill::drive::Caller;
 use stockade_drill::wire::{self, hold_id};
 use stockade_proto as pb;
 use stockade_proto::operation::Operation;
-use tokio::task::JoinSet;
 
+use crate::prefill::{BATCH, by_messages};
 use crate::reserves::{CONNECTIONS, IN_FLIGHT, SKU, all_granted, operation, unexpected};
 use crate::stubs::{Checkout, checkouts};
 
-/// Operations in a message.
-pub const BATCH: u64 = 1_000;
 /// Messages in flight on each connection.
 const MESSAGES_IN_FLIGHT: usize = 2;
 
@@ -52,14 +48,14 @@ async fn callers<C>(
 /// # Errors
 /// When one is not.
 pub async fn fill(endpoint: &str, holds: u64) -> Result<(), Failure> {
-    let made = |client: Checkout, numbers: Range<u64>| async move {
-        let mut client = client;
+    let made = |mut client: Checkout, numbers: Range<u64>| async move {
         let mut random = fastrand::Rng::new();
         let operations = numbers
             .map(|number| operation(Operation::Reserve(reserve(hold_id(&mut random).to_string(), "cust", number))));
-        send(&mut client, operations.collect()).await
+        send(&mut client, operations.collect()).await.map_err(Failure::Work)
     };
-    by_messages(endpoint, holds, made).await
+    by_messages(callers(endpoint, MESSAGES_IN_FLIGHT, |client, _random| client).await?, holds, made).await?;
+    Ok(())
 }
 
 /// Runs this many cycles. All must be granted.
@@ -68,40 +64,10 @@ pub async fn fill(endpoint: &str, holds: u64) -> Result<(), Failure> {
 /// When one is not.
 pub async fn cycles(endpoint: &str, wanted: u64) -> Result<(), Failure> {
     let played = |client: Checkout, numbers: Range<u64>| async move {
-        Batches { client, random: fastrand::Rng::new() }.cycle(numbers.end.saturating_sub(numbers.start)).await
+        let mut batches = Batches { client, random: fastrand::Rng::new() };
+        batches.cycle(numbers.end.saturating_sub(numbers.start)).await.map_err(Failure::Work)
     };
-    by_messages(endpoint, wanted, played).await
-}
-
-/// Sends this many operations, up to [`BATCH`] of them in a message, over all connections at once.
-async fn by_messages<W>(
-    endpoint: &str,
-    wanted: u64,
-    work: impl Fn(Checkout, Range<u64>) -> W + Clone + Send + Sync + 'static,
-) -> Result<(), Failure>
-where
-    W: Future<Output = Result<(), String>> + Send,
-{
-    let next = Arc::new(AtomicU64::new(0));
-    let mut tasks = JoinSet::new();
-    for client in checkouts(endpoint, CONNECTIONS).await? {
-        for _ in 0..MESSAGES_IN_FLIGHT {
-            let (client, next, work) = (client.clone(), Arc::clone(&next), work.clone());
-            tasks.spawn(async move {
-                loop {
-                    // Relaxed: the counter orders nothing else.
-                    let first = next.fetch_add(BATCH, Ordering::Relaxed);
-                    if first >= wanted {
-                        return Ok::<(), String>(());
-                    }
-                    work(client.clone(), first..wanted.min(first.saturating_add(BATCH))).await?;
-                }
-            });
-        }
-    }
-    while let Some(done) = tasks.join_next().await {
-        done.map_err(|_panic| Failure::Bug("a sender of messages panicked"))?.map_err(Failure::Work)?;
-    }
+    by_messages(callers(endpoint, MESSAGES_IN_FLIGHT, |client, _random| client).await?, wanted, played).await?;
     Ok(())
 }
 

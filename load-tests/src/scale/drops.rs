@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use stockade_drill::Failure;
+use stockade_drill::drive::closed_loop;
+use stockade_drill::numbers::{count, real};
+
 use super::{Options, stage};
 use crate::kernel;
 use crate::output::Output;
 use crate::reserves::{Reserves, Wish};
 use crate::server::own;
-use stockade_drill::Failure;
-use stockade_drill::drive::closed_loop;
-use stockade_drill::numbers::{count, real};
 
 /// How long a server idles before its CPU time is measured, and during that.
 const IDLE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));

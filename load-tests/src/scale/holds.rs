@@ -8,6 +8,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use stockade_drill::Failure;
+use stockade_drill::drive::closed_loop;
+use stockade_drill::numbers::real;
 use stockade_drill::process::Signal;
 use stockade_types::metrics::Stopwatch;
 use tempfile::TempDir;
@@ -17,9 +20,6 @@ use super::{Options, stage};
 use crate::kernel;
 use crate::output::Output;
 use crate::server::{Server, own, snapshots_every};
-use stockade_drill::Failure;
-use stockade_drill::drive::closed_loop;
-use stockade_drill::numbers::real;
 
 /// Records after the snapshot that a restart must apply: half of them reserves, half releases.
 const BEHIND: u64 = 1_000_000;

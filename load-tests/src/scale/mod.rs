@@ -17,6 +17,9 @@ mod connections;
 mod tables;
 mod plots;
 
+use stockade_drill::Failure;
+use stockade_drill::drive::Span;
+use stockade_drill::numbers::{count, grouped};
 use stockade_types::time::wall_clock;
 
 use crate::flags::span;
@@ -24,9 +27,6 @@ use crate::kernel;
 use crate::output::Output;
 use crate::report;
 use crate::server::Recipe;
-use stockade_drill::Failure;
-use stockade_drill::drive::Span;
-use stockade_drill::numbers::{count, grouped};
 
 /// The smallest number of holds that is measured.
 const HOLDS_MIN: u64 = 10_000;

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use stockade_drill::numbers::real;
+
 use super::Scale;
 use crate::report::svg::{Line, Plot, escaped};
-use stockade_drill::numbers::real;
 
 /// The styles that the HTML report would supply, for a stand-alone plot. The background is white, so that it is
 /// readable on any page.

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{Scale, Target};
 use stockade_drill::numbers::{grouped, whole};
 use stockade_drill::tables::markdown;
+
+use super::{Scale, Target};
 
 /// All measurements as text.
 #[must_use]

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
-
-use crate::schedule::{Phase, Shape};
 use stockade_drill::Failure;
 use stockade_drill::ledger::{self, Goods};
 use stockade_drill::numbers::{real, whole};
+
+use crate::schedule::{Phase, Shape};
 
 mod check;
 

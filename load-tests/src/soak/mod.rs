@@ -18,7 +18,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use stockade_drill::Failure;
+use stockade_drill::audit::{self, Evidence};
 use stockade_drill::process::Signal;
+use stockade_drill::wire;
 use stockade_proto as pb;
 use stockade_types::metrics::Stopwatch;
 use tempfile::TempDir;
@@ -31,9 +34,6 @@ use crate::scenario::Scenario;
 use crate::server::{Left, Recipe, Server};
 use report::{Report, Round};
 use silence::Span;
-use stockade_drill::Failure;
-use stockade_drill::audit::{self, Evidence};
-use stockade_drill::wire;
 use watch::{Target, Watcher};
 
 /// How long a start or an end may take.

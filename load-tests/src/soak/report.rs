@@ -3,16 +3,16 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use stockade_drill::process::Signal;
-
-use super::Options;
-use super::trend::{Bound, Trend, Verdict, judge, median_of_part};
-use super::watch::Sample;
 use stockade_drill::Failure;
 use stockade_drill::audit::Audit;
 use stockade_drill::ledger::Ledger;
 use stockade_drill::numbers::{count, real};
+use stockade_drill::process::Signal;
 use stockade_drill::tables::{columns, row};
+
+use super::Options;
+use super::trend::{Bound, Trend, Verdict, judge, median_of_part};
+use super::watch::Sample;
 
 const MIB: f64 = 1024.0 * 1024.0;
 /// Lives before which memory is not judged: until then the number of remembered ended holds still grows.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::scenario::{Arrivals, Scenario, ShapeName, Span};
 use stockade_drill::Failure;
+
+use crate::scenario::{Arrivals, Scenario, ShapeName, Span};
 
 /// The interval of herds.
 const HERD_EVERY: Duration = Duration::from_secs(4);

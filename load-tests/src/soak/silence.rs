@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::stream::{EVERY, Streamed};
 use stockade_drill::ledger::{At, Ledger, Said, at};
 use stockade_drill::numbers::count;
+
+use super::stream::{EVERY, Streamed};
 
 /// A request that was sent this long before the server was ended must have been answered by then.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);

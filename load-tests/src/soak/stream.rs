@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use stockade_client::Client;
+use stockade_drill::Failure;
+use stockade_drill::wire;
 use stockade_proto as pb;
 use stockade_proto::operation::Operation as Verb;
 use stockade_proto::result::Result as Came;
@@ -10,10 +13,6 @@ use stockade_types::metrics::Stopwatch;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
-
-use stockade_client::Client;
-use stockade_drill::Failure;
-use stockade_drill::wire;
 
 /// Reserves in each message.
 const RESERVES: usize = 32;

@@ -1,8 +1,9 @@
 //! Whether a measure grows: by the median of the slopes between all pairs of measurements (Theil and Sen), which
 //! outliers do not move while they are less than about 29 %.
 
-use crate::statistics::median;
 use stockade_drill::numbers::{count, real};
+
+use crate::statistics::median;
 
 /// The most measurements that are compared pairwise; of more, each n-th is used.
 const POINTS_MAX: usize = 600;

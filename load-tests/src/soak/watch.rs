@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use stockade_types::metrics::Stopwatch;
-
 use stockade_drill::numbers::count;
 use stockade_drill::process::memory;
+use stockade_types::metrics::Stopwatch;
 
 /// The interval of samples.
 const EVERY: Duration = Duration::from_secs(1);
