@@ -1,6 +1,6 @@
 //! What rules offer of a line in the naive model, by the contract's words, and what they may bring later.
 
-use super::plan::{self, PoolPlan};
+use super::plan;
 use super::reserves::Ask;
 use super::state::Model;
 use super::{Place, Wanted};
@@ -98,15 +98,17 @@ impl Model {
         let drop = &self.drops[ask.drop];
         let pools = 0..u16::try_from(drop.pools[line.item].len()).expect("few");
         let own = |pool: u16| self.is_own(ask, (line.item, pool));
-        let flown = |pool: u16| {
-            let of: PoolPlan = drop.plan.pool((line.item, pool));
-            let fired = |to: u16| drop.has_fired(&plan::flows(ask.drop, (line.item, pool), to));
-            of.flows.iter().any(|(to, _)| fired(*to) && own(*to))
-        };
         let first = pools.clone().filter(|pool| own(*pool));
-        let then = pools.filter(|pool| !own(*pool) && flown(*pool));
+        let then = pools.filter(|pool| !own(*pool) && self.has_flown(ask, (line.item, *pool)));
         let all = first.chain(then).filter(|pool| self.may_name(ask, line, *pool));
         all.filter_map(|pool| Some((pool, self.price(ask, (line.item, pool))?))).collect()
+    }
+
+    /// Whether a pool has opened to this customer by a flow.
+    fn has_flown(&self, ask: &Ask, place: Place) -> bool {
+        let drop = &self.drops[ask.drop];
+        let fired = |to: u16| drop.has_fired(&plan::flows(ask.drop, place, to));
+        drop.plan.pool(place).flows.iter().any(|(to, _)| fired(*to) && self.is_own(ask, (place.0, *to)))
     }
 
     fn is_own(&self, ask: &Ask, place: Place) -> bool {
@@ -164,9 +166,8 @@ impl Model {
             }
         }
         for (place, to, _) in drop.plan.flows().into_iter().filter(|(place, ..)| place.0 == line.item) {
-            let open = eligible.iter().any(|(pool, _)| *pool == place.1);
-            let his = !self.is_own(ask, place) && self.is_own(ask, (line.item, to));
-            if !open && his && self.may_name(ask, line, place.1) {
+            let open = self.is_own(ask, place) || self.has_flown(ask, place);
+            if !open && self.is_own(ask, (line.item, to)) && self.may_name(ask, line, place.1) {
                 comes(&plan::flows(ask.drop, place, to));
             }
         }

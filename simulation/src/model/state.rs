@@ -272,13 +272,14 @@ impl Model {
         });
         let (state, ceiling, total) = (hold.state, hold.created_at + LIFE, hold.created_at + LIFE + PAYMENT);
         let (live, known) = (hold.is_live(), knows(act.units()));
-        match act {
-            Verb::Release { keep, abandon, .. } if live && (*abandon || state == HoldState::Held) && known => {
-                return self.release(id, keep);
-            }
-            Verb::Claim { .. } | Verb::Return { .. } if !known => return "invalid".to_owned(),
-            Verb::Release { .. } if state != HoldState::Expired && !known => return "invalid".to_owned(),
-            _ => {}
+        if !known {
+            return "invalid".to_owned();
+        }
+        if let Verb::Release { keep, abandon, .. } = act
+            && live
+            && (*abandon || state == HoldState::Held)
+        {
+            return self.release(id, keep);
         }
         let hold = self.holds.get_mut(&id).expect("a hold");
         match act {
