@@ -7,8 +7,8 @@ use stockade_types::definition::Scope;
 use stockade_types::record::StockChange;
 
 use crate::dice::Dice;
-use crate::model::reserves::{Aim, Ask};
 use crate::model::plan::Plan;
+use crate::model::reserves::{Aim, Ask};
 use crate::model::rules::Rule;
 use crate::model::state::{Model, ModelDrop};
 use crate::model::stock::Adjust;

@@ -90,13 +90,15 @@ impl ModelDrop {
             let what = [(plan::starts(terms.id), false), (plan::ends(terms.id), false)];
             same.is_some_and(|other| moved(what.clone(), terms.span, other.span) || steps(terms, other))
         });
-        let tranches = is.tranches.iter().any(|tranche| {
-            self.has_fired(&plan::comes(tranche.id)) && !wanted.tranches.contains(tranche)
-        });
+        let tranches = is
+            .tranches
+            .iter()
+            .any(|tranche| self.has_fired(&plan::comes(tranche.id)) && !wanted.tranches.contains(tranche));
         let kept = wanted.flows();
-        let flows = is.flows().into_iter().any(|flow| {
-            self.has_fired(&plan::flows(drop, flow.0, flow.1)) && !kept.contains(&flow)
-        });
+        let flows = is
+            .flows()
+            .into_iter()
+            .any(|flow| self.has_fired(&plan::flows(drop, flow.0, flow.1)) && !kept.contains(&flow));
         windows || prices || tranches || flows
     }
 }

@@ -75,11 +75,8 @@ impl Model {
     fn stage_of(&self, drop: usize, place: usize) -> Stage {
         let drop = &self.drops[drop];
         let window = &drop.plan.windows[place];
-        let opened = if window.span.starts.is_none() {
-            drop.opened.is_some()
-        } else {
-            drop.has_fired(&plan::opens(window.id))
-        };
+        let opened =
+            if window.span.starts.is_none() { drop.opened.is_some() } else { drop.has_fired(&plan::opens(window.id)) };
         match window.span.starts {
             _ if window.span.ends.is_some() && drop.has_fired(&plan::closes(window.id)) => Stage::Over,
             _ if opened => Stage::Open,

@@ -179,7 +179,8 @@ impl Model {
             return Err("invalid".to_owned());
         }
         let found: Vec<_> = lines.iter().map(|line| (*line, self.offer_of(ask, *line))).collect();
-        let closed: Vec<(Wanted, Why)> = found.iter().filter_map(|(line, of)| Some((*line, *of.as_ref().err()?))).collect();
+        let closed: Vec<(Wanted, Why)> =
+            found.iter().filter_map(|(line, of)| Some((*line, *of.as_ref().err()?))).collect();
         if !closed.is_empty() {
             return Err(self.not_offered(ask, &closed));
         }

@@ -6,9 +6,9 @@ use stockade_types::definition::{Limit, Scope};
 use stockade_types::refusal::Reason;
 use stockade_types::time::Millis;
 
-use super::{ITEMS, Wanted};
 use super::state::ModelHold;
 use super::words::sku;
+use super::{ITEMS, Wanted};
 
 /// A limit.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use stockade_types::ids::{PoolId, WindowId};
 use stockade_types::time::{Millis, Timestamp};
 
 use super::reserves::{Ask, shorts};
-use super::words::{self, START, claim, extend, hold_id, release, settle};
 use super::state::line_text;
+use super::words::{self, START, claim, extend, hold_id, release, settle};
 use super::{Units, Verb};
 use crate::world::Calls as _;
 

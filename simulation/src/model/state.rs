@@ -389,7 +389,8 @@ impl Model {
         let mut sums: BTreeMap<usize, (u32, u32, bool)> = BTreeMap::new();
         for (place, units) in pools.into_iter().filter(|(_, units)| *units > 0) {
             let free = u32::try_from(self.free_in(drop, place)).expect("small").min(units);
-            let held = self.holds.values().any(|other| other.drop() == drop && other.is_live() && other.owns_in(place) > 0);
+            let held =
+                self.holds.values().any(|other| other.drop() == drop && other.is_live() && other.owns_in(place) > 0);
             let (there, wanted, back) = sums.entry(place.0).or_insert((0, 0, true));
             (*there, *wanted) = (*there + free, *wanted + units);
             *back &= held || free == units;
