@@ -85,7 +85,7 @@ fn lines_of_one_sku_are_limited_together_and_told_together() {
         "
         10 reserve 1 ada 2*A 3*B 3*A/north -> sold_out; A/north sold_out 2 of 3; A limit_reached 2 of 2; B sold_out 2 of 3
         10 reserve 1 ada 2*A 2*A/north partial -> held: 2*A/north; 1*A/general, for 300 s, short 3 of 4
-        20 release 1 1*A/north -> held: 1*A/north; 0*A/general, for 290 s
+        20 release 1 1*A/north -> held: 1*A/north; 0*A/general, for 290 s, short 3 of 4
     ",
     );
 }
