@@ -6,11 +6,11 @@ use stockade_types::hold::Hold;
 use stockade_types::ids::DropNo;
 use stockade_types::time::Timestamp;
 
-use crate::model::DROPS;
 use crate::model::says::show;
 use crate::model::state::Model;
 use crate::model::stock::shown;
 use crate::model::words::{START, drop_id, hold_id};
+use crate::model::{DROPS, Parts};
 
 /// A hold in the engine's memory, due or not. None for a hold of an archived drop, even while it is still in memory.
 pub fn remembered(engine: &Engine, hold: u64) -> Option<Hold> {
@@ -44,7 +44,7 @@ pub fn hold(engine: &Engine, model: &Model, hold: u64) -> Result<(), String> {
             expected.created_at
         ));
     }
-    let of = |units: &std::collections::BTreeMap<usize, u32>| units.values().sum::<u32>();
+    let of = |units: &Parts| units.values().sum::<u32>();
     let sums = (of(&expected.returned), of(&expected.withdrawn));
     let found = (returned.iter().map(|line| line.0).sum(), returned.iter().map(|line| line.1).sum());
     if sums == found {

@@ -20,7 +20,7 @@ const HOLDS: u64 = 6;
 const ADJUSTMENTS: u64 = 6;
 
 pub fn shape(dice: &mut Dice) -> Shape {
-    let units = (0..3).map(|_| if dice.percent(33) { dice.below(4) } else { dice.between(4, 13) }).collect();
+    let units = (0..3).map(|_| vec![if dice.percent(33) { dice.below(4) } else { dice.between(4, 13) }]).collect();
     let rules = dice.below(4);
     (units, (0..rules).map(|_| rule(dice)).collect())
 }
@@ -113,7 +113,7 @@ pub fn update(dice: &mut Dice) -> Update {
 
 pub fn adjust(dice: &mut Dice, model: &Model) -> Adjust {
     let (drop, item) = (dice.place(2), dice.place(4));
-    let received = model.drops[drop].units.get(item).copied().unwrap_or(0);
+    let received = model.drops[drop].pools.get(item).and_then(|pools| pools.last()).copied().unwrap_or(0);
     let by = i64::try_from(dice.below(4)).expect("few");
     let change = match dice.below(3) {
         0 => StockChange::Delta(by),
@@ -124,7 +124,7 @@ pub fn adjust(dice: &mut Dice, model: &Model) -> Adjust {
         }
     };
     let number = if dice.percent(60) { dice.number() } else { dice.below(ADJUSTMENTS) };
-    Adjust { drop, item, number, change }
+    Adjust { drop, item, pool: None, number, change }
 }
 
 pub fn steer(dice: &mut Dice) -> Steer {

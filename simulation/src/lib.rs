@@ -8,11 +8,16 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a simulation that is wrong itself must stop; its runner tells the seed"
 )]
 
 mod dice;
-mod model;
+#[expect(missing_docs, clippy::missing_panics_doc, clippy::missing_errors_doc, reason = "for tests alone")]
+pub mod model;
+#[expect(missing_docs, clippy::missing_panics_doc, clippy::missing_errors_doc, reason = "for tests alone")]
+pub mod world;
+pub mod prelude;
 mod coverage;
 mod trace;
 mod draw;

@@ -8,8 +8,6 @@ use stockade_engine::background::agenda::Agenda;
 use stockade_engine::command::CreateDrop;
 use stockade_engine::context::Context;
 use stockade_engine::lifecycle::recover::recover_driven;
-use stockade_types::definition::Definition;
-use stockade_types::time::Millis;
 
 use crate::coverage::Coverage;
 use crate::dice::Dice;
@@ -17,8 +15,7 @@ use crate::draw;
 use crate::history::{History, Moment};
 use crate::machine::Machine;
 use crate::model::state::Model;
-use crate::model::words::definition;
-use crate::model::{DROPS, ITEMS, LIFE, PAYMENT, Shape, TTL};
+use crate::model::{DROPS, sale};
 use crate::reader::Reader;
 use crate::simulation::{Checked, Options, Plant, Running, Simulation};
 use crate::trace::{Trace, Violation};
@@ -117,16 +114,6 @@ fn begin(seed: u64, options: Options) -> Checked<Simulation> {
         simulation.machine.journal.lie();
     }
     Ok(simulation)
-}
-
-fn sale(drop: usize, (units, rules): &Shape) -> Definition {
-    let items: Vec<_> = ITEMS[drop].iter().copied().zip(units.iter().copied()).collect();
-    let mut sale = definition(DROPS[drop], &items, &[]);
-    sale.limits = rules.iter().enumerate().map(|(place, rule)| rule.limit(place)).collect();
-    sale.series = Some("winter".parse().expect("a series"));
-    (sale.terms.hold_ttl, sale.terms.max_hold_life, sale.terms.payment_ttl) =
-        (Millis(TTL), Millis(LIFE), Millis(PAYMENT));
-    sale
 }
 
 #[cfg(test)]

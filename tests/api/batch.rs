@@ -15,18 +15,16 @@ use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::time::{Clock, Millis, Timestamp};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
 
-use crate::common::{Server, create, engine, get, hold_id, item, knife_drop, line, reserve, serve_here, start};
+use crate::common::{Server, create, engine, hold_id, item, knife_drop, line, reserve, serve_here};
+use crate::shop::{claim, has_lines, hold_of, knife_shop, metrics, release, returning, secs, stock_of};
 
 /// The generated stub, which has the batch calls.
 pub type Stub = ReservationServiceClient<Channel>;
 
 /// A server with ten knives and three sheaths.
 pub async fn shop() -> (Server, Client, Stub) {
-    let server = start(&[]).await;
-    let client = server.client().await;
-    create(&client, knife_drop("knife")).await;
+    let (server, client) = knife_shop().await;
     let stub = Stub::connect(server.endpoint.clone()).await.expect("a connection");
     (server, client, stub)
 }
@@ -40,17 +38,15 @@ pub fn reserving(n: u8, customer: &str, quantity: u32) -> pb::Operation {
 }
 
 pub fn claiming(n: u8, order: &str) -> pb::Operation {
-    let request = pb::ClaimRequest { hold_id: hold_id(n), order_ref: order.into(), ..pb::ClaimRequest::default() };
-    operation(Operation::Claim(request))
+    operation(Operation::Claim(claim(n, order)))
 }
 
 fn releasing(n: u8, keep: Vec<pb::Line>) -> pb::Operation {
-    let request = pb::ReleaseRequest { hold_id: hold_id(n), keep, ..pb::ReleaseRequest::default() };
-    operation(Operation::Release(request))
+    operation(Operation::Release(release(n, keep)))
 }
 
 fn extending(n: u8) -> pb::Operation {
-    operation(Operation::Extend(pb::ExtendRequest { hold_id: hold_id(n), ..pb::ExtendRequest::default() }))
+    operation(Operation::Extend(pb::ExtendRequest { hold_id: hold_id(n), ..Default::default() }))
 }
 
 async fn call(
@@ -98,14 +94,12 @@ pub fn fields(error: &pb::Error) -> Vec<&str> {
 }
 
 pub async fn knives(client: &Client) -> pb::Stock {
-    let answer = client.get_drop(pb::GetDropRequest { drop_id: "knife".into() }).await.expect("a drop");
-    answer.drop.expect("a drop").items.remove(0).stock.expect("stock")
+    stock_of(client, "knife").await
 }
 
 #[tokio::test]
 async fn operations_are_decided_in_list_order_each_as_a_call_of_its_own() {
     let (_server, client, mut stub) = shop().await;
-    let returning = pb::ReturnUnitsRequest { hold_id: hold_id(1), restock: true, ..pb::ReturnUnitsRequest::default() };
     let operations = vec![
         claiming(1, "A1"),
         reserving(1, "ada", 2),
@@ -113,7 +107,7 @@ async fn operations_are_decided_in_list_order_each_as_a_call_of_its_own() {
         extending(1),
         claiming(1, "A1"),
         claiming(1, "A2"),
-        operation(Operation::ReturnUnits(returning)),
+        operation(Operation::ReturnUnits(returning(1, Vec::new(), true))),
         reserving(2, "ada", 1),
         releasing(2, Vec::new()),
         claiming(2, "A3"),
@@ -132,8 +126,7 @@ async fn operations_are_decided_in_list_order_each_as_a_call_of_its_own() {
     assert_eq!(refused(&results[9]).reason(), pb::RefusalReason::HoldReleased);
     let others = results.iter().enumerate().filter(|(place, _)| *place != 4);
     assert!(others.map(|(_, result)| result.claim_mode()).all(|mode| mode == pb::ClaimMode::Unspecified));
-    let shown = client.get_hold(pb::GetHoldRequest { hold_id: hold_id(1), ..Default::default() }).await;
-    assert_eq!(shown.expect("a hold").hold.as_ref(), Some(held(&results[6])), "the whole hold is shown");
+    assert_eq!(&hold_of(&client, 1).await, held(&results[6]), "the whole hold is shown");
     assert_eq!(knives(&client).await.free, 10);
 }
 
@@ -166,8 +159,7 @@ async fn a_faulty_operation_is_told_as_its_call_would_and_touches_no_other() {
         let status = client.reserve(request).await.expect_err("faulty");
         let (code, error) = failed(result);
         assert_eq!((code, error.message.as_str()), (status.code(), status.message()));
-        let told = status.get_details_bad_request().map(|request| request.field_violations).unwrap_or_default();
-        assert_eq!(fields(error), told.iter().map(|violation| violation.field.as_str()).collect::<Vec<_>>());
+        assert_eq!(fields(error), if code == Code::Unimplemented { Vec::new() } else { crate::shop::faulty(&status) });
     }
     assert_eq!(fields(failed(&results[1]).1), ["drop_id", "lines[0].quantity", "customer.id"]);
     assert_eq!(
@@ -191,7 +183,7 @@ async fn the_brief_view_shows_no_more_than_is_needed() {
         state: pb::HoldState::Held.into(),
         expires_at: full.expires_at,
         revision: full.revision,
-        ..pb::Hold::default()
+        ..Default::default()
     };
     assert_eq!(held(&results[0]), &wanted);
     // A moment later its deadline is a moment later.
@@ -226,9 +218,7 @@ async fn a_message_that_is_faulty_as_a_whole_is_refused_as_a_whole() {
         [(Vec::new(), 0, "operations"), (too_many, 0, "operations"), (vec![reserving(1, "ada", 1)], 7, "view")]
     {
         let status = stub.batch(pb::BatchRequest { operations, view }).await.expect_err("faulty");
-        assert_eq!(status.code(), Code::InvalidArgument);
-        let details = status.get_details_bad_request().expect("details");
-        assert_eq!(details.field_violations[0].field, field);
+        assert_eq!(crate::shop::faulty(&status), [field]);
         assert!(status.message().contains(field), "{}", status.message());
     }
     assert_eq!(knives(&client).await.held, 0);
@@ -238,28 +228,35 @@ async fn a_message_that_is_faulty_as_a_whole_is_refused_as_a_whole() {
     assert!(results.iter().all(|result| failed(result).0 == Code::NotFound));
 }
 
+/// A reserve whose hold is as long as may be, of a drop of its own.
+async fn long_cart(client: &Client) -> pb::Operation {
+    let sku = |n: usize| format!("{n:0>128}");
+    let items = (0..32).map(|n| item(&sku(n), 100)).collect();
+    create(client, pb::Drop { id: "long".into(), items, ..Default::default() }).await;
+    operation(Operation::Reserve(reserve(1, "long", "ada", (0..32).map(|n| line(&sku(n), 1)).collect())))
+}
+
+/// The results of holds from the front.
+fn whole(answer: &pb::BatchResponse) -> usize {
+    answer.results.iter().take_while(|result| matches!(result.result, Some(Came::Hold(_)))).count()
+}
+
 #[tokio::test]
 async fn an_answer_stays_below_four_mebibytes_and_what_is_left_out_is_not_done() {
     let (server, client, mut stub) = shop().await;
-    let sku = |n: usize| format!("{n:0>128}");
-    let items = (0..32).map(|n| item(&sku(n), 100)).collect();
-    create(&client, pb::Drop { id: "long".into(), items, ..pb::Drop::default() }).await;
-    let cart = reserve(1, "long", "ada", (0..32).map(|n| line(&sku(n), 1)).collect());
-    let mut operations = vec![operation(Operation::Reserve(cart))];
+    let mut operations = vec![long_cart(&client).await];
     operations.extend(vec![extending(1); 4_998]);
     operations.push(reserving(2, "ada", 1));
     let answer = call(&mut stub, operations.clone(), pb::HoldView::Full).await.expect("below what a client takes");
     assert!(answer.encoded_len() < 4 * 1024 * 1024, "{}", answer.encoded_len());
     assert!(answer.encoded_len() > 3 * 1024 * 1024, "{}: room is used", answer.encoded_len());
     assert_eq!(answer.results.len(), 5_000);
-    let whole = answer.results.iter().take_while(|result| matches!(result.result, Some(Came::Hold(_)))).count();
+    let whole = whole(&answer);
     assert!(whole > 500, "{whole}");
     for result in &answer.results[whole..] {
         let (code, error) = failed(result);
-        assert_eq!(
-            (code, &*error.message),
-            (Code::ResourceExhausted, "batch answer too large; send again in smaller batches")
-        );
+        let told = "batch answer too large; send again in smaller batches";
+        assert_eq!((code, &*error.message), (Code::ResourceExhausted, told));
     }
     assert_eq!(knives(&client).await.held, 0, "the last was not done");
     let results = brief(&mut stub, operations).await;
@@ -274,14 +271,10 @@ async fn an_answer_stays_below_four_mebibytes_and_what_is_left_out_is_not_done()
 #[tokio::test]
 async fn reserves_that_are_decided_in_runs_leave_an_answer_below_four_mebibytes_too() {
     let (server, client, mut stub) = shop().await;
-    let sku = |n: usize| format!("{n:0>128}");
-    let items = (0..32).map(|n| item(&sku(n), 100)).collect();
-    create(&client, pb::Drop { id: "long".into(), items, ..pb::Drop::default() }).await;
-    let cart = || operation(Operation::Reserve(reserve(1, "long", "ada", (0..32).map(|n| line(&sku(n), 1)).collect())));
-    let operations: Vec<_> = std::iter::repeat_with(cart).take(930).collect();
+    let operations = vec![long_cart(&client).await; 930];
     let answer = call(&mut stub, operations, pb::HoldView::Full).await.expect("below what a client takes");
     assert!(answer.encoded_len() < 4 * 1024 * 1024, "{}", answer.encoded_len());
-    let whole = answer.results.iter().take_while(|result| matches!(result.result, Some(Came::Hold(_)))).count();
+    let whole = whole(&answer);
     assert!(whole > 500 && whole < 930, "{whole}");
     assert!(answer.results[whole..].iter().all(|result| failed(result).0 == Code::ResourceExhausted));
     assert_eq!(server.stop().await.expect("no panic").map_err(|error| error.to_string()), Ok(()));
@@ -301,8 +294,7 @@ async fn each_operation_is_counted_and_so_is_the_call() {
     ];
     batch(&mut stub, operations).await;
     stub.batch(pb::BatchRequest::default()).await.expect_err("empty");
-    let (_, page) = get(server.http, "/metrics", "text/plain").await;
-    for line in [
+    let wanted = [
         "stockade_operations_total{operation=\"reserve\",outcome=\"ok\"} 2",
         "stockade_operations_total{operation=\"reserve\",outcome=\"refused\"} 1",
         "stockade_operations_total{operation=\"reserve\",outcome=\"error\"} 0",
@@ -312,9 +304,8 @@ async fn each_operation_is_counted_and_so_is_the_call() {
         "stockade_rpcs_total{method=\"Batch\",code=\"OK\"} 1",
         "stockade_rpcs_total{method=\"Batch\",code=\"INVALID_ARGUMENT\"} 1",
         "stockade_request_duration_seconds_count{method=\"Batch\"} 2",
-    ] {
-        assert!(page.lines().any(|told| told == line), "{line} in\n{page}");
-    }
+    ];
+    has_lines(&metrics(&server).await, &wanted);
 }
 
 /// A clock that returns one instant for a number of readings, and then a later one.
@@ -339,7 +330,7 @@ async fn what_follows_an_operation_that_had_to_wait_is_decided_no_earlier() {
     let (engine, seen): (_, Arc<dyn Clock>) = (engine(), clock.clone());
     let endpoint = serve_here(&engine, seen, &Arc::default()).await;
     let client = Client::connect(&endpoint).await.expect("a connection");
-    let ttl = Some(prost_types::Duration { seconds: 60, nanos: 0 });
+    let ttl = Some(secs(60));
     create(&client, pb::Drop { hold_ttl: ttl, ..knife_drop("knife") }).await;
     crate::common::held(&client, reserve(1, "knife", "ada", vec![line("KNIFE", 1)])).await;
     // All units of the first operation's item are taken, and may be given back.

@@ -1,9 +1,12 @@
 //! The binary as scripts use it: exit codes, JSON, and files.
 
 use std::io::{BufRead as _, BufReader, Lines};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 
-use crate::common::{create, hold_id, knife_drop, start};
+use rustix::process::Signal;
+
+use crate::common::{hold_id, start};
+use crate::shop::knife_shop;
 
 /// Runs the binary with the server's endpoint.
 pub fn stockade(endpoint: &str, words: &[&str]) -> Output {
@@ -23,6 +26,34 @@ pub fn code(output: &Output) -> i32 {
 pub fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("text")
 }
+
+/// A JSON document on standard output.
+pub fn json(output: &Output) -> serde_json::Value {
+    serde_json::from_str(&out(output)).expect("json")
+}
+
+/// Sends a signal to a running command. Returns its exit code.
+pub fn signalled(child: &mut Child, signal: Signal) -> Option<i32> {
+    rustix::process::kill_process(rustix::process::Pid::from_child(child), signal).expect("a signal");
+    child.wait().expect("an end").code()
+}
+
+/// A drop's file with this text, in a folder of its own. Returns the folder and the file's path.
+pub fn drop_file(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("knife.yaml");
+    std::fs::write(&file, text).expect("a file");
+    (folder, file.display().to_string())
+}
+
+/// Applies a drop's file with this text.
+fn apply(endpoint: &str, text: &str, flags: &[&str]) -> Output {
+    let (_folder, file) = drop_file(text);
+    stockade(endpoint, &[&["drop", "apply", &file], flags].concat())
+}
+
+const KNIFE: &str =
+    "kind: Drop\nid: knife\nitems: [{sku: K, quantity: 3}]\nlimits: [{id: one, scope: item, max_units: 1}]\n";
 
 /// Standard error.
 pub fn err(output: &Output) -> String {
@@ -50,13 +81,12 @@ fn usage_and_configuration_end_in_64_and_help_does_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hold_goes_through_its_life() {
-    let server = start(&[]).await;
-    create(&server.client().await, knife_drop("knife")).await;
+    let (server, _client) = knife_shop().await;
     let run = |words: &[&str]| stockade(&server.endpoint, words);
     let id = hold_id(1);
     let made = run(&["reserve", "knife", "--sku", "KNIFE=2", "--customer", "ada", "--hold-id", &id, "--json"]);
     assert_eq!(code(&made), 0, "{}", err(&made));
-    let answer: serde_json::Value = serde_json::from_str(&out(&made)).expect("json");
+    let answer = json(&made);
     assert_eq!(answer["hold"]["state"], "HOLD_STATE_HELD");
     assert_eq!(answer["hold"]["drop_id"], "knife");
     let no = run(&["reserve", "knife", "--sku", "KNIFE", "--customer", "ada"]);
@@ -78,26 +108,18 @@ async fn a_hold_goes_through_its_life() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drop_is_applied_from_a_file() {
     let server = start(&[]).await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let write = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).expect("a file");
-        path.display().to_string()
-    };
-    let good =
-        "kind: Drop\nid: knife\nitems: [{sku: K, quantity: 3}]\nlimits: [{id: one, scope: item, max_units: 1}]\n";
-    let file = write("knife.yaml", good);
+    let apply = |text: &str, flags: &[&str]| apply(&server.endpoint, text, flags);
     let run = |words: &[&str]| stockade(&server.endpoint, words);
-    let tried = run(&["drop", "apply", &file, "--dry-run"]);
+    let tried = apply(KNIFE, &["--dry-run"]);
     assert!(code(&tried) == 0 && out(&tried).contains("would be created"), "{}", err(&tried));
     assert!(out(&tried).contains("never closes by itself"));
     assert_eq!(code(&run(&["drop", "show", "knife"])), 1, "only tried");
-    assert!(out(&run(&["drop", "apply", &file])).contains("created"));
-    assert!(out(&run(&["drop", "apply", &file])).contains("unchanged"));
-    assert!(out(&run(&["drop", "apply", &file, "--dry-run"])).contains("would stay unchanged"));
-    let typo = run(&["drop", "apply", &write("typo.yaml", &format!("{good}colour: red\n"))]);
+    assert!(out(&apply(KNIFE, &[])).contains("created"));
+    assert!(out(&apply(KNIFE, &[])).contains("unchanged"));
+    assert!(out(&apply(KNIFE, &["--dry-run"])).contains("would stay unchanged"));
+    let typo = apply(&format!("{KNIFE}colour: red\n"), &[]);
     assert_eq!(code(&typo), 64);
-    assert!(err(&typo).contains("typo.yaml:5:1: unknown key colour"), "{}", err(&typo));
+    assert!(err(&typo).contains("knife.yaml:5:1: unknown key colour"), "{}", err(&typo));
     assert!(out(&run(&["drop", "pause", "knife"])).contains("PAUSED"));
     assert!(out(&run(&["drop", "resume", "knife"])).contains("OPEN"));
     assert!(out(&run(&["drop", "close", "knife"])).contains("CLOSED"));
@@ -116,10 +138,14 @@ pub fn printing(endpoint: &str, words: &[&str]) -> (Child, Lines<BufReader<Child
     (printing, lines)
 }
 
+/// The next line of a command that prints JSON.
+pub fn next_json(lines: &mut Lines<BufReader<ChildStdout>>) -> serde_json::Value {
+    serde_json::from_str(&lines.next().expect("no end").expect("a line")).expect("json")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drop_is_watched_line_by_line_until_somebody_has_enough() {
-    let server = start(&[]).await;
-    create(&server.client().await, knife_drop("knife")).await;
+    let (server, _client) = knife_shop().await;
     let run = |words: &[&str]| stockade(&server.endpoint, words);
     let (mut watch, mut lines) = printing(&server.endpoint, &["drop", "watch", "knife"]);
     let mut line = || lines.next().expect("no end").expect("a line");
@@ -128,16 +154,13 @@ async fn a_drop_is_watched_line_by_line_until_somebody_has_enough() {
     assert!(line().contains("KNIFE received=10 free=8 held=2 paying=0"));
     assert_eq!(code(&run(&["drop", "pause", "knife"])), 0);
     assert!(line().contains(" knife PAUSED | "));
-    let id = rustix::process::Pid::from_child(&watch);
-    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");
-    assert_eq!(watch.wait().expect("an end").code(), Some(0), "Ctrl-C is no failure");
+    assert_eq!(signalled(&mut watch, Signal::INT), Some(0), "Ctrl-C is no failure");
     let (mut watch, lines) = printing(&server.endpoint, &["drop", "watch", "knife"]);
     drop(lines);
     assert_eq!(watch.wait().expect("an end").code(), Some(0), "nor is a reader that goes away");
     assert_eq!(code(&run(&["drop", "watch", "spoon"])), 1);
     let (watch, mut lines) = printing(&server.endpoint, &["drop", "watch", "knife", "--json"]);
-    let message: serde_json::Value =
-        serde_json::from_str(&lines.next().expect("no end").expect("a line")).expect("json");
+    let message = next_json(&mut lines);
     assert_eq!((&message["drop"]["id"], &message["drop"]["state"]), (&"knife".into(), &"DROP_STATE_PAUSED".into()));
     assert!(message["server_time"].is_string());
     let _ended = server.stop();
@@ -149,28 +172,19 @@ async fn a_drop_is_watched_line_by_line_until_somebody_has_enough() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drop_that_is_there_is_changed_by_its_file() {
     let server = start(&[]).await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("knife.yaml");
-    let apply = |text: &str, flags: &[&str]| {
-        std::fs::write(&file, text).expect("a file");
-        let words = [&["drop", "apply", file.to_str().expect("a path")], flags].concat();
-        stockade(&server.endpoint, &words)
-    };
-    let good =
-        "kind: Drop\nid: knife\nitems: [{sku: K, quantity: 3}]\nlimits: [{id: one, scope: item, max_units: 1}]\n";
-    assert!(out(&apply(good, &[])).contains("drop knife created, revision 1"));
-    let other = good.replace("max_units: 1", "max_units: 2").replace("]\nlimits", ", {sku: S, quantity: 9}]\nlimits");
+    let apply = |text: &str, flags: &[&str]| apply(&server.endpoint, text, flags);
+    assert!(out(&apply(KNIFE, &[])).contains("drop knife created, revision 1"));
+    let other = KNIFE.replace("max_units: 1", "max_units: 2").replace("]\nlimits", ", {sku: S, quantity: 9}]\nlimits");
     let other = format!("{other}title: Knives\nhold_ttl: 2m\ncloses_at: 2126-12-04T20:00:00+01:00\n");
     let tried = apply(&other, &["--dry-run"]);
     let told = "drop knife would be changed: title, closes_at, hold_ttl, max_hold_life, items, limits; revision is 1";
     assert!(out(&tried).starts_with(told), "{}{}", out(&tried), err(&tried));
     assert!(out(&tried).contains("9 of S"), "{}", out(&tried));
-    assert!(out(&apply(good, &[])).contains("unchanged, revision 1"), "only tried");
+    assert!(out(&apply(KNIFE, &[])).contains("unchanged, revision 1"), "only tried");
     let changed = apply(&other, &[]);
     assert!(out(&changed).contains("items, limits; revision 1 became 3"), "{}{}", out(&changed), err(&changed));
     assert!(out(&apply(&other, &[])).contains("drop knife unchanged, revision 3"));
-    let json: serde_json::Value = serde_json::from_str(&out(&apply(&other, &["--json"]))).expect("json");
-    assert_eq!(json["drop"]["title"], "Knives");
+    assert_eq!(json(&apply(&other, &["--json"]))["drop"]["title"], "Knives");
     let more = other.replace("quantity: 3", "quantity: 5");
     let refused = apply(&more, &[]);
     assert_eq!(code(&refused), 1);
@@ -190,13 +204,7 @@ async fn a_drop_that_is_there_is_changed_by_its_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_leaves_out_when_a_drop_opens_leaves_it_as_it_is() {
     let server = start(&[]).await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("knife.yaml");
-    let apply = |text: &str, flags: &[&str]| {
-        std::fs::write(&file, text).expect("a file");
-        let words = [&["drop", "apply", file.to_str().expect("a path")], flags].concat();
-        stockade(&server.endpoint, &words)
-    };
+    let apply = |text: &str, flags: &[&str]| apply(&server.endpoint, text, flags);
     let shown = || out(&stockade(&server.endpoint, &["drop", "show", "knife"]));
     let bare = "kind: Drop\nid: knife\nitems: [{sku: K, quantity: 3}]\n";
     let whole = format!(
@@ -214,9 +222,8 @@ async fn a_file_that_leaves_out_when_a_drop_opens_leaves_it_as_it_is() {
     ] {
         assert!(tried.contains(line), "{line} in {tried}");
     }
-    let json = apply(&better, &["--json"]);
-    assert!(serde_json::from_str::<serde_json::Value>(&out(&json)).is_ok(), "{}", out(&json));
-    assert!(err(&json).contains("leaves out opens_at"), "{}", err(&json));
+    let whole = apply(&better, &["--json"]);
+    assert!(json(&whole).is_object() && err(&whole).contains("leaves out opens_at"), "{}", err(&whole));
     let now = shown();
     for part in ["SCHEDULED", "Better", "2126-01-01T10:00", "2126-01-02T10:00", "at most 2 units"] {
         assert!(now.contains(part), "{part} in {now}");
@@ -226,8 +233,8 @@ async fn a_file_that_leaves_out_when_a_drop_opens_leaves_it_as_it_is() {
     assert!(shown().contains("OPEN") && !shown().contains("at most"), "{}", shown());
 }
 
-#[test]
-fn a_server_that_is_told_to_stop_ends_well() {
+/// A server as a process that logs JSON: the process, the line that says where it serves, and the lines after it.
+pub fn serving() -> (Child, serde_json::Value, Lines<BufReader<ChildStderr>>) {
     let mut server = Command::new(env!("CARGO_BIN_EXE_stockade"))
         .args(["serve", "--ephemeral", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-format", "json"])
         .stderr(Stdio::piped())
@@ -236,17 +243,21 @@ fn a_server_that_is_told_to_stop_ends_well() {
     let mut logs = BufReader::new(server.stderr.take().expect("logs")).lines();
     let serving = logs.find_map(|line| {
         let line: serde_json::Value = serde_json::from_str(&line.expect("a line")).expect("each line is JSON");
-        (line["message"] == "serving").then_some(line)
+        (line.get("message")? == "serving").then_some(line)
     });
-    let serving = serving.expect("it serves");
+    (server, serving.expect("it serves"), logs)
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_ends_well() {
+    let (mut server, serving, logs) = serving();
     for door in ["grpc", "http"] {
         let address = serving[door].as_str().expect("it says where");
         assert!(address.parse::<std::net::SocketAddr>().is_ok(), "{address}");
     }
-    let id = rustix::process::Pid::from_child(&server);
-    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("a signal");
+    let code = signalled(&mut server, Signal::TERM);
     let rest: Vec<_> = logs.map_while(Result::ok).collect();
-    assert_eq!(server.wait().expect("an end").code(), Some(0), "{rest:?}");
+    assert_eq!(code, Some(0), "{rest:?}");
     assert!(rest.iter().any(|line| line.contains("draining")), "{rest:?}");
 }
 

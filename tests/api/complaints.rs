@@ -1,10 +1,12 @@
 //! The binary's messages about wrong usage and unexpected conditions.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::cli::{code, err, out, stockade};
-use crate::common::{create, hold_id, knife_drop, start};
+use rustix::process::Signal;
+
+use crate::cli::{code, drop_file, err, out, serving, signalled, stockade};
+use crate::common::{hold_id, start};
+use crate::shop::knife_shop;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_door_that_speaks_no_grpc_is_a_server_that_is_not_reached() {
@@ -24,8 +26,7 @@ fn a_refused_connection_is_explained_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_says_what_may_come_of_asking_again() {
-    let server = start(&[]).await;
-    create(&server.client().await, knife_drop("knife")).await;
+    let (server, _client) = knife_shop().await;
     let run = |words: &[&str]| stockade(&server.endpoint, words);
     let ask = |goods: &str| out(&run(&["reserve", "knife", "--sku", goods, "--customer", "ada"]));
     assert!(ask("KNIFE=3").contains("0 of 2 used\nthis is final: it is more than the limit allows at all"));
@@ -43,11 +44,8 @@ async fn a_refusal_says_what_may_come_of_asking_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_may_not_change_a_drop_so_gets_advice() {
-    let server = start(&[]).await;
-    create(&server.client().await, knife_drop("knife")).await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("knife.yaml").display().to_string();
-    std::fs::write(&file, "kind: Drop\nid: knife\nitems: [{sku: K, quantity: 3}]\n").expect("a file");
+    let (server, _client) = knife_shop().await;
+    let (_folder, file) = drop_file("kind: Drop\nid: knife\nitems: [{sku: K, quantity: 3}]\n");
     let output = stockade(&server.endpoint, &["drop", "apply", &file]);
     assert_eq!(code(&output), 1);
     let told = err(&output);
@@ -90,29 +88,15 @@ fn a_misspelt_variable_of_a_client_is_named() {
 
 #[test]
 fn a_drop_is_logged_as_defined_once() {
-    let mut server = Command::new(env!("CARGO_BIN_EXE_stockade"))
-        .args(["serve", "--ephemeral", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-format", "json"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
-    let mut logs = BufReader::new(server.stderr.take().expect("logs")).lines();
-    let endpoint = logs.find_map(|line| {
-        let line: serde_json::Value = serde_json::from_str(&line.expect("a line")).expect("each line is JSON");
-        (line["message"] == "serving").then(|| format!("http://{}", line["grpc"].as_str().expect("an address")))
-    });
-    let endpoint = endpoint.expect("it serves");
+    let (mut server, serving, logs) = serving();
+    let endpoint = format!("http://{}", serving["grpc"].as_str().expect("an address"));
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/knife.yaml");
     for told in ["would be created", "created, revision 1", "unchanged, revision 1"] {
-        let words: &[&str] = if told == "would be created" {
-            &["drop", "apply", example, "--dry-run"]
-        } else {
-            &["drop", "apply", example]
-        };
-        let applied = out(&stockade(&endpoint, words));
+        let words = ["drop", "apply", example, "--dry-run"];
+        let applied = out(&stockade(&endpoint, &words[..if told == "would be created" { 4 } else { 3 }]));
         assert!(applied.contains(told), "{applied}");
     }
-    let id = rustix::process::Pid::from_child(&server);
-    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("a signal");
+    let code = signalled(&mut server, Signal::TERM);
     let defined = logs.map_while(Result::ok).filter(|line| line.contains("drop defined")).count();
-    assert_eq!((server.wait().expect("an end").code(), defined), (Some(0), 1));
+    assert_eq!((code, defined), (Some(0), 1));
 }

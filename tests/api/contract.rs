@@ -199,7 +199,7 @@ fn there(message: &DynamicMessage, field: &FieldDescriptor, inner: &MessageDescr
     if let Some(first) = first.filter(|_| message.has_field(field)) {
         return first.clone();
     }
-    let general = pb::Pool { id: "general".into(), ..pb::Pool::default() };
+    let general = pb::Pool { id: "general".into(), ..Default::default() };
     let bytes = if field.full_name() == AS_SHOWN { general.encode_to_vec() } else { Vec::new() };
     DynamicMessage::decode(inner.clone(), &*bytes).expect("a message")
 }

@@ -1,7 +1,6 @@
 //! Events over a real socket: live, page by page, and from any kept position.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use stockade_client::Client;
@@ -10,14 +9,15 @@ use stockade_proto::event_service_client::EventServiceClient;
 use tempfile::TempDir;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
-use tonic_types::StatusExt as _;
 
-use crate::common::{Server, create, get, held, hold_id, item, knife_drop, line, reserve, start};
+use crate::common::{Server, create, held, hold_id, knife_drop, line, reserve, start};
+use crate::server::channel;
+use crate::shop::{
+    WAIT_TIMEOUT, adjustment, claim, comes_again, ends_well, eventually, faulty, narrow, plain_drop, returning, secs,
+    staged, watchers,
+};
 
 pub type Stub = EventServiceClient<Channel>;
-
-/// Longer than any of these tests takes on a busy machine.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server that keeps its events.
 pub struct Shop {
@@ -35,8 +35,7 @@ async fn open_with(folder: TempDir, durability: &str) -> Shop {
     let data = folder.path().to_str().expect("a path").to_owned();
     let server = start(&[("ephemeral", "false"), ("data", &data), ("durability", durability)]).await;
     let client = server.client().await;
-    let channel = Channel::from_shared(server.endpoint.clone()).expect("an endpoint");
-    let stub = EventServiceClient::new(channel.connect().await.expect("a connection"));
+    let stub = EventServiceClient::new(channel(&server.endpoint).await);
     Shop { server, client, stub, folder }
 }
 
@@ -47,16 +46,16 @@ pub async fn shop() -> Shop {
 }
 
 fn filter(types: &[&str]) -> pb::EventFilter {
-    pb::EventFilter { types: types.iter().map(ToString::to_string).collect(), ..pb::EventFilter::default() }
+    pb::EventFilter { types: types.iter().map(ToString::to_string).collect(), ..Default::default() }
 }
 
 pub fn everything() -> pb::ReadEventsRequest {
     let filter = Some(filter(&["*"]));
-    pb::ReadEventsRequest { filter, with_customers: true, with_stock: true, ..pb::ReadEventsRequest::default() }
+    pb::ReadEventsRequest { filter, with_customers: true, with_stock: true, ..Default::default() }
 }
 
 pub fn page_of(types: &[&str]) -> pb::ListEventsRequest {
-    pb::ListEventsRequest { filter: Some(filter(types)), ..pb::ListEventsRequest::default() }
+    pb::ListEventsRequest { filter: Some(filter(types)), ..Default::default() }
 }
 
 /// A stream of events.
@@ -119,14 +118,11 @@ fn moved(event: &pb::Event) -> Vec<(&str, u32, u32, u32)> {
 }
 
 async fn paying(client: &Client, n: u8) {
-    let stage = pb::HoldStage::Paying.into();
-    let request = pb::ExtendRequest { hold_id: hold_id(n), stage, ..pb::ExtendRequest::default() };
-    client.extend(request).await.expect("an answer");
+    client.extend(staged(n, pb::HoldStage::Paying)).await.expect("an answer");
 }
 
 pub async fn claimed(client: &Client, n: u8) {
-    let request = pb::ClaimRequest { hold_id: hold_id(n), order_ref: "order".into(), ..pb::ClaimRequest::default() };
-    client.claim(request).await.expect("an answer");
+    client.claim(claim(n, "order")).await.expect("an answer");
 }
 
 #[tokio::test]
@@ -136,9 +132,7 @@ async fn a_follower_sees_a_hold_s_life() {
     held(&shop.client, reserve(1, "knife", "ada", vec![line("KNIFE", 2)])).await;
     paying(&shop.client, 1).await;
     claimed(&shop.client, 1).await;
-    let returned = vec![line("KNIFE", 1)];
-    let request = pb::ReturnUnitsRequest { hold_id: hold_id(1), returned, restock: true, ..Default::default() };
-    shop.client.return_units(request).await.expect("an answer");
+    shop.client.return_units(returning(1, vec![line("KNIFE", 1)], true)).await.expect("an answer");
     let events = reading.events(4).await;
     let life = ["stockade.hold.created", "stockade.hold.paying", "stockade.hold.claimed", "stockade.hold.returned"];
     assert_eq!(kinds(&events), life);
@@ -163,7 +157,7 @@ async fn a_follower_sees_a_hold_s_life() {
 #[tokio::test]
 async fn an_expiry_says_for_when_it_was_and_an_opening_stands_before_the_first_hold() {
     let shop = shop().await;
-    let ttl = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+    let ttl = Some(secs(1));
     let hold =
         held(&shop.client, pb::ReserveRequest { ttl, ..reserve(1, "knife", "ada", vec![line("KNIFE", 1)]) }).await;
     let mut reading =
@@ -185,14 +179,12 @@ async fn who_bought_and_figures_are_for_who_asks_for_them() {
     let shop = shop().await;
     held(&shop.client, reserve(1, "knife", "ada", vec![line("KNIFE", 2)])).await;
     claimed(&shop.client, 1).await;
-    let change = Some(pb::adjust_stock_request::Change::Delta(5));
-    let (drop_id, sku, adjustment_id) = ("knife".to_owned(), "KNIFE".to_owned(), hold_id(9));
-    let adjust = pb::AdjustStockRequest { drop_id, sku, adjustment_id, change, ..Default::default() };
-    shop.client.adjust_stock(adjust).await.expect("adjusted");
+    let more = adjustment(9, "knife", "KNIFE", pb::adjust_stock_request::Change::Delta(5));
+    shop.client.adjust_stock(more).await.expect("adjusted");
     let plain = pb::ReadEventsRequest { with_customers: false, with_stock: false, ..everything() };
     let (all, plain) = (read_all(&shop.stub, everything()).await, read_all(&shop.stub, plain).await);
     let adjusted = all.last().expect("an event");
-    let stock = pb::Stock { received: 15, free: 13, claimed: 2, ..pb::Stock::default() };
+    let stock = pb::Stock { received: 15, free: 13, claimed: 2, ..Default::default() };
     assert_eq!((adjusted.r#type.as_str(), adjusted.sku.as_str()), ("stockade.stock.adjusted", "KNIFE"));
     assert_eq!((adjusted.stock, adjusted.cause.as_str()), (Some(stock), &*hold_id(9)));
     let without = |event: &pb::Event| {
@@ -255,9 +247,7 @@ async fn a_cursor_that_can_not_be_gone_on_from_says_why() {
         Reading::begin(&shop.stub, after).await.err().expect("a status instead of a stream")
     };
     let status = status_of(after("nonsense")).await;
-    assert_eq!(status.code(), Code::InvalidArgument);
-    let fields = status.get_details_bad_request().expect("details").field_violations;
-    assert_eq!(fields.iter().map(|violation| violation.field.as_str()).collect::<Vec<_>>(), ["after"]);
+    assert_eq!(faulty(&status), ["after"]);
     let foreign = read_all(&other.stub, everything()).await.pop().expect("an event").cursor;
     let status = status_of(after(&foreign)).await;
     assert_eq!(status.code(), Code::OutOfRange, "{status}");
@@ -302,9 +292,7 @@ async fn pages_follow_one_another_and_a_wait_is_over_once_there_is_something() {
     let nothing = list(waiting(1)).await;
     assert_eq!(nothing.events, []);
     let (page, _hold) = tokio::join!(list(waiting(25)), async {
-        while watchers(&shop.server).await == 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        eventually("it waits", async || watchers(&shop.server).await > 0).await;
         paying(&shop.client, 1).await;
         held(&shop.client, reserve(6, "knife", "c6", vec![line("KNIFE", 1)])).await
     });
@@ -341,19 +329,13 @@ async fn what_was_answered_can_be_read_at_once_also_where_the_disk_is_not_waited
     }
 }
 
-async fn watchers(server: &Server) -> u64 {
-    let (_, page) = get(server.http, "/metrics", "text/plain").await;
-    let told = page.lines().find_map(|line| line.strip_prefix("stockade_watchers "));
-    told.and_then(|told| told.parse().ok()).expect("a figure")
-}
-
 #[tokio::test]
 async fn the_latest_come_newest_first() {
     let shop = shop().await;
-    create(&shop.client, pb::Drop { id: "many".into(), items: vec![item("SKU", 9_000)], ..pb::Drop::default() }).await;
+    create(&shop.client, plain_drop("many", "SKU", 9_000)).await;
     let bulk: Vec<_> = (0..30_u32).map(|batch| reserves(batch, 100)).collect();
     for operations in bulk {
-        let batch = pb::BatchRequest { operations, ..pb::BatchRequest::default() };
+        let batch = pb::BatchRequest { operations, ..Default::default() };
         shop.client.batch(batch).await.expect("an answer");
     }
     let mut all = read_all(&shop.stub, everything()).await;
@@ -377,9 +359,9 @@ async fn the_latest_come_newest_first() {
 fn reserves(batch: u32, count: u32) -> Vec<pb::Operation> {
     let one = |n: u32| {
         let hold_id = format!("018f4e9a-7c1e-7b3a-9d52-{:012x}", batch * count + n + 1_000);
-        let customer = Some(pb::Customer { id: format!("customer-{n}"), ..pb::Customer::default() });
+        let customer = Some(pb::Customer { id: format!("customer-{n}"), ..Default::default() });
         let (drop_id, lines) = ("many".to_owned(), vec![line("SKU", 1)]);
-        let reserve = pb::ReserveRequest { hold_id, drop_id, lines, customer, ..pb::ReserveRequest::default() };
+        let reserve = pb::ReserveRequest { hold_id, drop_id, lines, customer, ..Default::default() };
         pb::Operation { operation: Some(pb::operation::Operation::Reserve(reserve)) }
     };
     (0..count).map(one).collect()
@@ -388,18 +370,14 @@ fn reserves(batch: u32, count: u32) -> Vec<pb::Operation> {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_slow_misses_nothing_and_slows_nobody() {
     let shop = shop().await;
-    create(&shop.client, pb::Drop { id: "many".into(), items: vec![item("SKU", 90_000)], ..pb::Drop::default() }).await;
-    // The smallest window that HTTP/2 allows, so that little is sent before it is read.
-    let channel = Channel::from_shared(shop.server.endpoint.clone()).expect("an endpoint");
-    let channel = channel.initial_stream_window_size(65_535).connect().await.expect("a connection");
-    let slow_stub = EventServiceClient::new(channel);
-    let mut slow = Reading::from_now(&slow_stub).await;
+    create(&shop.client, plain_drop("many", "SKU", 90_000)).await;
+    let mut slow = Reading::from_now(&EventServiceClient::new(narrow(&shop.server.endpoint).await)).await;
     let mut quick = Reading::from_now(&shop.stub).await;
     let holds = 200 * 100;
     let ((), told) = tokio::join!(
         async {
             for batch in 0..200 {
-                let request = pb::BatchRequest { operations: reserves(batch, 100), ..pb::BatchRequest::default() };
+                let request = pb::BatchRequest { operations: reserves(batch, 100), ..Default::default() };
                 shop.client.batch(request).await.expect("an answer");
             }
         },
@@ -417,21 +395,16 @@ async fn who_is_slow_misses_nothing_and_slows_nobody() {
 async fn a_server_that_stops_tells_who_follows_and_who_waits() {
     let shop = shop().await;
     let mut reading = Reading::from_now(&shop.stub).await;
-    let wait = Some(prost_types::Duration { seconds: 30, nanos: 0 });
+    let wait = Some(secs(30));
     let request = pb::ListEventsRequest { wait, ..page_of(&["signal.fired"]) };
     let mut stub = shop.stub.clone();
     let waiting = tokio::spawn(async move { stub.list_events(request).await });
-    while watchers(&shop.server).await < 2 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually("both wait", async || watchers(&shop.server).await == 2).await;
     let ended = shop.server.stop();
-    let status = reading.message().await.expect_err("the end");
-    assert_eq!(status.code(), Code::Unavailable, "{status}");
-    assert!(status.metadata().get("grpc-retry-pushback-ms").is_some());
+    comes_again("a reading", &reading.message().await.expect_err("the end"));
     let status = waiting.await.expect("no panic").expect_err("the end");
     assert_eq!(status.code(), Code::Unavailable, "{status}");
-    let ended = tokio::time::timeout(Duration::from_secs(8), ended).await.expect("nothing is left behind");
-    ended.expect("no panic").expect("it ends well");
+    ends_well(ended).await;
 }
 
 #[tokio::test]
@@ -442,9 +415,7 @@ async fn a_follower_is_told_where_it_is_though_nothing_happens_and_gives_its_pla
     let quiet = reading.message().await.expect("a message");
     assert_eq!((quiet.events, quiet.read_to), (vec![], quiet.durable_to));
     drop(reading);
-    while watchers(&shop.server).await > 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("its place is free", async || watchers(&shop.server).await == 0).await;
     // A reader that connects later is served as usual.
     let mut reading = Reading::from_now(&shop.stub).await;
     held(&shop.client, reserve(1, "knife", "ada", vec![line("KNIFE", 1)])).await;
@@ -454,8 +425,7 @@ async fn a_follower_is_told_where_it_is_though_nothing_happens_and_gives_its_pla
 #[tokio::test]
 async fn a_server_that_keeps_nothing_has_no_events() {
     let server = start(&[]).await;
-    let channel = Channel::from_shared(server.endpoint.clone()).expect("an endpoint");
-    let mut stub = EventServiceClient::new(channel.connect().await.expect("a connection"));
+    let mut stub = EventServiceClient::new(channel(&server.endpoint).await);
     let read = stub.read_events(everything()).await.expect_err("none");
     let listed = stub.list_events(page_of(&["*"])).await.expect_err("none");
     for status in [read, listed] {

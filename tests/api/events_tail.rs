@@ -1,6 +1,6 @@
 //! `stockade events tail`: its output and its end.
 
-use crate::cli::{code, printing, stockade};
+use crate::cli::{code, next_json, printing, signalled, stockade};
 use crate::common::{held, hold_id, line, reserve};
 use crate::events::{claimed, shop};
 
@@ -17,11 +17,9 @@ async fn events_are_printed_line_by_line_until_somebody_has_enough() {
     claimed(&shop.client, 1).await;
     let second = line();
     assert!(second.ends_with(" CLAIMED ada order KNIFE:2"), "{second}");
-    let id = rustix::process::Pid::from_child(&tail);
-    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("a signal");
-    assert_eq!(tail.wait().expect("an end").code(), Some(0), "Ctrl-C is no failure");
+    assert_eq!(signalled(&mut tail, rustix::process::Signal::INT), Some(0), "Ctrl-C is no failure");
     let (mut tail, mut lines) = printing(&shop.server.endpoint, &["events", "tail", "--from-oldest", "--json"]);
-    let event: serde_json::Value = serde_json::from_str(&lines.next().expect("no end").expect("a line")).expect("json");
+    let event = next_json(&mut lines);
     assert_eq!((&event["type"], &event["drop_id"]), (&"stockade.drop.created".into(), &"knife".into()));
     drop(lines);
     assert_eq!(tail.wait().expect("an end").code(), Some(0), "nor is a reader that goes away");

@@ -3,20 +3,11 @@
 use stockade_client::Client;
 use stockade_proto as pb;
 
-use crate::common::{Server, create, held, hold_id, knife_drop, line, refused, reserve, start};
-
-/// A server with a drop, and a client of it.
-async fn shop() -> (Server, Client) {
-    let server = start(&[]).await;
-    let client = server.client().await;
-    create(&client, knife_drop("knife")).await;
-    (server, client)
-}
+use crate::common::{create, held, hold_id, knife_drop, line, refused, reserve, start};
+use crate::shop::{Outcome as _, claim, closed, drop_of, knife_shop as shop, paused, release, resumed, secs, stocks};
 
 async fn stock(client: &Client) -> Vec<pb::Stock> {
-    let answer = client.get_drop(pb::GetDropRequest { drop_id: "knife".into() }).await.expect("a drop");
-    assert!(answer.server_time.is_some());
-    answer.drop.expect("a drop").items.into_iter().map(|item| item.stock.expect("stock")).collect()
+    stocks(&drop_of(client, "knife").await)
 }
 
 fn quantities(hold: &pb::Hold) -> Vec<(&str, u32)> {
@@ -73,15 +64,8 @@ async fn a_limit_is_told_with_what_is_used() {
 async fn a_hold_is_kept_longer_but_never_shorter() {
     let (_server, client) = shop().await;
     let hold = held(&client, reserve(1, "knife", "ada", vec![line("KNIFE", 1)])).await;
-    let extend = |seconds| pb::ExtendRequest {
-        hold_id: hold_id(1),
-        ttl: Some(prost_types::Duration { seconds, nanos: 0 }),
-        ..pb::ExtendRequest::default()
-    };
-    let moved = async |seconds| match client.extend(extend(seconds)).await.expect("an answer").outcome {
-        Some(pb::extend_response::Outcome::Hold(hold)) => hold.expires_at,
-        other => panic!("no hold: {other:?}"),
-    };
+    let extend = |seconds| pb::ExtendRequest { hold_id: hold_id(1), ttl: Some(secs(seconds)), ..Default::default() };
+    let moved = async |seconds| client.extend(extend(seconds)).await.expect("an answer").hold().expires_at;
     assert_eq!(moved(1).await, hold.expires_at);
     let longest = moved(86_400).await.expect("a deadline").seconds - hold.created_at.expect("a start").seconds;
     assert_eq!(longest, 600, "the ceiling is twice the drop's hold_ttl");
@@ -91,17 +75,13 @@ async fn a_hold_is_kept_longer_but_never_shorter() {
 async fn a_sale_is_answered_alike_for_the_same_order_only() {
     let (_server, client) = shop().await;
     held(&client, reserve(1, "knife", "ada", vec![line("KNIFE", 2)])).await;
-    let claim =
-        |order: &str| pb::ClaimRequest { hold_id: hold_id(1), order_ref: order.into(), ..pb::ClaimRequest::default() };
-    let first = client.claim(claim("A1")).await.expect("an answer");
+    let first = client.claim(claim(1, "A1")).await.expect("an answer");
     assert_eq!(first.mode(), pb::ClaimMode::OnTime);
-    let Some(pb::claim_response::Outcome::Hold(sold)) = first.outcome else { panic!("no sale") };
+    let sold = first.hold();
     assert_eq!((sold.state(), sold.order_ref.as_str()), (pb::HoldState::Claimed, "A1"));
     assert!(sold.claimed_at.is_some());
-    let again = client.claim(claim("A1")).await.expect("an answer");
-    assert_eq!(again.outcome, Some(pb::claim_response::Outcome::Hold(sold)));
-    let other = client.claim(claim("A2")).await.expect("an answer");
-    let Some(pb::claim_response::Outcome::Refusal(no)) = other.outcome else { panic!("sold twice") };
+    assert_eq!(client.claim(claim(1, "A1")).await.expect("an answer").hold(), sold);
+    let no = client.claim(claim(1, "A2")).await.expect("an answer").refusal();
     assert_eq!(no.reason(), pb::RefusalReason::OrderMismatch);
     assert_eq!(no.hold.map(|hold| hold.order_ref), Some("A1".to_owned()));
     assert_eq!(stock(&client).await[0].claimed, 2);
@@ -111,46 +91,34 @@ async fn a_sale_is_answered_alike_for_the_same_order_only() {
 async fn what_is_given_back_is_for_sale_again() {
     let (_server, client) = shop().await;
     held(&client, reserve(1, "knife", "ada", vec![line("KNIFE", 2)])).await;
-    let release = |keep| pb::ReleaseRequest { hold_id: hold_id(1), keep, ..pb::ReleaseRequest::default() };
-    let given_back = async |keep| match client.release(release(keep)).await.expect("an answer").outcome {
-        Some(pb::release_response::Outcome::Hold(hold)) => hold,
-        other => panic!("no hold: {other:?}"),
-    };
+    let given_back = async |keep| client.release(release(1, keep)).await.expect("an answer").hold();
     let part = given_back(vec![line("KNIFE", 1)]).await;
     assert_eq!((part.state(), quantities(&part)), (pb::HoldState::Held, vec![("KNIFE", 1)]));
     assert_eq!(stock(&client).await[0].free, 9);
     let whole = given_back(Vec::new()).await;
     assert_eq!((whole.state(), whole.lines[0].released), (pb::HoldState::Released, 2));
     assert_eq!(stock(&client).await[0].free, 10);
-    let claim = pb::ClaimRequest { hold_id: hold_id(1), order_ref: "o".into(), ..pb::ClaimRequest::default() };
-    let Some(pb::claim_response::Outcome::Refusal(no)) = client.claim(claim).await.expect("an answer").outcome else {
-        panic!("a dead hold was sold");
-    };
+    let no = client.claim(claim(1, "o")).await.expect("an answer").refusal();
     assert_eq!(no.reason(), pb::RefusalReason::HoldReleased);
 }
 
 #[tokio::test]
 async fn an_operator_steers_a_drop() {
     let (_server, client) = shop().await;
-    let mine = held(&client, reserve(1, "knife", "ada", vec![line("KNIFE", 1)])).await;
-    let drop_id = || "knife".to_owned();
-    let paused =
-        client.pause_drop(pb::PauseDropRequest { drop_id: drop_id() }).await.expect("a drop").drop.expect("a drop");
+    held(&client, reserve(1, "knife", "ada", vec![line("KNIFE", 1)])).await;
+    let paused = paused(&client, "knife").await;
     assert_eq!(paused.state(), pb::DropState::Paused);
     let ask = |n| reserve(n, "knife", "bob", vec![line("KNIFE", 1)]);
     assert_eq!(refused(&client, ask(2)).await.reason(), pb::RefusalReason::Paused);
-    let resumed =
-        client.resume_drop(pb::ResumeDropRequest { drop_id: drop_id() }).await.expect("a drop").drop.expect("a drop");
+    let resumed = resumed(&client, "knife").await;
     assert_eq!(resumed.state(), pb::DropState::Open);
     held(&client, ask(2)).await;
-    let closed =
-        client.close_drop(pb::CloseDropRequest { drop_id: drop_id() }).await.expect("a drop").drop.expect("a drop");
+    let closed = closed(&client, "knife").await;
     assert_eq!(closed.state(), pb::DropState::Closed);
     assert_eq!((paused.revision, resumed.revision), (closed.revision, closed.revision), "the definition is the same");
     assert_eq!(refused(&client, ask(3)).await.reason(), pb::RefusalReason::Closed);
-    let claim = pb::ClaimRequest { hold_id: mine.id, order_ref: "o".into(), ..pb::ClaimRequest::default() };
-    let sold = client.claim(claim).await.expect("an answer").outcome;
-    assert!(matches!(sold, Some(pb::claim_response::Outcome::Hold(_))), "live holds are still sold: {sold:?}");
+    // Live holds are still sold.
+    assert_eq!(client.claim(claim(1, "o")).await.expect("an answer").hold().state(), pb::HoldState::Claimed);
 }
 
 #[tokio::test]

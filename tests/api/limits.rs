@@ -3,22 +3,15 @@
 use stockade_client::Client;
 use stockade_proto as pb;
 
-use crate::cli::{code, out, stockade};
+use crate::cli::{code, drop_file, out, stockade};
 use crate::common::{create, held, item, knife_drop, line, refused, reserve, start};
-
-const fn secs(seconds: i64) -> prost_types::Duration {
-    prost_types::Duration { seconds, nanos: 0 }
-}
-
-fn limit(id: &str, scope: pb::LimitScope) -> pb::Limit {
-    pb::Limit { id: id.into(), scope: scope.into(), ..pb::Limit::default() }
-}
+use crate::shop::{drop_of, limit, secs};
 
 /// Two drops of a series.
 async fn series(client: &Client, limits: &[pb::Limit]) {
     for id in ["one", "two"] {
         let (items, limits) = (vec![item("KNIFE", 100), item("PAN", 100)], limits.to_vec());
-        create(client, pb::Drop { id: id.into(), series: "winter".into(), items, limits, ..pb::Drop::default() }).await;
+        create(client, pb::Drop { id: id.into(), series: "winter".into(), items, limits, ..Default::default() }).await;
     }
 }
 
@@ -45,13 +38,12 @@ async fn limits_are_shown_as_they_were_asked_for_and_drops_are_listed_by_series(
     };
     series(&client, std::slice::from_ref(&full)).await;
     create(&client, knife_drop("other")).await;
-    let shown = client.get_drop(pb::GetDropRequest { drop_id: "one".into() }).await.expect("a drop").drop;
-    let shown = shown.expect("a drop");
+    let shown = drop_of(&client, "one").await;
     assert_eq!((shown.series.as_str(), shown.limits), ("winter", vec![full]));
-    let list = pb::ListDropsRequest { series: "winter".into(), ..pb::ListDropsRequest::default() };
+    let list = pb::ListDropsRequest { series: "winter".into(), ..Default::default() };
     let listed = client.list_drops(list).await.expect("a list").drops;
     assert_eq!(listed.iter().map(|drop| drop.id.as_str()).collect::<Vec<_>>(), ["one", "two"]);
-    let list = pb::ListDropsRequest { series: "summer".into(), ..pb::ListDropsRequest::default() };
+    let list = pb::ListDropsRequest { series: "summer".into(), ..Default::default() };
     assert!(client.list_drops(list).await.expect("a list").drops.is_empty());
 }
 
@@ -100,12 +92,10 @@ async fn cooldowns_and_live_holds_refuse_with_a_time_and_staff_steps_over_them()
 async fn the_command_line_knows_limits() {
     let server = start(&[]).await;
     let run = |words: &[&str]| stockade(&server.endpoint, words);
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("knife.yaml").display().to_string();
     let text = "kind: Drop\nid: knife\nseries: winter\nitems: [{sku: K, quantity: 30}]\nlimits:\n  \
         - {id: cards, scope: series, identity_kind: card, max_units: 1, max_units_by_tier: {gold: 2}, rolling: 30 days}\n  \
         - {id: pace, scope: drop, skus: [K], max_live_holds: 2, cooldown: 1h}\n";
-    std::fs::write(&file, text).expect("a file");
+    let (_folder, file) = drop_file(text);
     let timeline = out(&run(&["drop", "apply", &file, "--dry-run"]));
     assert!(
         timeline.contains("cards: at most 1 unit within 30days, gold: at most 2 units within 30days"),

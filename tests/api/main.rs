@@ -20,6 +20,7 @@ mod origin;
 mod payment;
 mod server;
 mod shell;
+mod shop;
 mod stream;
 mod successors;
 mod terms;

@@ -3,37 +3,39 @@
 use stockade_client::Client;
 use stockade_proto as pb;
 use stockade_proto::adjust_stock_request::Change;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::cli::{code, err, out, stockade};
-use crate::common::{create, held, hold_id, item, knife_drop, line, refused, reserve, start};
+use crate::common::{Server, create, held, hold_id, item, knife_drop, line, refused, reserve, start};
+use crate::shop::{closed, faulty, knife_shop, paused, shop as shop_with, stock_of};
+
+/// A server with a few knives, and a client of it.
+async fn shop(knives: u64) -> (Server, Client) {
+    shop_with(pb::Drop { items: vec![item("KNIFE/20cm", knives)], ..knife_drop("knife") }).await
+}
 
 fn adjustment(n: u8, change: Change) -> pb::AdjustStockRequest {
-    pb::AdjustStockRequest {
-        drop_id: "knife".into(),
-        sku: "KNIFE/20cm".into(),
-        pool: String::new(),
-        adjustment_id: hold_id(n),
-        change: Some(change),
-    }
+    crate::shop::adjustment(n, "knife", "KNIFE/20cm", change)
 }
 
 async fn stock(client: &Client) -> pb::Stock {
-    let request = pb::GetDropRequest { drop_id: "knife".into() };
-    let drop = client.get_drop(request).await.expect("an answer").drop.expect("a drop");
-    drop.items.first().and_then(|item| item.stock).expect("stock")
+    stock_of(client, "knife").await
+}
+
+/// Checks that a status names these fields as faulty, and in its message.
+fn names(status: &Status, fields: &[&str]) {
+    assert!(fields.iter().all(|field| status.message().contains(field)), "{status}");
+    assert_eq!(faulty(status).len(), fields.len(), "{status}");
 }
 
 #[tokio::test]
 async fn stock_is_changed_once_for_each_id_and_never_below_what_customers_have() {
-    let server = start(&[]).await;
-    let client = server.client().await;
-    create(&client, pb::Drop { items: vec![item("KNIFE/20cm", 2)], ..knife_drop("knife") }).await;
+    let (_server, client) = shop(2).await;
     held(&client, reserve(1, "knife", "ada", vec![line("KNIFE/20cm", 2)])).await;
     for _ in 0..2 {
         client.adjust_stock(adjustment(9, Change::Delta(3))).await.expect("more");
     }
-    assert_eq!(stock(&client).await, pb::Stock { received: 5, free: 3, held: 2, ..pb::Stock::default() });
+    assert_eq!(stock(&client).await, pb::Stock { received: 5, free: 3, held: 2, ..Default::default() });
     let other = client.adjust_stock(adjustment(9, Change::Delta(4))).await.expect_err("another change");
     assert_eq!((other.code(), other.message().contains("change")), (Code::AlreadyExists, true), "{other}");
     let too_many = client.adjust_stock(adjustment(10, Change::Delta(-4))).await.expect_err("held");
@@ -42,43 +44,34 @@ async fn stock_is_changed_once_for_each_id_and_never_below_what_customers_have()
     let stale = client.adjust_stock(adjustment(11, set(2, 9))).await.expect_err("stale");
     assert_eq!(stale.code(), Code::Aborted, "{stale}");
     client.adjust_stock(adjustment(11, set(5, 2))).await.expect("set");
-    assert_eq!(stock(&client).await, pb::Stock { received: 2, held: 2, ..pb::Stock::default() });
+    assert_eq!(stock(&client).await, pb::Stock { received: 2, held: 2, ..Default::default() });
     refused(&client, reserve(2, "knife", "bob", vec![line("KNIFE/20cm", 1)])).await;
 }
 
 #[tokio::test]
 async fn a_faulty_adjustment_names_its_fields() {
-    let server = start(&[]).await;
-    let client = server.client().await;
-    create(&client, knife_drop("knife")).await;
-    let empty = client.adjust_stock(pb::AdjustStockRequest::default()).await.expect_err("faulty");
-    assert_eq!(empty.code(), Code::InvalidArgument);
-    for field in ["drop_id", "sku", "adjustment_id", "delta"] {
-        assert!(empty.message().contains(field), "{field}: {}", empty.message());
-    }
-    let nothing = client.adjust_stock(adjustment(1, Change::Delta(0))).await.expect_err("nothing");
-    assert_eq!((nothing.code(), nothing.message().contains("delta")), (Code::InvalidArgument, true));
+    let (_server, client) = knife_shop().await;
     let elsewhere = pb::AdjustStockRequest { sku: "PAN".into(), ..adjustment(1, Change::Delta(1)) };
-    let unknown = client.adjust_stock(elsewhere).await.expect_err("unknown");
-    assert_eq!((unknown.code(), unknown.message().contains("sku")), (Code::InvalidArgument, true));
+    let cases = [
+        (pb::AdjustStockRequest::default(), &["drop_id", "sku", "adjustment_id", "delta"][..]),
+        (adjustment(1, Change::Delta(0)), &["delta"]),
+        (elsewhere, &["sku"]),
+    ];
+    for (request, fields) in cases {
+        names(&client.adjust_stock(request).await.expect_err("faulty"), fields);
+    }
 }
 
 #[tokio::test]
 async fn holds_are_listed_page_by_page() {
-    let server = start(&[]).await;
-    let client = server.client().await;
-    create(&client, pb::Drop { items: vec![item("KNIFE/20cm", 9)], ..knife_drop("knife") }).await;
+    let (_server, client) = shop(9).await;
     for n in 0..5 {
         held(&client, reserve(n, "knife", &format!("customer-{n}"), vec![line("KNIFE/20cm", 1)])).await;
     }
     let (mut ids, mut token) = (Vec::new(), String::new());
     loop {
-        let request = pb::ListHoldsRequest {
-            drop_id: "knife".into(),
-            page_size: 2,
-            page_token: token,
-            ..pb::ListHoldsRequest::default()
-        };
+        let request =
+            pb::ListHoldsRequest { drop_id: "knife".into(), page_size: 2, page_token: token, ..Default::default() };
         let page = client.list_holds(request).await.expect("a page");
         assert!(page.holds.len() <= 2);
         ids.extend(page.holds.into_iter().map(|hold| hold.id));
@@ -89,17 +82,10 @@ async fn holds_are_listed_page_by_page() {
     }
     ids.sort();
     assert_eq!(ids, (0..5).map(hold_id).collect::<Vec<_>>());
-    let request = pb::ListHoldsRequest {
-        page_size: -1,
-        page_token: "nonsense".into(),
-        state: 99,
-        ..pb::ListHoldsRequest::default()
-    };
+    let request =
+        pb::ListHoldsRequest { page_size: -1, page_token: "nonsense".into(), state: 99, ..Default::default() };
     let status = client.list_holds(request).await.expect_err("faulty");
-    assert_eq!(status.code(), Code::InvalidArgument);
-    for field in ["drop_id", "page_size", "page_token", "state"] {
-        assert!(status.message().contains(field), "{field}: {}", status.message());
-    }
+    names(&status, &["drop_id", "page_size", "page_token", "state"]);
 }
 
 #[tokio::test]
@@ -109,25 +95,23 @@ async fn drops_are_listed_by_state_in_the_order_of_their_opening() {
     for id in ["a", "b", "c"] {
         create(&client, knife_drop(id)).await;
     }
-    client.pause_drop(pb::PauseDropRequest { drop_id: "b".into() }).await.expect("paused");
+    paused(&client, "b").await;
     let listed = async |request| {
         let page = client.list_drops(request).await.expect("a page");
         (page.drops.into_iter().map(|drop| drop.id).collect::<Vec<_>>(), page.next_page_token)
     };
-    let (ids, token) = listed(pb::ListDropsRequest { page_size: 2, ..pb::ListDropsRequest::default() }).await;
+    let (ids, token) = listed(pb::ListDropsRequest { page_size: 2, ..Default::default() }).await;
     assert_eq!(ids, ["a", "b"]);
-    let (ids, token) = listed(pb::ListDropsRequest { page_token: token, ..pb::ListDropsRequest::default() }).await;
+    let (ids, token) = listed(pb::ListDropsRequest { page_token: token, ..Default::default() }).await;
     assert_eq!((ids, token.as_str()), (vec!["c".to_owned()], ""));
     let paused = pb::DropState::Paused.into();
-    let (ids, _) = listed(pb::ListDropsRequest { state: paused, ..pb::ListDropsRequest::default() }).await;
+    let (ids, _) = listed(pb::ListDropsRequest { state: paused, ..Default::default() }).await;
     assert_eq!(ids, ["b"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_lists_and_adjusts_by_hand() {
-    let server = start(&[]).await;
-    let client = server.client().await;
-    create(&client, pb::Drop { items: vec![item("KNIFE/20cm", 2)], ..knife_drop("knife") }).await;
+    let (server, client) = shop(2).await;
     create(&client, knife_drop("later")).await;
     held(&client, reserve(1, "knife", "ada", vec![line("KNIFE/20cm", 2)])).await;
     let run = |words: &[&str]| {
@@ -165,10 +149,10 @@ async fn a_drop_that_is_closed_before_it_opens_is_cancelled() {
     assert_eq!(drop.state(), pb::DropState::Scheduled);
     create(&client, knife_drop("fork")).await;
     for drop_id in ["knife", "fork"] {
-        client.close_drop(pb::CloseDropRequest { drop_id: drop_id.into() }).await.expect("closed");
+        closed(&client, drop_id).await;
     }
     let listed = async |state: pb::DropState| {
-        let request = pb::ListDropsRequest { state: state.into(), ..pb::ListDropsRequest::default() };
+        let request = pb::ListDropsRequest { state: state.into(), ..Default::default() };
         let drops = client.list_drops(request).await.expect("a list").drops;
         drops.into_iter().map(|drop| (drop.id.clone(), drop.state())).collect::<Vec<_>>()
     };

@@ -11,7 +11,8 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 
 use crate::cli::{code, err, out, stockade};
-use crate::common::{Server, held, hold_id, knife_drop, line, reserve, start};
+use crate::common::{Server, held, knife_drop, line, reserve, start};
+use crate::shop::adjustment;
 
 /// The maximum length of a request id that is kept.
 const ORIGIN_LENGTH_MAX: usize = 128;
@@ -70,13 +71,7 @@ async fn a_record_says_who_changed_a_drop() {
     drops.update_drop(called(update, b"update-1")).await.expect("an update");
     drops.pause_drop(called(pause(), b"pause-1")).await.expect("a pause");
     drops.resume_drop(called(resume(), b"resume-1")).await.expect("an end of it");
-    let adjustment = pb::AdjustStockRequest {
-        drop_id: "knife".into(),
-        sku: "KNIFE".into(),
-        pool: String::new(),
-        adjustment_id: hold_id(9),
-        change: Some(Change::Delta(3)),
-    };
+    let adjustment = adjustment(9, "knife", "KNIFE", Change::Delta(3));
     drops.adjust_stock(called(adjustment, b"adjust-1")).await.expect("more units");
     held(&server.client().await, reserve(1, "knife", "ada", vec![line("KNIFE", 1)])).await;
     let close = pb::CloseDropRequest { drop_id: "knife".into() };

@@ -1,33 +1,23 @@
 //! A payment's life over a real socket: into it, back, to a sale, a late claim, and returned units.
 
-use std::time::Duration;
-
 use stockade_client::Client;
 use stockade_proto as pb;
 
-use crate::cli::{code, err, out, stockade};
-use crate::common::{Server, create, held, hold_id, item, line, reserve, start};
+use crate::cli::{code, drop_file, err, out, stockade};
+use crate::common::{Server, held, hold_id, knife_drop, line, reserve, start};
+use crate::shop::{Outcome as _, claim, eventually, hold_of, release, returning, shop as shop_with, stock_of};
 
 /// A server with ten knives and three sheaths, and a client of it.
 async fn shop() -> (Server, Client) {
-    let server = start(&[]).await;
-    let client = server.client().await;
-    let items = vec![item("KNIFE", 10), item("SHEATH", 3)];
-    create(&client, pb::Drop { id: "knife".into(), items, ..pb::Drop::default() }).await;
-    (server, client)
+    shop_with(pb::Drop { limits: Vec::new(), ..knife_drop("knife") }).await
 }
 
 async fn knives(client: &Client) -> pb::Stock {
-    let answer = client.get_drop(pb::GetDropRequest { drop_id: "knife".into() }).await.expect("a drop");
-    answer.drop.expect("a drop").items.first().and_then(|item| item.stock).expect("stock")
+    stock_of(client, "knife").await
 }
 
 async fn staged(client: &Client, stage: pb::HoldStage) -> pb::Hold {
-    let request = pb::ExtendRequest { hold_id: hold_id(1), stage: stage.into(), ..pb::ExtendRequest::default() };
-    match client.extend(request).await.expect("an answer").outcome {
-        Some(pb::extend_response::Outcome::Hold(hold)) => hold,
-        other => panic!("no hold: {other:?}"),
-    }
+    client.extend(crate::shop::staged(1, stage)).await.expect("an answer").hold()
 }
 
 fn left(hold: &pb::Hold) -> i64 {
@@ -44,14 +34,7 @@ async fn a_payment_is_begun_given_up_begun_again_and_ends_in_a_sale_of_which_uni
     let stock = knives(&client).await;
     assert_eq!((stock.free, stock.held, stock.paying), (6, 0, 4));
 
-    let release = |abandon_payment| pb::ReleaseRequest {
-        hold_id: hold_id(1),
-        keep: vec![line("KNIFE", 4)],
-        abandon_payment,
-        ..pb::ReleaseRequest::default()
-    };
-    let no = client.release(release(false)).await.expect("an answer").outcome;
-    let Some(pb::release_response::Outcome::Refusal(no)) = no else { panic!("released: {no:?}") };
+    let no = client.release(release(1, vec![line("KNIFE", 4)])).await.expect("an answer").refusal();
     assert_eq!(no.reason(), pb::RefusalReason::PaymentInProgress);
     assert_eq!(no.hold.map(|hold| hold.state()), Some(pb::HoldState::Paying));
 
@@ -60,24 +43,16 @@ async fn a_payment_is_begun_given_up_begun_again_and_ends_in_a_sale_of_which_uni
     assert!((60..900).contains(&left(&back)), "the one move that may shorten: {}", left(&back));
     assert_eq!(staged(&client, pb::HoldStage::Paying).await.state(), pb::HoldState::Paying);
 
-    let claim = pb::ClaimRequest {
-        hold_id: hold_id(1),
-        order_ref: "A1".into(),
-        lines: vec![line("KNIFE", 3)],
-        ..pb::ClaimRequest::default()
-    };
-    let sold = client.claim(claim).await.expect("an answer");
+    let part = pb::ClaimRequest { lines: vec![line("KNIFE", 3)], ..claim(1, "A1") };
+    let sold = client.claim(part).await.expect("an answer");
     assert_eq!(sold.mode(), pb::ClaimMode::OnTime);
-    let Some(pb::claim_response::Outcome::Hold(sold)) = sold.outcome else { panic!("no sale") };
+    let sold = sold.hold();
     let lines: Vec<_> = sold.lines.iter().map(|l| (l.sku.as_str(), l.quantity, l.released)).collect();
     assert_eq!((sold.state(), lines), (pb::HoldState::Claimed, vec![("KNIFE", 3, 1), ("SHEATH", 0, 1)]));
 
     let returned = async |returned: Vec<pb::Line>, restock| {
-        let request = pb::ReturnUnitsRequest { hold_id: hold_id(1), returned, restock, ..Default::default() };
-        match client.return_units(request).await.expect("an answer").outcome {
-            Some(pb::return_units_response::Outcome::Hold(hold)) => (hold.lines[0].quantity, hold.lines[0].returned),
-            other => panic!("no hold: {other:?}"),
-        }
+        let hold = client.return_units(returning(1, returned, restock)).await.expect("an answer").hold();
+        (hold.lines[0].quantity, hold.lines[0].returned)
     };
     for _again in 0..2 {
         assert_eq!(returned(vec![line("KNIFE", 1)], true).await, (2, 1));
@@ -95,9 +70,8 @@ async fn a_payment_is_abandoned_only_by_a_word() {
     let (_server, client) = shop().await;
     held(&client, reserve(1, "knife", "ada", vec![line("KNIFE", 2)])).await;
     staged(&client, pb::HoldStage::Paying).await;
-    let request = pb::ReleaseRequest { hold_id: hold_id(1), abandon_payment: true, ..pb::ReleaseRequest::default() };
-    let outcome = client.release(request).await.expect("an answer").outcome;
-    let Some(pb::release_response::Outcome::Hold(hold)) = outcome else { panic!("refused: {outcome:?}") };
+    let request = pb::ReleaseRequest { abandon_payment: true, ..release(1, Vec::new()) };
+    let hold = client.release(request).await.expect("an answer").hold();
     assert_eq!((hold.state(), knives(&client).await.free), (pb::HoldState::Released, 10));
 }
 
@@ -105,42 +79,28 @@ async fn a_payment_is_abandoned_only_by_a_word() {
 async fn expired(client: &Client, n: u8, goods: Vec<pb::Line>) {
     let ttl = Some(prost_types::Duration { seconds: 0, nanos: 50_000_000 });
     held(client, pb::ReserveRequest { ttl, ..reserve(n, "knife", "ada", goods) }).await;
-    for _ in 0..200 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let request = pb::GetHoldRequest { hold_id: hold_id(n), ..Default::default() };
-        let hold = client.get_hold(request).await.expect("a hold").hold.expect("a hold");
-        if hold.state() == pb::HoldState::Expired {
-            return;
-        }
-    }
-    panic!("it did not expire");
+    eventually("it expires", async || hold_of(client, n).await.state() == pb::HoldState::Expired).await;
 }
 
 #[tokio::test]
 async fn a_payment_that_lands_late_takes_what_is_free() {
     let (_server, client) = shop().await;
     expired(&client, 1, vec![line("SHEATH", 2)]).await;
-    let claim = async |policy: pb::ExpiredPolicy| {
-        let (hold_id, order_ref) = (hold_id(1), "A1".to_owned());
-        let request =
-            pb::ClaimRequest { hold_id, order_ref, expired_policy: policy.into(), ..pb::ClaimRequest::default() };
+    let claimed = async |policy: pb::ExpiredPolicy| {
+        let request = pb::ClaimRequest { expired_policy: policy.into(), ..claim(1, "A1") };
         client.claim(request).await.expect("an answer")
     };
-    let Some(pb::claim_response::Outcome::Refusal(no)) = claim(pb::ExpiredPolicy::Refuse).await.outcome else {
-        panic!("a dead hold was sold");
-    };
+    let no = claimed(pb::ExpiredPolicy::Refuse).await.refusal();
     assert_eq!(no.reason(), pb::RefusalReason::HoldExpired);
     held(&client, reserve(2, "knife", "bob", vec![line("SHEATH", 2)])).await;
-    let Some(pb::claim_response::Outcome::Refusal(no)) = claim(pb::ExpiredPolicy::TakeFreeStock).await.outcome else {
-        panic!("oversold");
-    };
+    let no = claimed(pb::ExpiredPolicy::TakeFreeStock).await.refusal();
     assert_eq!((no.reason(), no.lines[0].available), (pb::RefusalReason::SoldOut, 1));
     assert!(no.may_come_back, "another's hold has them");
-    client.release(pb::ReleaseRequest { hold_id: hold_id(2), ..Default::default() }).await.expect("an answer");
+    client.release(release(2, Vec::new())).await.expect("an answer");
     for _again in 0..2 {
-        let sold = claim(pb::ExpiredPolicy::TakeFreeStock).await;
+        let sold = claimed(pb::ExpiredPolicy::TakeFreeStock).await;
         assert_eq!(sold.mode(), pb::ClaimMode::LateFromFreeStock);
-        let Some(pb::claim_response::Outcome::Hold(sold)) = sold.outcome else { panic!("no sale") };
+        let sold = sold.hold();
         assert_eq!((sold.state(), sold.lines[0].quantity), (pb::HoldState::Claimed, 2));
     }
 }
@@ -186,11 +146,9 @@ async fn the_command_line_has_the_words_for_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_says_how_long_a_payment_may_take_and_whom_a_limit_is_for() {
     let server = start(&[]).await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("knife.yaml").display().to_string();
     let text = "kind: Drop\nid: k\npayment_ttl: 20m\nitems: [{sku: K, quantity: 3}]\n\
                 limits: [{id: one, scope: item, max_units: 1}, {id: two, scope: drop, max_units: 2}]\n";
-    std::fs::write(&file, text).expect("a file");
+    let (_folder, file) = drop_file(text);
     let told = out(&stockade(&server.endpoint, &["drop", "apply", &file, "--dry-run"]));
     for line in [
         "a payment may take 20m",

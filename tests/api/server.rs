@@ -9,6 +9,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::common::{create, get, knife_drop, start};
+use crate::shop::{has_lines, knife_shop};
 
 pub async fn health(channel: &Channel, service: &str) -> Option<ServingStatus> {
     let request = HealthCheckRequest { service: service.to_owned() };
@@ -67,9 +68,7 @@ async fn reflection_lists_the_services_in_both_versions() {
 
 #[tokio::test]
 async fn the_http_door_tells_how_it_goes() {
-    let server = start(&[]).await;
-    let client = server.client().await;
-    create(&client, knife_drop("knife")).await;
+    let (server, client) = knife_shop().await;
     client.get_drop(pb::GetDropRequest { drop_id: "spoon".into() }).await.expect_err("no drop");
     assert!(get(server.http, "/healthz", "*/*").await.0.starts_with("HTTP/1.1 200"));
     assert_eq!(get(server.http, "/readyz", "*/*").await.1, "ready\n");
@@ -77,15 +76,16 @@ async fn the_http_door_tells_how_it_goes() {
     assert!(get(server.http, "/nowhere", "*/*").await.0.starts_with("HTTP/1.1 404"));
     let (head, page) = get(server.http, "/metrics", "text/plain").await;
     assert!(head.contains("text/plain; version=0.0.4"), "{head}");
-    for line in [
-        "stockade_ready 1",
-        "stockade_rpcs_total{method=\"CreateDrop\",code=\"OK\"} 1",
-        "stockade_rpcs_total{method=\"GetDrop\",code=\"NOT_FOUND\"} 1",
-        "stockade_units{drop=\"knife\",sku=\"KNIFE\",pool=\"general\",state=\"free\"} 10",
-        "stockade_conservation_error_units 0",
-    ] {
-        assert!(page.lines().any(|told| told == line), "{line} in\n{page}");
-    }
+    has_lines(
+        &page,
+        &[
+            "stockade_ready 1",
+            "stockade_rpcs_total{method=\"CreateDrop\",code=\"OK\"} 1",
+            "stockade_rpcs_total{method=\"GetDrop\",code=\"NOT_FOUND\"} 1",
+            "stockade_units{drop=\"knife\",sku=\"KNIFE\",pool=\"general\",state=\"free\"} 10",
+            "stockade_conservation_error_units 0",
+        ],
+    );
     let (head, page) = get(server.http, "/metrics", "application/openmetrics-text; version=1.0.0").await;
     assert!(head.contains("application/openmetrics-text"), "{head}");
     assert!(page.ends_with("# EOF\n"));

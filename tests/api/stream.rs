@@ -7,11 +7,11 @@ use stockade_proto as pb;
 use stockade_proto::operation::Operation;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
 use crate::batch::{Stub, claiming, failed, fields, held, knives, operation, reserving, shop};
-use crate::common::{create, get, item, line};
+use crate::common::{create, line};
+use crate::shop::{WAIT_TIMEOUT, comes_again, ends_well, has_lines, metrics, narrow, plain_drop, stock_of};
 
 /// A stream: the sender of messages, and the answers.
 struct Pipe {
@@ -36,7 +36,7 @@ impl Pipe {
     }
 
     async fn next(&mut self) -> Option<Result<pb::BatchStreamResponse, Status>> {
-        tokio::time::timeout(Duration::from_secs(20), self.answers.next()).await.expect("in time")
+        tokio::time::timeout(WAIT_TIMEOUT, self.answers.next()).await.expect("in time")
     }
 }
 
@@ -46,19 +46,18 @@ fn many(message: u32, operations: u32) -> Vec<pb::Operation> {
         hold_id: format!("018f4e9a-7c1e-7b3a-9d52-{message:06x}{n:06x}"),
         drop_id: "plenty".into(),
         lines: vec![line("SKU", 1)],
-        customer: Some(pb::Customer { id: format!("c{n}"), ..pb::Customer::default() }),
-        ..pb::ReserveRequest::default()
+        customer: Some(pb::Customer { id: format!("c{n}"), ..Default::default() }),
+        ..Default::default()
     };
     (0..operations).map(|n| operation(Operation::Reserve(reserve(n)))).collect()
 }
 
 async fn plenty(client: &stockade_client::Client) {
-    create(client, pb::Drop { id: "plenty".into(), items: vec![item("SKU", 1_000_000)], ..pb::Drop::default() }).await;
+    create(client, plain_drop("plenty", "SKU", 1_000_000)).await;
 }
 
 async fn units_held(client: &stockade_client::Client) -> u64 {
-    let answer = client.get_drop(pb::GetDropRequest { drop_id: "plenty".into() }).await.expect("a drop");
-    answer.drop.expect("a drop").items.remove(0).stock.expect("stock").held
+    stock_of(client, "plenty").await.held
 }
 
 #[tokio::test]
@@ -84,13 +83,11 @@ async fn answers_come_in_the_order_of_the_requests_however_many_are_sent_ahead()
     }
     assert!(pipe.next().await.is_none(), "the end, after the last answer");
     assert_eq!(units_held(&client).await, 4_980);
-    let (_, page) = get(server.http, "/metrics", "text/plain").await;
-    for line in [
+    let wanted = [
         "stockade_operations_total{operation=\"reserve\",outcome=\"ok\"} 4980",
         "stockade_rpcs_total{method=\"BatchStream\",code=\"OK\"} 1",
-    ] {
-        assert!(page.lines().any(|told| told == line), "{line} in\n{page}");
-    }
+    ];
+    has_lines(&metrics(&server).await, &wanted);
 }
 
 #[tokio::test]
@@ -169,10 +166,7 @@ async fn a_stream_that_was_cut_can_be_sent_again() {
 async fn who_does_not_fetch_answers_is_not_read_from() {
     let (server, client, _stub) = shop().await;
     plenty(&client).await;
-    // The smallest window that HTTP/2 allows, so that little is sent before it is read.
-    let channel = Channel::from_shared(server.endpoint.clone()).expect("an endpoint");
-    let channel = channel.initial_stream_window_size(65_535).connect().await.expect("a connection");
-    let mut pipe = Pipe::open(&mut Stub::new(channel)).await;
+    let mut pipe = Pipe::open(&mut Stub::new(narrow(&server.endpoint).await)).await;
     for message in 0..20 {
         let view = pb::HoldView::Full.into();
         let message = pb::BatchStreamRequest { sequence: message.into(), operations: many(message, 4_000), view };
@@ -216,9 +210,7 @@ async fn a_server_that_stops_ends_streams_at_a_message_boundary() {
     };
     assert!(answered < 60, "it ended before all were answered");
     assert_eq!(idle.next().await.expect("an end with a status").expect_err("no answer").code(), Code::Unavailable);
-    assert_eq!(status.code(), Code::Unavailable, "{status}");
-    assert!(status.metadata().get("grpc-retry-pushback-ms").is_some());
+    comes_again("a stream", &status);
     // Well before the drain timeout.
-    let ended = tokio::time::timeout(Duration::from_secs(8), ended).await.expect("nothing is left behind");
-    ended.expect("no panic").expect("it ends well");
+    ends_well(ended).await;
 }

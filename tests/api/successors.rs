@@ -1,14 +1,13 @@
 //! Superseding and partial reserves over a real socket.
 
-use stockade_client::Client;
 use stockade_proto as pb;
 use stockade_proto::operation::Operation;
 use tonic::Code;
-use tonic_types::StatusExt as _;
 
 use crate::batch::{self, operation, shop};
 use crate::cli::{code, out, stockade};
-use crate::common::{get, held, hold_id, line, refused, reserve};
+use crate::common::{held, hold_id, line, refused, reserve};
+use crate::shop::{Outcome as _, claim, faulty, has_lines, hold_of, metrics, stock_of};
 
 /// A reserve that supersedes another hold.
 fn in_place_of(old: u8, request: pb::ReserveRequest) -> pb::ReserveRequest {
@@ -18,11 +17,6 @@ fn in_place_of(old: u8, request: pb::ReserveRequest) -> pb::ReserveRequest {
 /// A partial reserve.
 fn partly(request: pb::ReserveRequest) -> pb::ReserveRequest {
     pb::ReserveRequest { allow_partial: true, ..request }
-}
-
-async fn shown(client: &Client, n: u8) -> pb::Hold {
-    let request = pb::GetHoldRequest { hold_id: hold_id(n), ..Default::default() };
-    client.get_hold(request).await.expect("an answer").hold.expect("a hold")
 }
 
 /// Lines that got less: SKU, reason, requested, available.
@@ -38,18 +32,16 @@ async fn a_hold_takes_the_place_of_another_in_one_step() {
     let new = held(&client, request.clone()).await;
     assert_eq!((new.state(), new.created_at), (pb::HoldState::Held, old.created_at));
     assert!(new.expires_at.expect("a deadline").seconds >= old.expires_at.expect("a deadline").seconds);
-    let ended = shown(&client, 1).await;
+    let ended = hold_of(&client, 1).await;
     assert_eq!((ended.state(), ended.superseded_by.as_str()), (pb::HoldState::Released, new.id.as_str()));
     assert_eq!((ended.lines[0].quantity, ended.lines[0].released, ended.revision), (0, 2, new.revision));
     assert_eq!(held(&client, request).await, new, "sent again");
-    let stock = batch::knives(&client).await;
+    let stock = stock_of(&client, "knife").await;
     assert_eq!((stock.free, stock.held), (9, 1));
 
     let no = refused(&client, reserve(1, "knife", "ada", vec![line("KNIFE", 2)])).await;
     assert_eq!((no.reason(), no.hold), (pb::RefusalReason::Superseded, Some(ended.clone())));
-    let claim = pb::ClaimRequest { hold_id: hold_id(1), order_ref: "A1".into(), ..pb::ClaimRequest::default() };
-    let outcome = client.claim(claim).await.expect("an answer").outcome;
-    let Some(pb::claim_response::Outcome::Refusal(no)) = outcome else { panic!("sold twice: {outcome:?}") };
+    let no = client.claim(claim(1, "A1")).await.expect("an answer").refusal();
     assert_eq!((no.reason(), no.hold), (pb::RefusalReason::Superseded, Some(ended)));
     let no = refused(&client, in_place_of(1, reserve(3, "knife", "ada", vec![line("KNIFE", 1)]))).await;
     assert_eq!(no.reason(), pb::RefusalReason::Superseded);
@@ -58,18 +50,16 @@ async fn a_hold_takes_the_place_of_another_in_one_step() {
         (no.reason(), told(&no.lines)),
         (pb::RefusalReason::SoldOut, vec![("SHEATH", pb::RefusalReason::SoldOut, 4, 2)],)
     );
-    assert_eq!(shown(&client, 2).await, new, "a refusal leaves it as it is");
+    assert_eq!(hold_of(&client, 2).await, new, "a refusal leaves it as it is");
 
-    let (_, page) = get(server.http, "/metrics", "text/plain").await;
-    for line in [
+    let wanted = [
         "stockade_hold_transitions_total{to=\"held\"} 2",
         "stockade_hold_transitions_total{to=\"released\"} 1",
         "stockade_holds{state=\"held\"} 1",
         "stockade_holds{state=\"released\"} 1",
         "stockade_operations_total{operation=\"reserve\",outcome=\"ok\"} 3",
-    ] {
-        assert!(page.lines().any(|told| told == line), "{line} in\n{page}");
-    }
+    ];
+    has_lines(&metrics(&server).await, &wanted);
 }
 
 #[tokio::test]
@@ -86,9 +76,7 @@ async fn what_can_not_be_superseded_is_named() {
     for supersedes in [hold_id(2), "soon".to_owned()] {
         let request = pb::ReserveRequest { supersedes, ..reserve(2, "knife", "ada", lines()) };
         let status = client.reserve(request).await.expect_err("faulty");
-        assert_eq!(status.code(), Code::InvalidArgument);
-        let fields = status.get_details_bad_request().expect("details").field_violations;
-        assert_eq!(fields.iter().map(|told| told.field.as_str()).collect::<Vec<_>>(), ["supersedes"]);
+        assert_eq!(faulty(&status), ["supersedes"]);
     }
     held(&client, in_place_of(1, reserve(2, "knife", "ada", lines()))).await;
     for (field, other) in [
@@ -109,14 +97,14 @@ async fn what_there_is_will_do_where_the_caller_says_so() {
     for _again in 0..2 {
         let answer = client.reserve(request.clone()).await.expect("an answer");
         assert_eq!(told(&answer.short_lines), [("KNIFE", LimitReached, 5, 1)]);
-        let Some(pb::reserve_response::Outcome::Hold(hold)) = answer.outcome else { panic!("refused") };
+        let hold = answer.hold();
         assert_eq!(hold.lines.iter().map(|line| line.quantity).collect::<Vec<_>>(), [1, 1]);
     }
     held(&client, reserve(2, "knife", "bob", vec![line("SHEATH", 2)])).await;
     let answer = client.reserve(partly(reserve(3, "knife", "eve", vec![line("SHEATH", 1), line("KNIFE", 1)]))).await;
     let answer = answer.expect("an answer");
     assert_eq!(told(&answer.short_lines), [("SHEATH", SoldOut, 1, 0)]);
-    let Some(pb::reserve_response::Outcome::Hold(hold)) = answer.outcome else { panic!("refused") };
+    let hold = answer.hold();
     assert_eq!(hold.lines.iter().map(|line| line.sku.as_str()).collect::<Vec<_>>(), ["KNIFE"]);
     let answer = client.reserve(partly(reserve(4, "knife", "dan", vec![line("KNIFE", 2)]))).await.expect("an answer");
     assert!(answer.short_lines.is_empty(), "nothing is short");

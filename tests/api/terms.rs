@@ -1,7 +1,6 @@
 //! A server whose engine is replaced while it serves: the answers to callers meanwhile, and where they go on.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use stockade::config::{Config, Given};
@@ -20,14 +19,7 @@ use crate::common::{create, engine, held, knife_drop, line, reserve, serve_terms
 use crate::contract::{ask, good, own_name};
 use crate::events::{self, Reading, everything, kinds, read_all};
 use crate::server::{channel, health};
-
-/// Longer than any of these tests takes on a busy machine.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
-
-fn assert_comes_again(call: &str, status: &Status) {
-    assert_eq!(status.code(), Code::Unavailable, "{call}: {status}");
-    assert!(status.metadata().get("grpc-retry-pushback-ms").is_some(), "{call}: {status}");
-}
+use crate::shop::{WAIT_TIMEOUT, comes_again};
 
 /// The status that ends a stream.
 async fn end<T>(stream: &mut Streaming<T>) -> Status {
@@ -55,7 +47,7 @@ async fn between_two_terms_each_call_says_that_it_can_be_sent_again_and_then_the
         DropServiceClient::new(channel.clone()).watch_drop(watch_request()).await.expect("a watch").into_inner();
 
     assert!(engines.swap(None).is_some());
-    assert_comes_again("a watch", &end(&mut watch).await);
+    comes_again("a watch", &end(&mut watch).await);
     for (path, request) in grpc::served() {
         let asked: Result<(), Status> = match own_name(request) {
             "WatchDropRequest" => ask(&channel, path, watch_request()).await,
@@ -68,7 +60,7 @@ async fn between_two_terms_each_call_says_that_it_can_be_sent_again_and_then_the
             name => ask(&channel, path, good(name)).await,
         };
         let status = asked.expect_err(path);
-        assert_comes_again(path, &status);
+        comes_again(path, &status);
         assert_eq!(status.message(), "overloaded: the server's engine is being replaced", "{path}");
     }
     assert!(health(&channel, "").await.is_some(), "health stands");
@@ -124,7 +116,7 @@ async fn events_end_with_their_term_and_go_on_in_the_next() {
     drop(engines.swap(None));
     let weak = Arc::downgrade(&first.engine);
     close(first).await;
-    assert_comes_again("a reading", &end(&mut reading.0).await);
+    comes_again("a reading", &end(&mut reading.0).await);
     assert!(weak.upgrade().is_none(), "who follows events keeps no engine");
 
     let second = open(&folder).await;
@@ -154,7 +146,7 @@ async fn a_follower_ends_with_its_term_also_where_the_last_events_were_not_read_
     }
     drop(engines.swap(None));
     close(term).await;
-    assert_comes_again("a reading", &end(&mut reading.0).await);
+    comes_again("a reading", &end(&mut reading.0).await);
     let status = stub.clone().list_events(events::page_of(&["*"])).await.expect_err("no term");
-    assert_comes_again("a page", &status);
+    comes_again("a page", &status);
 }

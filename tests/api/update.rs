@@ -3,21 +3,16 @@
 use stockade_client::Client;
 use stockade_proto as pb;
 use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
 
 use crate::common::{Server, create, held, item, knife_drop, line, reserve, start};
-
-const fn span(seconds: i64) -> prost_types::Duration {
-    prost_types::Duration { seconds, nanos: 0 }
-}
+use crate::shop::{closed, drop_of, knife_shop, limit, secs};
 
 fn after(server_time: Option<prost_types::Timestamp>, seconds: i64) -> Option<prost_types::Timestamp> {
     server_time.map(|at| prost_types::Timestamp { seconds: at.seconds + seconds, nanos: 0 })
 }
 
-async fn read(client: &Client) -> (pb::Drop, Option<prost_types::Timestamp>) {
-    let answer = client.get_drop(pb::GetDropRequest { drop_id: "knife".into() }).await.expect("a drop");
-    (answer.drop.expect("a drop"), answer.server_time)
+async fn server_time(client: &Client) -> Option<prost_types::Timestamp> {
+    client.get_drop(pb::GetDropRequest { drop_id: "knife".into() }).await.expect("a drop").server_time
 }
 
 fn request(drop: &pb::Drop, mask: &[&str], revision: u64) -> pb::UpdateDropRequest {
@@ -32,18 +27,14 @@ async fn updated(client: &Client, drop: &pb::Drop, mask: &[&str], revision: u64)
 }
 
 async fn knife() -> (Server, Client, pb::Drop) {
-    let server = start(&[]).await;
-    let client = server.client().await;
-    create(&client, knife_drop("knife")).await;
-    let (drop, _) = read(&client).await;
+    let (server, client) = knife_shop().await;
+    let drop = drop_of(&client, "knife").await;
     (server, client, drop)
 }
 
 /// The faulty fields; the message names them too.
 fn faulty(status: &Status) -> Vec<String> {
-    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
-    let details = status.get_details_bad_request().expect("details");
-    let fields: Vec<_> = details.field_violations.into_iter().map(|violation| violation.field).collect();
+    let fields = crate::shop::faulty(status);
     assert!(fields.iter().all(|field| status.message().contains(field.as_str())), "{status}");
     fields
 }
@@ -56,16 +47,16 @@ async fn a_drop_that_was_read_can_be_written_back_with_changes_and_sent_again() 
     let mut wanted = drop.clone();
     wanted.title = "Winter knives".into();
     wanted.labels.insert("season".into(), "winter".into());
-    (wanted.hold_ttl, wanted.max_hold_life, wanted.payment_ttl) = (Some(span(60)), Some(span(90)), Some(span(30)));
+    (wanted.hold_ttl, wanted.max_hold_life, wanted.payment_ttl) = (Some(secs(60)), Some(secs(90)), Some(secs(30)));
     wanted.items.push(item("STONE", 7));
     wanted.limits.clear();
     let changed = updated(&client, &wanted, &[], drop.revision).await.expect("a change");
     assert!(changed.revision > drop.revision);
     assert_eq!((&changed.title, &changed.labels), (&wanted.title, &wanted.labels));
-    assert_eq!((changed.hold_ttl, changed.items.len(), changed.limits.len()), (Some(span(60)), 3, 0));
+    assert_eq!((changed.hold_ttl, changed.items.len(), changed.limits.len()), (Some(secs(60)), 3, 0));
     assert_eq!(changed.items[2].stock.expect("stock").free, 7);
     assert_eq!(changed.items[0].stock.expect("stock").held, 2, "what was held is held");
-    assert_eq!(read(&client).await.0, changed);
+    assert_eq!(drop_of(&client, "knife").await, changed);
     assert_eq!(updated(&client, &wanted, &[], drop.revision).await.expect("sent again"), changed);
     let hold = held(&client, reserve(2, "knife", "ada", vec![line("STONE", 3), line("KNIFE", 3)])).await;
     let lives = hold.expires_at.expect("a deadline").seconds - hold.created_at.expect("a time").seconds;
@@ -82,7 +73,7 @@ async fn a_drop_that_was_read_can_be_written_back_with_changes_and_sent_again() 
 #[tokio::test]
 async fn a_mask_takes_its_fields_and_no_others() {
     let (_server, client, drop) = knife().await;
-    let says = pb::Drop { id: "knife".into(), title: "Knives".into(), shop: "ignored".into(), ..pb::Drop::default() };
+    let says = pb::Drop { id: "knife".into(), title: "Knives".into(), shop: "ignored".into(), ..Default::default() };
     let changed = updated(&client, &says, &["title", "closes_at"], drop.revision).await.expect("a change");
     let wanted = pb::Drop { title: "Knives".into(), revision: changed.revision, as_of_lsn: changed.as_of_lsn, ..drop };
     assert_eq!(changed, wanted);
@@ -93,7 +84,7 @@ async fn a_mask_takes_its_fields_and_no_others() {
     assert_eq!(twice, labelled);
     let other = updated(&client, &says, &["title", "labels"], changed.revision).await.expect_err("another mask");
     assert_eq!(other.code(), Code::Aborted);
-    let none = pb::Drop { id: "knife".into(), ..pb::Drop::default() };
+    let none = pb::Drop { id: "knife".into(), ..Default::default() };
     let emptied = updated(&client, &none, &["labels"], labelled.revision).await.expect("a change");
     assert!(emptied.labels.is_empty(), "named and left out: gone");
 }
@@ -109,8 +100,8 @@ async fn whatever_is_wrong_with_a_change_is_named() {
     assert_eq!(faulty(&status), [&paths[..], &["revision".to_owned()]].concat());
     let mut bad = drop.clone();
     bad.title = "x".repeat(201);
-    bad.hold_ttl = Some(span(0));
-    bad.payment_ttl = Some(span(90_000));
+    bad.hold_ttl = Some(secs(0));
+    bad.payment_ttl = Some(secs(90_000));
     bad.items.push(item("KNIFE", 2));
     let fields = ["drop.title", "drop.hold_ttl", "drop.payment_ttl", "drop.items[2].sku"];
     for mask in [&[][..], &["title", "hold_ttl", "payment_ttl", "items"]] {
@@ -124,7 +115,7 @@ async fn whatever_is_wrong_with_a_change_is_named() {
     updated(&client, &pb::Drop { labels: bad.labels.clone(), ..bad.clone() }, &["labels"], drop.revision)
         .await
         .expect("what is not named is not looked at");
-    let short = pb::Drop { max_hold_life: Some(span(10)), ..drop.clone() };
+    let short = pb::Drop { max_hold_life: Some(secs(10)), ..drop.clone() };
     assert_eq!(
         faulty(&updated(&client, &short, &["max_hold_life"], drop.revision).await.expect_err("under the ttl")),
         ["drop.max_hold_life"]
@@ -136,13 +127,13 @@ async fn whatever_is_wrong_with_a_change_is_named() {
         let status = updated(&client, &unbuilt, mask, drop.revision).await.expect_err("unbuilt");
         assert_eq!((status.code(), status.message()), (Code::Unimplemented, &*format!("not built yet: {named}")));
     }
-    assert_eq!(read(&client).await.0, drop, "and nothing has changed");
+    assert_eq!(drop_of(&client, "knife").await, drop, "and nothing has changed");
 }
 
 #[tokio::test]
 async fn what_the_state_forbids_is_refused_by_name() {
     let (_server, client, drop) = knife().await;
-    let (_, now) = read(&client).await;
+    let now = server_time(&client).await;
     let mut wanted = drop.clone();
     (wanted.shop, wanted.opens_at) = ("other".into(), after(now, 60));
     wanted.items.swap(0, 1);
@@ -168,7 +159,7 @@ async fn what_the_state_forbids_is_refused_by_name() {
     assert_eq!(faulty(&status), ["drop.closes_at"]);
     let later = pb::Drop { closes_at: after(now, 600), ..drop.clone() };
     let changed = updated(&client, &later, &["closes_at"], drop.revision).await.expect("a change");
-    client.close_drop(pb::CloseDropRequest { drop_id: "knife".into() }).await.expect("closed");
+    closed(&client, "knife").await;
     let again = updated(&client, &later, &["closes_at"], drop.revision).await.expect("sent again after the end");
     assert_eq!((again.revision, again.state()), (changed.revision, pb::DropState::Closed));
     let status = updated(&client, &drop, &["closes_at"], changed.revision).await.expect_err("it is closed");
@@ -186,7 +177,7 @@ async fn only_trying_tells_what_would_be_and_changes_nothing() {
     let shown = client.update_drop(tried.clone()).await.expect("it could be").drop.expect("a drop");
     assert_eq!((shown.title.as_str(), shown.revision), ("tried", drop.revision));
     assert_eq!(shown.items[2].stock.expect("stock").free, 7);
-    assert_eq!(read(&client).await.0, drop);
+    assert_eq!(drop_of(&client, "knife").await, drop);
     let stale = pb::UpdateDropRequest { revision: drop.revision + 1, ..tried };
     assert_eq!(client.update_drop(stale).await.expect_err("stale").code(), Code::Aborted);
 }
@@ -194,7 +185,7 @@ async fn only_trying_tells_what_would_be_and_changes_nothing() {
 #[tokio::test]
 async fn an_opening_may_move_until_it_has_come() {
     let (_server, client, _) = knife().await;
-    let (_, now) = read(&client).await;
+    let now = server_time(&client).await;
     let timed = pb::Drop { id: "timed".into(), opens_at: after(now, 3_600), ..knife_drop("timed") };
     let drop = create(&client, timed).await;
     assert_eq!(drop.state(), pb::DropState::Scheduled);
@@ -212,8 +203,6 @@ async fn an_opening_may_move_until_it_has_come() {
 async fn a_change_of_one_field_leaves_all_others_as_they_were() {
     let server = start(&[]).await;
     let client = server.client().await;
-    let limit =
-        |id: &str, scope: pb::LimitScope| pb::Limit { id: id.into(), scope: scope.into(), ..pb::Limit::default() };
     let full = pb::Limit {
         skus: vec!["KNIFE".into()],
         identity_kind: "card".into(),
@@ -221,7 +210,7 @@ async fn a_change_of_one_field_leaves_all_others_as_they_were() {
         max_units_by_tier: [("gold".to_owned(), 4)].into(),
         max_live_units: Some(3),
         max_live_holds: Some(1),
-        rolling: Some(span(90)),
+        rolling: Some(secs(90)),
         cooldown: Some(prost_types::Duration { seconds: 0, nanos: 5_000_000 }),
         ..limit("full", pb::LimitScope::Series)
     };
@@ -232,11 +221,11 @@ async fn a_change_of_one_field_leaves_all_others_as_they_were() {
         items: vec![item("KNIFE", 10), item("SHEATH", 3)],
         limits: vec![full, plain],
         labels: [("a".to_owned(), "b".to_owned())].into(),
-        ..pb::Drop::default()
+        ..Default::default()
     };
     create(&client, drop).await;
-    let (before, _) = read(&client).await;
-    let wanted = pb::Drop { id: "knife".into(), title: "Renamed".into(), ..pb::Drop::default() };
+    let before = drop_of(&client, "knife").await;
+    let wanted = pb::Drop { id: "knife".into(), title: "Renamed".into(), ..Default::default() };
     let after = updated(&client, &wanted, &["title"], before.revision).await.expect("renamed");
     let (revision, as_of_lsn) = (after.revision, after.as_of_lsn);
     assert_eq!(after, pb::Drop { title: "Renamed".into(), revision, as_of_lsn, ..before });
@@ -248,7 +237,7 @@ async fn whose_drop_it_is_stays_where_it_is_not_said_and_is_never_changed() {
     let server = start(&[]).await;
     let client = server.client().await;
     let series = pb::LimitScope::Series.into();
-    let limit = pb::Limit { id: "each".into(), scope: series, max_units: Some(2), ..pb::Limit::default() };
+    let limit = pb::Limit { id: "each".into(), scope: series, max_units: Some(2), ..Default::default() };
     let own = pb::Drop { shop: "forge".into(), series: "winter".into(), limits: vec![limit], ..knife_drop("knife") };
     let drop = create(&client, own).await;
     let unsaid = pb::Drop { shop: String::new(), series: String::new(), title: "Knives".into(), ..drop.clone() };

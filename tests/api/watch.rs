@@ -14,14 +14,14 @@ use stockade_types::time::{ManualClock, Timestamp};
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
-use crate::common::{
-    Server, create, engine, get, held, hold_id, item, knife_drop, line, refused, reserve, serve_here, start,
+use crate::common::{Server, create, engine, held, item, knife_drop, line, refused, reserve, serve_here};
+use crate::server::channel;
+use crate::shop::{
+    WAIT_TIMEOUT, closed, comes_again, drop_of, ends_well, eventually, knife_shop, metrics, narrow, paused, plain_drop,
+    secs, shop, staged, stocks, watchers,
 };
 
 type Stub = DropServiceClient<Channel>;
-
-/// Longer than any of these tests takes on a busy machine.
-const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A watch of a drop.
 struct Watch(Streaming<pb::WatchDropResponse>);
@@ -53,36 +53,17 @@ impl Watch {
 }
 
 async fn stub(server: &Server) -> Stub {
-    let channel = Channel::from_shared(server.endpoint.clone()).expect("an endpoint");
-    DropServiceClient::new(channel.connect().await.expect("a connection"))
+    DropServiceClient::new(channel(&server.endpoint).await)
 }
 
 async fn watched() -> (Server, Client, Stub) {
-    let server = start(&[]).await;
-    let client = server.client().await;
-    create(&client, knife_drop("knife")).await;
+    let (server, client) = knife_shop().await;
     let stub = stub(&server).await;
     (server, client, stub)
 }
 
 fn stock(drop: &pb::Drop, place: usize) -> pb::Stock {
-    drop.items.get(place).and_then(|item| item.stock).expect("stock")
-}
-
-/// Waits until the check holds.
-async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
-    let waited = tokio::time::timeout(WAIT_TIMEOUT, async {
-        while !check().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    waited.await.unwrap_or_else(|_late| panic!("{what}"));
-}
-
-async fn watchers(server: &Server) -> u64 {
-    let (_, page) = get(server.http, "/metrics", "text/plain").await;
-    let told = page.lines().find_map(|line| line.strip_prefix("stockade_watchers "));
-    told.and_then(|told| told.parse().ok()).expect("a figure")
+    stocks(drop).swap_remove(place)
 }
 
 #[tokio::test]
@@ -90,22 +71,19 @@ async fn the_whole_drop_comes_at_once_and_again_after_each_change() {
     let (server, client, stub) = watched().await;
     let mut watch = Watch::of(&stub, "knife").await.expect("a watch");
     let first = watch.next().await.expect("a message");
-    let told = client.get_drop(pb::GetDropRequest { drop_id: "knife".into() }).await.expect("a drop");
-    assert_eq!(first.drop, told.drop, "as GetDrop shows it");
+    assert_eq!(first.drop, Some(drop_of(&client, "knife").await), "as GetDrop shows it");
     assert!(first.server_time.is_some());
     let hold = held(&client, reserve(1, "knife", "ada", vec![line("KNIFE", 2)])).await;
     let (messages, drop) = watch.until(|drop| stock(drop, 0).held == 2).await;
     assert_eq!((messages, stock(&drop, 0).free), (1, 8), "one change, one message");
     assert!(drop.as_of_lsn >= hold.revision);
-    let paying =
-        pb::ExtendRequest { hold_id: hold_id(1), stage: pb::HoldStage::Paying.into(), ..pb::ExtendRequest::default() };
-    client.extend(paying).await.expect("an answer");
+    client.extend(staged(1, pb::HoldStage::Paying)).await.expect("an answer");
     assert_eq!(stock(&watch.until(|drop| stock(drop, 0).paying == 2).await.1, 0).held, 0);
-    client.pause_drop(pb::PauseDropRequest { drop_id: "knife".into() }).await.expect("paused");
+    paused(&client, "knife").await;
     assert_eq!(watch.until(|drop| drop.state() != pb::DropState::Open).await.1.state(), pb::DropState::Paused);
-    client.close_drop(pb::CloseDropRequest { drop_id: "knife".into() }).await.expect("closed");
+    closed(&client, "knife").await;
     assert_eq!(watch.drop().await.state(), pb::DropState::Closed);
-    let (_, page) = get(server.http, "/metrics", "text/plain").await;
+    let page = metrics(&server).await;
     assert!(page.contains("stockade_rpcs_total{method=\"WatchDrop\",code=\"OK\"} 1\n"), "{page}");
 }
 
@@ -119,12 +97,8 @@ async fn opening_closing_and_expiry_show_without_anybody_doing_anything() {
         let nanos = i32::try_from(millis % 1_000).expect("small") * 1_000_000;
         Some(prost_types::Timestamp { seconds: millis / 1_000, nanos })
     };
-    let timed = pb::Drop {
-        opens_at: after(1_500),
-        closes_at: after(5_500),
-        hold_ttl: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
-        ..knife_drop("timed")
-    };
+    let timed =
+        pb::Drop { opens_at: after(1_500), closes_at: after(5_500), hold_ttl: Some(secs(1)), ..knife_drop("timed") };
     create(&client, timed).await;
     let mut watch = Watch::of(&stub, "timed").await.expect("a watch");
     assert_eq!(watch.drop().await.state(), pb::DropState::Scheduled);
@@ -141,7 +115,7 @@ async fn opening_closing_and_expiry_show_without_anybody_doing_anything() {
 #[tokio::test]
 async fn many_changes_are_few_messages_and_the_last_one_is_right() {
     let (_server, client, stub) = watched().await;
-    create(&client, pb::Drop { id: "many".into(), items: vec![item("SKU", 1_000)], ..pb::Drop::default() }).await;
+    create(&client, plain_drop("many", "SKU", 1_000)).await;
     let mut watch = Watch::of(&stub, "many").await.expect("a watch");
     watch.drop().await;
     let began = tokio::time::Instant::now();
@@ -180,14 +154,10 @@ async fn an_unknown_drop_is_told_at_once_and_takes_no_seat() {
 
 #[tokio::test]
 async fn a_slow_reader_gets_the_latest_only() {
-    let server = start(&[]).await;
-    let client = server.client().await;
     let items = (0..200).map(|n| item(&format!("SKU-{n:0>100}"), 10_000)).collect();
-    create(&client, pb::Drop { id: "wide".into(), items, ..pb::Drop::default() }).await;
-    // The smallest window that HTTP/2 allows: one or two messages are sent before they are read.
-    let channel = Channel::from_shared(server.endpoint.clone()).expect("an endpoint");
-    let channel = channel.initial_stream_window_size(65_535).connect().await.expect("a connection");
-    let mut watch = Watch::of(&DropServiceClient::new(channel), "wide").await.expect("a watch");
+    let (server, client) = shop(pb::Drop { id: "wide".into(), items, ..Default::default() }).await;
+    // One or two messages are sent before they are read.
+    let mut watch = Watch::of(&DropServiceClient::new(narrow(&server.endpoint).await), "wide").await.expect("a watch");
     let sku = format!("SKU-{:0>100}", 0);
     for n in 0..30 {
         held(&client, reserve(n, "wide", "ada", vec![line(&sku, 1)])).await;
@@ -216,12 +186,10 @@ async fn a_server_that_stops_tells_its_watchers() {
                 Err(status) => break status,
             }
         };
-        assert_eq!(status.code(), Code::Unavailable, "{status}");
-        assert!(status.metadata().get("grpc-retry-pushback-ms").is_some());
+        comes_again("a watch", &status);
         assert!(watch.0.next().await.is_none(), "and that is the end");
     }
-    let ended = tokio::time::timeout(Duration::from_secs(8), ended).await.expect("nothing is left behind");
-    ended.expect("no panic").expect("it ends well");
+    ends_well(ended).await;
 }
 
 #[tokio::test]
@@ -232,8 +200,7 @@ async fn nothing_is_left_of_watchers_that_are_gone() {
     let client = Client::connect(&endpoint).await.expect("a connection");
     create(&client, knife_drop("knife")).await;
     create(&client, knife_drop("other")).await;
-    let channel = Channel::from_shared(endpoint).expect("an endpoint");
-    let stub = DropServiceClient::new(channel.connect().await.expect("a connection"));
+    let stub = DropServiceClient::new(channel(&endpoint).await);
     let count = || metrics.watchers.get();
     // More watchers than one group has.
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
@@ -269,9 +236,9 @@ const CONNECTIONS: usize = 10;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_watch_over_ten_connections_and_nobody_is_held_back() {
     let (server, client, _) = watched().await;
-    create(&client, pb::Drop { id: "hot".into(), items: vec![item("SKU", 1_000)], ..pb::Drop::default() }).await;
+    create(&client, plain_drop("hot", "SKU", 1_000)).await;
     for n in 0..DROPS {
-        create(&client, pb::Drop { id: format!("d{n}"), items: vec![item("SKU", 9)], ..pb::Drop::default() }).await;
+        create(&client, plain_drop(&format!("d{n}"), "SKU", 9)).await;
     }
     let mut stubs = Vec::new();
     for _ in 0..CONNECTIONS {

@@ -11,7 +11,7 @@ use stockade_types::time::Millis;
 use super::rules::{Limited, Question, Subjects};
 use super::state::{Model, ModelHold};
 use super::words::{self, hold_id};
-use super::{CUSTOMERS, DROPS, ITEMS, LIFE};
+use super::{CUSTOMERS, DROPS, ITEMS, LIFE, Parts, Place};
 
 /// A reserve.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl Model {
         if let Some(old) = ask.old.and_then(|old| self.holds.get(&old)) {
             (ask.drop, ask.customer) = (old.ask.drop, old.ask.customer);
         }
-        let there = self.drops[ask.drop].units.len();
+        let there = self.drops[ask.drop].pools.len();
         if ask.lines.iter().any(|(item, _)| *item < there) {
             ask.lines.retain(|(item, _)| *item < there);
         }
@@ -96,7 +96,7 @@ impl Model {
 
     pub fn reserve(&mut self, ask: &Ask) -> String {
         let (id, drop) = (ask.hold, &self.drops[ask.drop]);
-        if ask.lines.iter().any(|(item, _)| *item >= drop.units.len()) {
+        if ask.lines.iter().any(|(item, _)| *item >= drop.pools.len()) {
             return "invalid".to_owned();
         }
         let closed = "closed [] retry None".to_owned();
@@ -117,20 +117,40 @@ impl Model {
         if self.drops[ask.drop].paused {
             return "paused [] retry None".to_owned();
         }
-        let (has, shorts) =
-            if ask.partial { self.partly(ask) } else { (ask.lines.iter().copied().collect(), String::new()) };
-        let nothing = has.is_empty();
+        let (gets, shorts) = if ask.partial { self.partly(ask) } else { (ask.content(), String::new()) };
+        let nothing = gets.is_empty();
         if (nothing || !ask.partial)
             && let Some(refused) = self.refused(ask)
         {
             return refused;
         }
         assert!(!nothing, "nothing is served and nothing is refused: {ask:?}");
+        let has = self.drawn(ask, &gets);
         self.make(ask, has, shorts);
         self.show(id) + &self.holds[&id].shorts
     }
 
-    fn make(&mut self, ask: &Ask, has: BTreeMap<usize, u32>, shorts: String) {
+    /// The pools that these units come from: those of the hold to be superseded, the first ones first, then all in order.
+    fn drawn(&self, ask: &Ask, gets: &BTreeMap<usize, u32>) -> Parts {
+        let old = ask.old.and_then(|old| self.holds.get(&old));
+        let mut has = Parts::new();
+        for (item, units) in gets {
+            let own = old.map(|old| old.first(&[(*item, *units)], |place| old.has[&place])).unwrap_or_default();
+            let mut rest = units - own.values().sum::<u32>();
+            let drawn = (0..).zip(&self.drops[ask.drop].pools[*item]).map(|(pool, _)| {
+                let place: Place = (*item, pool);
+                let units = rest.min(u32::try_from(self.free_in(ask.drop, place)).expect("small"));
+                rest -= units;
+                (place, units)
+            });
+            for (place, units) in own.into_iter().chain(drawn).filter(|(_, units)| *units > 0) {
+                *has.entry(place).or_default() += units;
+            }
+        }
+        has
+    }
+
+    fn make(&mut self, ask: &Ask, has: Parts, shorts: String) {
         let drop = &self.drops[ask.drop];
         let (mut created_at, mut expires_at) = (self.now, self.now + ask.ttl.unwrap_or(drop.ttl).min(LIFE));
         let gold = ask.gold && drop.rules.iter().any(|rule| rule.gold.is_some());
@@ -149,8 +169,8 @@ impl Model {
             created_at,
             expires_at,
             order: None,
-            returned: BTreeMap::new(),
-            withdrawn: BTreeMap::new(),
+            returned: Parts::new(),
+            withdrawn: Parts::new(),
         };
         self.holds.insert(ask.hold, hold);
     }

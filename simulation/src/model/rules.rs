@@ -161,13 +161,13 @@ impl Limited {
     ) {
         let now = question.now;
         let counted = |hold: &ModelHold| {
-            let items = hold.has.keys().filter(|of| rule.counts(question.drop, item, (hold.drop(), **of)));
-            items.map(|of| hold.owns(*of)).sum::<u32>()
+            let items = hold.items().into_iter().filter(|of| rule.counts(question.drop, item, (hold.drop(), *of)));
+            items.map(|of| hold.owns(of)).sum::<u32>()
         };
         // A superseded hold counts as its successor, which keeps its time of creation.
         let reserved = |hold: &ModelHold| {
             let counts = |of| rule.counts(question.drop, item, (hold.drop(), of));
-            hold.superseded_by.is_none() && hold.has.keys().any(|of| counts(*of))
+            hold.superseded_by.is_none() && hold.items().into_iter().any(counts)
         };
         let asked: u32 = lines.iter().map(|(_, units)| units).sum();
         let live: Vec<_> = holds.iter().filter(|hold| hold.is_live() && counted(hold) > 0).collect();

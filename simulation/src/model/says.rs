@@ -11,6 +11,7 @@ use stockade_types::time::{Millis, Timestamp};
 use super::reserves::{Ask, shorts};
 use super::words::{self, START, claim, extend, hold_id, release, settle};
 use super::{ITEMS, Units, Verb};
+use crate::world::Calls as _;
 
 /// An answer as text, and the ticket that it waits for.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub struct Said {
 /// The engine's answer to a reserve.
 pub fn reserved(engine: &Engine, ask: &Ask, now: Timestamp) -> Said {
     let command = ask.command();
-    said(engine, settle(|| engine.reserve(&command, Context::anonymous(now))), |view| show(view) + &shorts(view))
+    said(engine, engine.try_ask(&command, now), |view| show(view) + &shorts(view))
 }
 
 /// The engine's answer to a verb on a hold of this drop.
@@ -34,29 +35,27 @@ pub fn answered(engine: &Engine, verb: &Verb, drop: usize, now: Timestamp) -> Sa
         words::lines(&named)
     };
     let answer = match verb {
-        Verb::Extend { hold, ttl } => {
-            settle(|| engine.extend(&extend(hold_id(*hold), ttl.map(Millis)), Context::anonymous(now)))
-        }
+        Verb::Extend { hold, ttl } => engine.try_ask(&extend(hold_id(*hold), ttl.map(Millis)), now),
         Verb::Stage { hold, paying } => {
             let mut command = extend(hold_id(*hold), None);
             command.stage = Some(if *paying { Stage::Paying } else { Stage::Held });
-            settle(|| engine.extend(&command, Context::anonymous(now)))
+            engine.try_ask(&command, now)
         }
         Verb::Claim { hold, order, late, lines: claimed } => {
             let mut command = claim(hold_id(*hold), &order.to_string());
             command.expired = if *late { ExpiredPolicy::TakeFreeStock } else { ExpiredPolicy::Refuse };
             command.lines = lines(claimed);
-            settle(|| engine.claim(&command, Context::anonymous(now)))
+            engine.try_ask(&command, now)
         }
         Verb::Release { hold, keep, abandon } => {
             let mut command = release(hold_id(*hold), &[]);
             (command.keep, command.abandon_payment) = (lines(keep), *abandon);
-            settle(|| engine.release(&command, Context::anonymous(now)))
+            engine.try_ask(&command, now)
         }
         Verb::Return { hold, returned, restock } => {
             let returned = lines(returned);
             let command = Return { target: words::target(hold_id(*hold)), returned, restock: *restock };
-            settle(|| engine.return_units(&command, Context::anonymous(now)))
+            engine.try_ask(&command, now)
         }
         Verb::Get { hold } => settle(|| engine.get_hold(hold_id(*hold), None, Context::anonymous(now)))
             .map(|decided| decided.map(Outcome::Hold)),
@@ -101,7 +100,7 @@ fn said(engine: &Engine, answer: Result<Decided<Outcome>, Fault>, shown: impl Fn
 pub fn show(view: &HoldView) -> String {
     let hold = &view.hold;
     let lines: Vec<_> =
-        hold.shown_lines().map(|line| (view.definition.sku(line.item).as_str(), line.quantity)).collect();
+        hold.shown_lines().map(|line| (view.definition.sku(line.item).as_str(), line.pool.0, line.quantity)).collect();
     let until = if hold.state.is_live() { START.until(hold.expires_at()).0 } else { 0 };
     format!("{:?} {lines:?} until {until} by {:?}", hold.state, hold.superseded_by())
 }

@@ -1,13 +1,13 @@
 //! The naive model: plain lists and sums over them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stockade_types::hold::HoldState;
 
 use super::rules::{Limited, Question, Rule, Subjects};
 use super::stock::Adjustments;
 use super::words::hold_id;
-use super::{HOUR, ITEMS, LIFE, PAYMENT, Shape, TTL, Verb};
+use super::{HOUR, ITEMS, LIFE, PAYMENT, Parts, Place, Shape, TTL, Units, Verb};
 
 /// The least remaining life of a hold after it leaves payment.
 const MINUTE: u64 = 60_000;
@@ -21,13 +21,13 @@ pub struct ModelHold {
     /// What the answer said about lines that got less.
     pub shorts: String,
     pub superseded_by: Option<u64>,
-    pub has: BTreeMap<usize, u32>,
+    pub has: Parts,
     pub state: HoldState,
     pub created_at: u64,
     pub expires_at: u64,
     pub order: Option<u8>,
-    pub returned: BTreeMap<usize, u32>,
-    pub withdrawn: BTreeMap<usize, u32>,
+    pub returned: Parts,
+    pub withdrawn: Parts,
 }
 
 impl ModelHold {
@@ -35,34 +35,60 @@ impl ModelHold {
         self.ask.drop
     }
 
-    /// Units of the hold that are not free: none if it has ended without a sale.
-    pub fn owns(&self, item: usize) -> u32 {
+    pub fn items(&self) -> BTreeSet<usize> {
+        self.has.keys().map(|(item, _)| *item).collect()
+    }
+
+    /// The sum over the item's pools.
+    fn sum(&self, item: usize, of: impl Fn(Place) -> u32) -> u32 {
+        self.has.keys().filter(|(known, _)| *known == item).map(|place| of(*place)).sum()
+    }
+
+    /// Units of a pool that are not free: none if the hold has ended without a sale.
+    fn owns_in(&self, place: Place) -> u32 {
         let lives = matches!(self.state, HoldState::Held | HoldState::Paying | HoldState::Claimed);
-        if lives { self.has.get(&item).copied().unwrap_or(0) } else { 0 }
+        if lives { self.has.get(&place).copied().unwrap_or(0) } else { 0 }
+    }
+
+    /// Units of an item that are not free.
+    pub fn owns(&self, item: usize) -> u32 {
+        self.sum(item, |place| self.owns_in(place))
+    }
+
+    /// The wanted units of each item, from the first pools on, as far as `there` has them.
+    pub fn first(&self, wanted: &[(usize, u32)], there: impl Fn(Place) -> u32) -> Parts {
+        let mut left: BTreeMap<usize, u32> = wanted.iter().copied().collect();
+        let part = |place: &Place| {
+            let left = left.entry(place.0).or_default();
+            let units = there(*place).min(*left);
+            *left -= units;
+            (*place, units)
+        };
+        self.has.keys().map(part).collect()
     }
 
     pub fn is_live(&self) -> bool {
         matches!(self.state, HoldState::Held | HoldState::Paying)
     }
 
-    fn sold(&self, item: usize) -> u32 {
-        self.has.get(&item).unwrap_or(&0) + self.returned.get(&item).unwrap_or(&0)
+    fn sold(&self, place: Place) -> u32 {
+        self.has.get(&place).unwrap_or(&0) + self.returned.get(&place).unwrap_or(&0)
     }
 
     /// Enters the units of a sale that were returned, in total.
     fn come_back(&mut self, returned: &[(usize, u32)], restock: bool) {
-        for item in self.has.clone().into_keys() {
-            let asked = returned.iter().find(|(back, _)| *back == item).map(|(_, units)| *units);
-            let total = if returned.is_empty() { self.sold(item) } else { asked.unwrap_or(0) };
-            let before = self.returned.get(&item).copied().unwrap_or(0);
+        let all: Units = self.items().into_iter().map(|item| (item, u32::MAX)).collect();
+        let totals = self.first(if returned.is_empty() { &all } else { returned }, |place| self.sold(place));
+        for (place, total) in totals {
+            let before = self.returned.get(&place).copied().unwrap_or(0);
             let more = total.saturating_sub(before);
             if more == 0 {
                 continue;
             }
-            *self.has.entry(item).or_default() -= more;
-            *self.returned.entry(item).or_default() += more;
+            *self.has.entry(place).or_default() -= more;
+            *self.returned.entry(place).or_default() += more;
             if !restock {
-                *self.withdrawn.entry(item).or_default() += more;
+                *self.withdrawn.entry(place).or_default() += more;
             }
         }
     }
@@ -76,7 +102,8 @@ impl ModelHold {
 /// A drop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelDrop {
-    pub units: Vec<u64>,
+    /// Units received, by item and pool.
+    pub pools: Vec<Vec<u64>>,
     pub rules: Vec<Rule>,
     pub ttl: u64,
     /// When it closes by its definition.
@@ -101,8 +128,8 @@ pub struct Model {
 
 impl Model {
     pub fn new(shapes: &[Shape; 2]) -> Self {
-        let drop = |(units, rules): &Shape| ModelDrop {
-            units: units.clone(),
+        let drop = |(pools, rules): &Shape| ModelDrop {
+            pools: pools.clone(),
             rules: rules.clone(),
             ttl: TTL,
             closes: None,
@@ -133,16 +160,21 @@ impl Model {
     }
 
     pub fn free(&self, drop: usize, item: usize) -> u64 {
-        let gone = |hold: &ModelHold| hold.owns(item) + hold.withdrawn.get(&item).copied().unwrap_or(0);
+        (0..).zip(&self.drops[drop].pools[item]).map(|(pool, _)| self.free_in(drop, (item, pool))).sum()
+    }
+
+    pub fn free_in(&self, drop: usize, place: Place) -> u64 {
+        let gone = |hold: &ModelHold| hold.owns_in(place) + hold.withdrawn.get(&place).copied().unwrap_or(0);
         let here = self.holds.values().filter(|hold| hold.drop() == drop);
         let here = here.chain(self.drops[drop].archived.iter().flatten());
-        let out = here.map(|hold| u64::from(gone(hold))).sum::<u64>() + self.drops[drop].adjustments.taken_out(item);
-        self.drops[drop].units[item] - out
+        let out = here.map(|hold| u64::from(gone(hold))).sum::<u64>() + self.drops[drop].adjustments.taken_out(place);
+        self.drops[drop].pools[place.0][usize::from(place.1)] - out
     }
 
     pub fn show(&self, id: u64) -> String {
         let hold = &self.holds[&id];
-        let lines: Vec<_> = hold.has.keys().map(|item| (ITEMS[hold.drop()][*item], hold.owns(*item))).collect();
+        let line = |place: &Place| (ITEMS[hold.drop()][place.0], place.1, hold.owns_in(*place));
+        let lines: Vec<_> = hold.has.keys().map(line).collect();
         let until = if hold.is_live() { hold.expires_at } else { 0 };
         format!("{:?} {lines:?} until {until} by {:?}", hold.state, hold.superseded_by.map(hold_id))
     }
@@ -201,10 +233,7 @@ impl Model {
                 return self.dead(id, "payment_in_progress");
             }
             Verb::Release { keep, .. } if live => {
-                for (item, units) in &mut hold.has {
-                    let kept = keep.iter().find(|(kept, _)| kept == item).map_or(0, |(_, units)| *units);
-                    *units = kept.min(*units);
-                }
+                hold.has = hold.first(keep, |place| hold.has[&place]);
                 if hold.has.values().all(|units| *units == 0) {
                     hold.state = HoldState::Released;
                 }
@@ -212,7 +241,7 @@ impl Model {
             Verb::Release { .. } if state == HoldState::Released && hold.superseded_by.is_none() => {}
             Verb::Return { .. } if live => return "precondition".to_owned(),
             Verb::Return { returned, restock, .. } if state == HoldState::Claimed => {
-                if returned.iter().any(|(item, units)| *units > hold.sold(*item)) {
+                if returned.iter().any(|(item, units)| *units > hold.sum(*item, |place| hold.sold(place))) {
                     return "invalid".to_owned();
                 }
                 hold.come_back(returned, *restock);
@@ -238,28 +267,32 @@ impl Model {
             HoldState::Expired if !late => return self.dead(id, "hold_expired"),
             HoldState::Expired | HoldState::Held | HoldState::Paying => {}
         }
-        if lines.iter().any(|(item, units)| *units > hold.has.get(item).copied().unwrap_or(0)) {
+        let had = |place: Place| hold.has[&place];
+        if lines.iter().any(|(item, units)| *units > hold.sum(*item, had)) {
             return "invalid".to_owned();
         }
-        let all: Vec<_> =
-            hold.has.iter().map(|(item, units)| (*item, *units)).filter(|(_, units)| *units > 0).collect();
-        let takes = if lines.is_empty() { all } else { lines.clone() };
+        let takes = if lines.is_empty() { hold.has.clone() } else { hold.first(lines, had) };
         if hold.state == HoldState::Expired
             && let Some(why) = self.late_refusal(&hold, &takes)
         {
             return self.dead(id, &why);
         }
         let hold = self.holds.get_mut(&id).expect("a hold");
-        (hold.state, hold.order) = (HoldState::Claimed, Some(*order));
-        for (item, units) in &mut hold.has {
-            *units = takes.iter().find(|(taken, _)| taken == item).map_or(0, |(_, units)| *units);
-        }
+        (hold.state, hold.order, hold.has) = (HoldState::Claimed, Some(*order), takes);
         self.show(id)
     }
 
     /// A late claim checks limits before stock, since stock was set aside for it before.
-    fn late_refusal(&self, hold: &ModelHold, lines: &[(usize, u32)]) -> Option<String> {
+    /// It draws on the pools of its lines alone.
+    fn late_refusal(&self, hold: &ModelHold, takes: &Parts) -> Option<String> {
         let (drop, items) = (hold.drop(), ITEMS[hold.drop()]);
+        let mut sums: BTreeMap<usize, (u32, u32)> = BTreeMap::new();
+        for (place, units) in takes.iter().filter(|(_, units)| **units > 0) {
+            let free = u32::try_from(self.free_in(drop, *place)).expect("small");
+            let (there, wanted) = sums.entry(place.0).or_default();
+            (*there, *wanted) = (*there + free.min(*units), *wanted + units);
+        }
+        let lines: &Units = &sums.iter().map(|(item, (_, wanted))| (*item, *wanted)).collect();
         let subjects = Subjects { customer: hold.ask.customer, cards: &hold.ask.cards, gold: hold.gold };
         let question = Question { drop, subjects, lines, late: Some(hold.created_at), now: self.now };
         if !hold.ask.over
@@ -267,9 +300,8 @@ impl Model {
         {
             return Some(told);
         }
-        let free = |item: usize| u32::try_from(self.free(drop, item)).expect("small");
-        let short = lines.iter().filter(|(item, units)| free(*item) < *units);
-        let told: Vec<_> = short.map(|(item, _)| (items[*item], "sold_out", free(*item))).collect();
+        let short = sums.iter().filter(|(_, (there, wanted))| there < wanted);
+        let told: Vec<_> = short.map(|(item, (there, _))| (items[*item], "sold_out", *there)).collect();
         (!told.is_empty()).then(|| format!("sold_out {told:?} retry None"))
     }
 }

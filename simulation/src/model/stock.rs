@@ -3,30 +3,29 @@
 use std::collections::BTreeMap;
 
 use stockade_engine::Engine;
-use stockade_engine::answer::{DropView, Fault};
+use stockade_engine::answer::{DropView, Fault, Stock};
 use stockade_engine::attempt::{Answer, Decided};
-use stockade_engine::command::Steer;
+use stockade_engine::command::{AdjustStock, Steer};
 use stockade_engine::context::Context;
 use stockade_types::record::StockChange;
 use stockade_types::time::Timestamp;
 
 use super::says::Said;
 use super::state::Model;
-use super::words::{adjust, drop_id};
-use super::{DROPS, ITEMS};
+use super::words::{adjust, drop_id, pool_id};
+use super::{DROPS, ITEMS, Place};
 
 /// Adjustments of a drop's stock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Adjustments {
-    /// By item.
-    taken_out: BTreeMap<usize, u64>,
-    /// By item and the caller's number of the adjustment.
-    made: BTreeMap<(usize, u64), StockChange>,
+    taken_out: BTreeMap<Place, u64>,
+    /// The pool and the change, by item and the caller's number of the adjustment.
+    made: BTreeMap<(usize, u64), (u16, StockChange)>,
 }
 
 impl Adjustments {
-    pub fn taken_out(&self, item: usize) -> u64 {
-        self.taken_out.get(&item).copied().unwrap_or(0)
+    pub fn taken_out(&self, place: Place) -> u64 {
+        self.taken_out.get(&place).copied().unwrap_or(0)
     }
 }
 
@@ -35,23 +34,31 @@ impl Adjustments {
 pub struct Adjust {
     pub drop: usize,
     pub item: usize,
+    /// The last one if none is named.
+    pub pool: Option<u16>,
     pub number: u64,
     pub change: StockChange,
 }
 
 impl Model {
     /// Changes stock, once for each number.
-    pub fn adjust(&mut self, Adjust { drop, item, number, change }: &Adjust) -> String {
+    pub fn adjust(&mut self, Adjust { drop, item, pool, number, change }: &Adjust) -> String {
         if self.drops[*drop].archived.is_some() {
             return "precondition".to_owned();
         }
-        if *item >= self.drops[*drop].units.len() {
+        let pools = self.drops[*drop].pools.get(*item).map_or(0, |pools| u16::try_from(pools.len()).expect("few"));
+        let pool = pool.unwrap_or(pools.saturating_sub(1));
+        if pool >= pools {
             return "invalid".to_owned();
         }
-        if let Some(made) = self.drops[*drop].adjustments.made.get(&(*item, *number)) {
-            return if made == change { self.state(*drop) } else { "exists change".to_owned() };
+        match self.drops[*drop].adjustments.made.get(&(*item, *number)) {
+            Some(made) if made.0 != pool => return "exists pool".to_owned(),
+            Some(made) if made.1 != *change => return "exists change".to_owned(),
+            Some(_) => return self.state(*drop),
+            None => {}
         }
-        let (free, received) = (self.free(*drop, *item), self.drops[*drop].units[*item]);
+        let (place, at) = ((*item, pool), usize::from(pool));
+        let (free, received) = (self.free_in(*drop, place), self.drops[*drop].pools[*item][at]);
         let (received, less, out) = match change {
             StockChange::Delta(by) if *by >= 0 => (received + by.unsigned_abs(), 0, 0),
             StockChange::Delta(by) => (received, by.unsigned_abs(), by.unsigned_abs()),
@@ -62,9 +69,9 @@ impl Model {
             return "precondition".to_owned();
         }
         let known = &mut self.drops[*drop];
-        known.units[*item] = received;
-        *known.adjustments.taken_out.entry(*item).or_default() += out;
-        known.adjustments.made.insert((*item, *number), *change);
+        known.pools[*item][at] = received;
+        *known.adjustments.taken_out.entry(place).or_default() += out;
+        known.adjustments.made.insert((*item, *number), (pool, *change));
         self.state(*drop)
     }
 
@@ -81,17 +88,20 @@ impl Model {
         self.state(drop)
     }
 
-    /// A drop's state and, for each item, units received and free.
+    /// A drop's state and, for each pool of each item, units received and free.
     pub fn stock(&self, drop: usize) -> String {
-        let stock: Vec<_> =
-            self.drops[drop].units.iter().enumerate().map(|(item, units)| (*units, self.free(drop, item))).collect();
+        let item = |(item, pools): (usize, &Vec<u64>)| -> Vec<_> {
+            (0..).zip(pools).map(|(pool, units)| (*units, self.free_in(drop, (item, pool)))).collect()
+        };
+        let stock: Vec<_> = self.drops[drop].pools.iter().enumerate().map(item).collect();
         format!("{} {stock:?}", self.state(drop))
     }
 }
 
 /// The engine's answer to an adjustment.
-pub fn adjusted(engine: &Engine, Adjust { drop, item, number, change }: &Adjust, now: Timestamp) -> Said {
+pub fn adjusted(engine: &Engine, Adjust { drop, item, pool, number, change }: &Adjust, now: Timestamp) -> Said {
     let command = adjust(DROPS[*drop], ITEMS[*drop][*item], *number, *change);
+    let command = AdjustStock { pool: pool.map(pool_id), ..command };
     said(engine, engine.adjust_stock(&command, Context::anonymous(now)))
 }
 
@@ -104,7 +114,8 @@ pub fn steered(engine: &Engine, drop: usize, steer: Steer, now: Timestamp) -> Sa
 pub fn shown(engine: &Engine, drop: usize, now: Timestamp) -> String {
     match engine.get_drop(&drop_id(DROPS[drop]), Context::anonymous(now)) {
         Ok(Decided { value: view, .. }) => {
-            let stock: Vec<_> = view.stock.iter().map(|pools| (pools[0].received, pools[0].free)).collect();
+            let item = |pools: &Vec<Stock>| -> Vec<_> { pools.iter().map(|pool| (pool.received, pool.free)).collect() };
+            let stock: Vec<_> = view.stock.iter().map(item).collect();
             format!("{:?} {stock:?}", view.state)
         }
         Err(fault) => format!("{fault:?}"),

@@ -9,8 +9,9 @@ use stockade_types::time::{Millis, Timestamp};
 
 use super::rules::Rule;
 use super::state::Model;
-use super::words::{definition, drop_id, update};
+use super::words::{definition, update};
 use super::{ARCHIVE_AFTER, DROPS, ITEMS};
+use crate::world::Calls as _;
 
 /// A change of a drop.
 #[derive(Debug, Clone)]
@@ -65,7 +66,7 @@ impl Model {
             Update::Ttl(ttl) => *ttl != known.ttl,
             Update::MaxUnits(_) | Update::Limits(_) => rules != known.rules,
             Update::Closes(span) => known.closes != Some(now + span),
-            Update::Add(_) => known.units.len() < ITEMS[drop].len(),
+            Update::Add(_) => known.pools.len() < ITEMS[drop].len(),
         };
         if changes && closed {
             return "precondition".to_owned();
@@ -74,7 +75,7 @@ impl Model {
             Update::Ttl(ttl) => known.ttl = *ttl,
             Update::MaxUnits(_) | Update::Limits(_) => known.rules = rules,
             Update::Closes(span) if changes => known.closes = Some(now + span),
-            Update::Add(units) if changes => known.units.push(*units),
+            Update::Add(units) if changes => known.pools.push(vec![*units]),
             Update::Closes(_) | Update::Add(_) => {}
         }
         self.state(drop)
@@ -93,6 +94,13 @@ impl Model {
         self.drops[drop].archived = Some(here.into_values().collect());
         self.drops[drop].leaving = true;
         true
+    }
+
+    /// Archives all drops that may be, with their holds. Returns the number of drops.
+    pub fn archive(&mut self) -> String {
+        let archived = (0..self.drops.len()).filter(|drop| self.archive_one(*drop)).count();
+        self.drops.iter_mut().for_each(|drop| drop.leaving = false);
+        archived.to_string()
     }
 }
 
@@ -129,7 +137,7 @@ pub fn engine_updates(engine: &Engine, (drop, act): (usize, &Update), model: &Mo
             Err(Decided { value: Fault::Stale(_), .. })
         ));
     }
-    let shown = engine.get_drop(&drop_id(id), Context::anonymous(now)).expect("the drop").value;
+    let shown = engine.view(id, now);
     assert_eq!(shown.revision, view.revision);
     format!("{:?}", view.state)
 }

@@ -44,13 +44,7 @@ pub fn definition(id: &str, items: &[(&str, u64)], limits: &[(&str, Scope, u32)]
             max_hold_life: Millis::from_secs(600),
             payment_ttl: Millis::from_secs(900),
         },
-        items: items
-            .iter()
-            .map(|(name, units)| Item {
-                sku: sku(name),
-                pools: vec![Pool { id: PoolId::try_from("general").expect("a pool id"), units: *units }],
-            })
-            .collect(),
+        items: items.iter().map(|(name, units)| Item { sku: sku(name), pools: pools(&[*units]) }).collect(),
         limits: limits
             .iter()
             .map(|(id, scope, max_units)| Limit {
@@ -59,6 +53,17 @@ pub fn definition(id: &str, items: &[(&str, u64)], limits: &[(&str, Scope, u32)]
             })
             .collect(),
     }
+}
+
+/// The pools of an item with these units.
+pub fn pools(units: &[u64]) -> Vec<Pool> {
+    (0..).zip(units).map(|(place, units)| Pool { id: pool_id(place), units: *units }).collect()
+}
+
+/// The name of an item's pool.
+pub fn pool_id(place: u16) -> PoolId {
+    let name = if place == 0 { "general".to_owned() } else { format!("pool-{place}") };
+    PoolId::try_from(name.as_str()).expect("a pool id")
 }
 
 /// Lines as the edge makes them: each SKU once, ascending.

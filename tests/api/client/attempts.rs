@@ -11,15 +11,9 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
-use super::fake::{Fake, Running};
-use super::options;
+use super::fake::Fake;
+use super::{connected, options, pushed_back};
 use crate::common::{hold_id, start};
-
-async fn connected(fake: &Fake, options: Options) -> (Running, Stockade) {
-    let running = fake.serve();
-    let stockade = Stockade::connect([running.endpoint.as_str()], options).await.expect("a connection");
-    (running, stockade)
-}
 
 fn get() -> pb::GetHoldRequest {
     pb::GetHoldRequest { hold_id: hold_id(1), ..Default::default() }
@@ -35,12 +29,6 @@ fn refusing(times: usize, status: impl Fn() -> Status + Send + Sync + 'static) -
 
 fn told(code: Code, delay: Option<Duration>) -> Status {
     Status::with_error_details_and_metadata(code, "busy", ErrorDetails::with_retry_info(delay), MetadataMap::new())
-}
-
-fn pushed_back(millis: &'static str) -> Status {
-    let mut status = Status::unavailable("busy");
-    status.metadata_mut().insert("grpc-retry-pushback-ms", millis.parse().expect("a value"));
-    status
 }
 
 #[tokio::test]

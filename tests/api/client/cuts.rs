@@ -12,8 +12,9 @@ use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
 use super::shared::plenty;
-use super::{all_at_once, asking, batching, granted, id, options};
-use crate::common::{create, item, start};
+use super::{all_at_once, asking, batching, each_granted, granted, id, options};
+use crate::common::{create, start};
+use crate::shop::plain_drop;
 
 /// A proxy to a server that can cut all its connections.
 struct Way {
@@ -107,11 +108,7 @@ async fn a_server_that_starts_again_is_outlasted() {
     let flags = [("ephemeral", "false"), ("data", data)];
     let server = start(&flags).await;
     let address = server.endpoint.trim_start_matches("http://").to_owned();
-    create(
-        &server.client().await,
-        pb::Drop { id: "plenty".into(), items: vec![item("SKU", 100_000)], ..pb::Drop::default() },
-    )
-    .await;
+    create(&server.client().await, plain_drop("plenty", "SKU", 100_000)).await;
     let retry = Retry { shortest_delay: Duration::from_millis(20), ..options().retry };
     let options = Options { retry, ..batching(50, 4, 1_000) };
     let stockade = Stockade::connect([server.endpoint.as_str()], options).await.expect("a connection");
@@ -132,8 +129,6 @@ async fn a_server_that_starts_again_is_outlasted() {
     for calling in calling {
         all.extend(calling.await.expect("no panic"));
     }
-    for (n, ended) in (0..).zip(all) {
-        assert_eq!(granted(ended.expect("an answer")).hold.id, id(n));
-    }
+    each_granted(0, all);
     assert_eq!(held(&stockade).await, 6_000, "each once");
 }

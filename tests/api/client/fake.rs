@@ -52,11 +52,11 @@ pub fn hold(operation: &pb::Operation) -> pb::Hold {
         Operation::Release(asked) => (&asked.hold_id, asked.customer_id.clone()),
         Operation::ReturnUnits(asked) => (&asked.hold_id, String::new()),
     };
-    pb::Hold { id: id.clone(), customer_id, ..pb::Hold::default() }
+    pb::Hold { id: id.clone(), customer_id, ..Default::default() }
 }
 
 pub fn result(came: Came) -> pb::Result {
-    pb::Result { result: Some(came), ..pb::Result::default() }
+    pb::Result { result: Some(came), ..Default::default() }
 }
 
 /// The fake's behaviour, and the requests that it got.

@@ -4,13 +4,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use stockade_client::{Error, Options, Retry, Stockade};
+use stockade_client::{Error, Options, Retry};
 use stockade_proto as pb;
 use tonic::{Code, Status};
 
 use super::fake::Fake;
 use super::shared::plenty;
-use super::{all_at_once, asking, granted, id, options};
+use super::{all_at_once, asking, connected, granted, id, options};
 use crate::common::{create, knife_drop};
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn a_list_is_walked_to_its_end() {
     for ended in all_at_once(&stockade, (0..25).map(|n| asking(n, 1))).await {
         assert_eq!(granted(ended.expect("an answer")).hold.state(), pb::HoldState::Held);
     }
-    let request = pb::ListHoldsRequest { drop_id: "plenty".into(), page_size: 4, ..pb::ListHoldsRequest::default() };
+    let request = pb::ListHoldsRequest { drop_id: "plenty".into(), page_size: 4, ..Default::default() };
     let holds: Vec<pb::Hold> = stockade.holds(request.clone()).try_collect().await.expect("all pages");
     let mut ids: Vec<String> = holds.into_iter().map(|hold| hold.id).collect();
     ids.sort_unstable();
@@ -27,7 +27,7 @@ async fn a_list_is_walked_to_its_end() {
     let first: Vec<_> = stockade.holds(request).take(3).try_collect().await.expect("a page");
     assert_eq!(first.len(), 3);
     create(&server.client().await, knife_drop("knife")).await;
-    let one_by_one = pb::ListDropsRequest { page_size: 1, ..pb::ListDropsRequest::default() };
+    let one_by_one = pb::ListDropsRequest { page_size: 1, ..Default::default() };
     let drops: Vec<pb::Drop> = stockade.drops(one_by_one).try_collect().await.expect("all pages");
     assert_eq!(drops.iter().map(|drop| drop.id.as_str()).collect::<Vec<_>>(), ["plenty", "knife"]);
 }
@@ -42,7 +42,7 @@ async fn a_list_ends_with_its_first_error() {
 }
 
 fn seen(revision: u64) -> pb::WatchDropResponse {
-    let drop = pb::Drop { id: "knife".into(), revision, ..pb::Drop::default() };
+    let drop = pb::Drop { id: "knife".into(), revision, ..Default::default() };
     pb::WatchDropResponse { drop: Some(drop), server_time: None }
 }
 
@@ -58,8 +58,7 @@ async fn a_watch_goes_on_when_its_stream_breaks_until_the_drop_is_gone() {
         2 => vec![Ok(seen(3))],
         _ => vec![Err(Status::not_found("no such drop"))],
     });
-    let running = fake.serve();
-    let stockade = Stockade::connect([running.endpoint.as_str()], options()).await.expect("a connection");
+    let (_running, stockade) = connected(&fake, options()).await;
     let told: Vec<_> = stockade.watch_drop("knife").collect().await;
     let (last, messages) = told.split_last().expect("an end");
     let revisions: Vec<u64> = messages.iter().map(|told| revision(told.as_ref().expect("a message"))).collect();
@@ -74,10 +73,8 @@ async fn a_watch_gives_up_after_so_many_failures_in_a_row() {
         0 => vec![Ok(seen(1))],
         _ => vec![Err(Status::unavailable("down"))],
     });
-    let running = fake.serve();
     let retry = Retry { attempts: 3, shortest_delay: Duration::from_millis(1), ..Retry::default() };
-    let options = Options { retry, ..options() };
-    let stockade = Stockade::connect([running.endpoint.as_str()], options).await.expect("a connection");
+    let (_running, stockade) = connected(&fake, Options { retry, ..options() }).await;
     let told: Vec<_> = stockade.watch_drop("knife").collect().await;
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(matches!(told.last(), Some(Err(Error::Unavailable { attempts: 3, .. }))), "{told:?}");

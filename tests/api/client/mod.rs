@@ -7,11 +7,14 @@ mod lists;
 mod shared;
 mod streams;
 
+use std::ops::Range;
 use std::time::Duration;
 
-use stockade_client::{Batching, Options, Outcome, Reserved, Retry, Stockade};
+use stockade_client::{Batching, Error, Options, Outcome, Reserved, Retry, Stockade};
 use stockade_proto as pb;
+use tonic::Status;
 
+use self::fake::{Fake, Running};
 use crate::common::line;
 
 /// Many attempts, so that a busy machine fails no test, with short delays.
@@ -34,8 +37,8 @@ fn asking(n: u32, quantity: u32) -> pb::ReserveRequest {
         hold_id: id(n),
         drop_id: "plenty".into(),
         lines: vec![line("SKU", quantity)],
-        customer: Some(pb::Customer { id: format!("c{n}"), ..pb::Customer::default() }),
-        ..pb::ReserveRequest::default()
+        customer: Some(pb::Customer { id: format!("c{n}"), ..Default::default() }),
+        ..Default::default()
     }
 }
 
@@ -43,11 +46,11 @@ fn granted<T: std::fmt::Debug>(outcome: Outcome<T>) -> T {
     outcome.granted().expect("no refusal")
 }
 
+/// What a call has ended with.
+type Ended = Result<Outcome<Reserved>, Error>;
+
 /// Many callers at once, each in a task of its own. Returns their results in order.
-async fn all_at_once(
-    stockade: &Stockade,
-    requests: impl IntoIterator<Item = pb::ReserveRequest>,
-) -> Vec<Result<Outcome<Reserved>, stockade_client::Error>> {
+async fn all_at_once(stockade: &Stockade, requests: impl IntoIterator<Item = pb::ReserveRequest>) -> Vec<Ended> {
     let call = |request| {
         let stockade = stockade.clone();
         tokio::spawn(async move { stockade.reserve(request).await })
@@ -60,12 +63,28 @@ async fn all_at_once(
     ended
 }
 
-/// Waits until the condition holds.
-async fn until(what: &str, is_so: impl Fn() -> bool) {
-    let waiting = async {
-        while !is_so() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
+/// Checks that the n-th caller and those after it have each got their own hold.
+fn each_granted(n: u32, ended: Vec<Ended>) {
+    for (n, ended) in (n..).zip(ended) {
+        assert_eq!(granted(ended.expect("an answer")).hold.id, id(n));
+    }
+}
+
+/// These callers at once each get their own hold.
+async fn all_are_granted(stockade: &Stockade, callers: Range<u32>) {
+    each_granted(callers.start, all_at_once(stockade, callers.map(|n| asking(n, 1))).await);
+}
+
+/// A client of a fake.
+async fn connected(fake: &Fake, options: Options) -> (Running, Stockade) {
+    let running = fake.serve();
+    let stockade = Stockade::connect([running.endpoint.as_str()], options).await.expect("a connection");
+    (running, stockade)
+}
+
+/// A status that tells when the call is to be made again.
+fn pushed_back(millis: &'static str) -> Status {
+    let mut status = Status::unavailable("busy");
+    status.metadata_mut().insert("grpc-retry-pushback-ms", millis.parse().expect("a value"));
+    status
 }

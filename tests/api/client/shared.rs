@@ -10,21 +10,14 @@ use stockade_proto as pb;
 use tokio::sync::Semaphore;
 use tonic::Code;
 
-use super::fake::{Fake, Message, Running};
-use super::{all_at_once, asking, batching, granted, id, options, until};
-use crate::common::{Server, create, get, hold_id, item, knife_drop, line, reserve, start};
+use super::fake::{Fake, Message};
+use super::{all_are_granted, all_at_once, asking, batching, connected, each_granted, granted, id, options};
+use crate::common::{Server, line, reserve};
+use crate::shop::{claim, eventually, knife_shop, limit, metrics, plain_drop, release, returning, shop, staged};
 
 pub async fn plenty() -> (Server, Stockade) {
-    let server = start(&[]).await;
-    let two_each = pb::Limit {
-        id: "two-each".into(),
-        scope: pb::LimitScope::Drop.into(),
-        max_units: Some(2),
-        ..pb::Limit::default()
-    };
-    let items = vec![item("SKU", 1_000_000)];
-    let drop = pb::Drop { id: "plenty".into(), items, limits: vec![two_each], ..pb::Drop::default() };
-    create(&server.client().await, drop).await;
+    let limits = vec![pb::Limit { max_units: Some(2), ..limit("two-each", pb::LimitScope::Drop) }];
+    let (server, _) = shop(pb::Drop { limits, ..plain_drop("plenty", "SKU", 1_000_000) }).await;
     let stockade = Stockade::connect([server.endpoint.as_str()], options()).await.expect("a connection");
     (server, stockade)
 }
@@ -41,12 +34,6 @@ fn gated() -> (Fake, Arc<Semaphore>) {
         }
     });
     (fake, gate)
-}
-
-async fn connected(fake: &Fake, options: Options) -> (Running, Stockade) {
-    let running = fake.serve();
-    let stockade = Stockade::connect([running.endpoint.as_str()], options).await.expect("a connection");
-    (running, stockade)
 }
 
 const OPEN: usize = 1_000_000;
@@ -104,7 +91,7 @@ fn last_word(line: &str) -> u64 {
 /// The metrics page once a stream has ended.
 async fn once_a_stream_has_ended(server: &Server) -> String {
     loop {
-        let (_, page) = get(server.http, "/metrics", "text/plain").await;
+        let page = metrics(server).await;
         let streams = page.lines().filter(|line| line.starts_with("stockade_rpcs_total{method=\"BatchStream\""));
         if streams.map(last_word).sum::<u64>() > 0 {
             return page;
@@ -115,29 +102,20 @@ async fn once_a_stream_has_ended(server: &Server) -> String {
 
 #[tokio::test]
 async fn every_verb_has_its_own_kind_of_answer() {
-    let server = start(&[]).await;
-    create(&server.client().await, knife_drop("knife")).await;
+    let (server, _client) = knife_shop().await;
     let stockade = Stockade::connect([server.endpoint.as_str()], options()).await.expect("a connection");
     let reserved =
         granted(stockade.reserve(reserve(1, "knife", "ada", vec![line("KNIFE", 2)])).await.expect("an answer"));
     assert_eq!(reserved.hold.state(), pb::HoldState::Held);
-    let extend =
-        pb::ExtendRequest { hold_id: hold_id(1), stage: pb::HoldStage::Paying.into(), ..pb::ExtendRequest::default() };
-    let paying = granted(stockade.extend(extend).await.expect("an answer"));
+    let paying = granted(stockade.extend(staged(1, pb::HoldStage::Paying)).await.expect("an answer"));
     assert_eq!(paying.hold.state(), pb::HoldState::Paying);
     assert!(paying.time_left() > reserved.time_left(), "a payment has longer");
-    let release = pb::ReleaseRequest { hold_id: hold_id(1), ..pb::ReleaseRequest::default() };
-    let refusal = stockade.release(release).await.expect("an answer").granted().expect_err("in payment");
+    let refusal = stockade.release(release(1, vec![])).await.expect("an answer").granted().expect_err("in payment");
     assert_eq!(refusal.reason, pb::RefusalReason::PaymentInProgress);
     assert_eq!(refusal.hold.as_ref(), Some(&paying.hold));
-    let claim = pb::ClaimRequest { hold_id: hold_id(1), order_ref: "A".into(), ..pb::ClaimRequest::default() };
-    let sold = granted(stockade.claim(claim).await.expect("an answer"));
+    let sold = granted(stockade.claim(claim(1, "A")).await.expect("an answer"));
     assert_eq!((sold.mode, sold.hold.order_ref.as_str()), (pb::ClaimMode::OnTime, "A"));
-    let back = pb::ReturnUnitsRequest {
-        hold_id: hold_id(1),
-        returned: vec![line("KNIFE", 1)],
-        ..pb::ReturnUnitsRequest::default()
-    };
+    let back = returning(1, vec![line("KNIFE", 1)], false);
     assert_eq!(granted(stockade.return_units(back).await.expect("an answer")).hold.lines[0].returned, 1);
 }
 
@@ -149,14 +127,12 @@ async fn who_comes_alone_goes_at_once_and_a_crowd_shares() {
         let stockade = stockade.clone();
         async move { stockade.reserve(asking(0, 1)).await }
     });
-    until("a message of its own", || fake.sizes() == [1]).await;
+    eventually("a message of its own", async || fake.sizes() == [1]).await;
     let crowd = tokio::spawn(async move { all_at_once(&stockade, (1..=2_500).map(|n| asking(n, 1))).await });
-    until("a second message", || fake.sizes().len() == 2).await;
+    eventually("a second message", async || fake.sizes().len() == 2).await;
     gate.add_permits(OPEN);
     let _granted = alone.await.expect("no panic").expect("an answer");
-    for (n, ended) in (1..).zip(crowd.await.expect("no panic")) {
-        assert_eq!(granted(ended.expect("an answer")).hold.id, id(n));
-    }
+    each_granted(1, crowd.await.expect("no panic"));
     let sizes = fake.sizes();
     assert_eq!(sizes.iter().sum::<usize>(), 2_501, "each once: {sizes:?}");
     assert!(sizes.iter().all(|size| *size <= 1_000), "{sizes:?}");
@@ -173,7 +149,7 @@ async fn no_more_is_on_its_way_than_is_allowed() {
         async move { all_at_once(&stockade, (0..200).map(|n| asking(n, 1))).await }
     });
     for on_their_way in 3..6 {
-        until("as many as may be", || fake.sizes().len() >= on_their_way).await;
+        eventually("as many as may be", async || fake.sizes().len() >= on_their_way).await;
         // Time for further messages to arrive.
         tokio::time::sleep(Duration::from_millis(50)).await;
         let sizes = fake.sizes();
@@ -181,9 +157,7 @@ async fn no_more_is_on_its_way_than_is_allowed() {
         gate.add_permits(1);
     }
     gate.add_permits(OPEN);
-    for (n, ended) in (0..).zip(crowd.await.expect("no panic")) {
-        assert_eq!(granted(ended.expect("an answer")).hold.id, id(n));
-    }
+    each_granted(0, crowd.await.expect("no panic"));
     assert!(fake.sizes().iter().all(|size| *size <= 10));
 }
 
@@ -196,7 +170,7 @@ async fn callers_that_go_away_take_nothing_with_them() {
         tokio::spawn(async move { stockade.reserve(asking(n, 1)).await })
     };
     let first = call(0);
-    until("the first message", || fake.sizes() == [1]).await;
+    eventually("the first message", async || fake.sizes() == [1]).await;
     // Four have room in the queue, the others wait for room.
     let mut waiting: Vec<_> = (1..=12).map(call).collect();
     tokio::task::yield_now().await;
@@ -232,9 +206,7 @@ async fn several_streams_and_the_brief_view_can_be_had() {
     let options =
         Options { batching: Batching { streams: 3, view: pb::HoldView::Brief, ..Batching::default() }, ..options() };
     let (_running, stockade) = connected(&fake, options).await;
-    for (n, ended) in (0..).zip(all_at_once(&stockade, (0..30).map(|n| asking(n, 1))).await) {
-        assert_eq!(granted(ended.expect("an answer")).hold.id, id(n));
-    }
+    all_are_granted(&stockade, 0..30).await;
     assert_eq!(fake.streams.load(Ordering::Relaxed), 3);
     assert!(fake.messages.lock().iter().all(|message| message.view == pb::HoldView::Brief));
 }
@@ -263,6 +235,6 @@ async fn nothing_is_opened_before_it_is_needed_nor_left_behind() {
     assert_eq!(stockade.reserve(monster).await.expect_err("too large").code(), Code::InvalidArgument);
     let _granted = stockade.reserve(asking(1, 1)).await.expect("an answer");
     drop(stockade);
-    until("the stream is closed", || fake.ended.load(Ordering::Relaxed) == 1).await;
+    eventually("the stream is closed", async || fake.ended.load(Ordering::Relaxed) == 1).await;
     assert_eq!(fake.asked_for(), [id(1)]);
 }

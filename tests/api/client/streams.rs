@@ -3,37 +3,20 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use stockade_client::{Error, Options, Retry, Stockade};
+use stockade_client::{Error, Options, Retry};
 use stockade_proto as pb;
 use stockade_proto::result::Result as Came;
 use stockade_types::metrics::Stopwatch;
 use tonic::{Code, Status};
 
-use super::fake::{Fake, Message, Running, hold, result};
-use super::{all_at_once, asking, batching, granted, id, options, until};
-
-async fn connected(fake: &Fake, options: Options) -> (Running, Stockade) {
-    let running = fake.serve();
-    let stockade = Stockade::connect([running.endpoint.as_str()], options).await.expect("a connection");
-    (running, stockade)
-}
+use super::fake::{Fake, Message, hold, result};
+use super::{all_are_granted, all_at_once, asking, batching, connected, granted, id, options, pushed_back};
+use crate::shop::eventually;
 
 fn failed(code: Code, retry_after: Option<Duration>) -> pb::Result {
     let code = i32::from(code).unsigned_abs();
     let retry_after = retry_after.map(|delay| delay.try_into().expect("a span"));
     result(Came::Error(pb::Error { code, message: "busy".into(), field_violations: Vec::new(), retry_after }))
-}
-
-fn pushed_back(millis: &'static str) -> Status {
-    let mut status = Status::unavailable("stopping");
-    status.metadata_mut().insert("grpc-retry-pushback-ms", millis.parse().expect("a value"));
-    status
-}
-
-async fn all_are_granted(stockade: &Stockade, callers: u32) {
-    for (n, ended) in (0..).zip(all_at_once(stockade, (0..callers).map(|n| asking(n, 1))).await) {
-        assert_eq!(granted(ended.expect("an answer")).hold.id, id(n));
-    }
 }
 
 #[tokio::test]
@@ -44,7 +27,7 @@ async fn what_a_broken_stream_left_unanswered_goes_again_when_the_server_wants_i
     });
     let (_running, stockade) = connected(&fake, batching(100, 3, 1_000)).await;
     let watch = Stopwatch::start();
-    all_are_granted(&stockade, 1_000).await;
+    all_are_granted(&stockade, 0..1_000).await;
     let streams = fake.streams.load(Ordering::Relaxed);
     assert!(streams > 3, "{streams}");
     let waits = u32::try_from(streams - 1).expect("few");
@@ -58,7 +41,7 @@ async fn a_stream_that_breaks_costs_one_retry_however_many_share_it() {
     });
     let retry = Retry { reserve: 2, percent: 0, ..options().retry };
     let (_running, stockade) = connected(&fake, Options { retry, ..options() }).await;
-    all_are_granted(&stockade, 500).await;
+    all_are_granted(&stockade, 0..500).await;
     assert_eq!(fake.streams.load(Ordering::Relaxed), 3);
 }
 
@@ -74,7 +57,7 @@ async fn nobody_waits_behind_who_is_told_to_come_much_later() {
         let stockade = stockade.clone();
         async move { stockade.reserve(asking(0, 1)).await }
     });
-    until("the first stream is over", || fake.ended.load(Ordering::Relaxed) == 1).await;
+    eventually("the first stream is over", async || fake.ended.load(Ordering::Relaxed) == 1).await;
     assert_eq!(granted(stockade.reserve(asking(1, 1)).await.expect("an answer")).hold.id, id(1));
     assert_eq!(granted(told.await.expect("no panic").expect("an answer")).hold.id, id(0));
     assert!(watch.elapsed() >= Duration::from_millis(1_500), "not earlier: {:?}", watch.elapsed());
@@ -110,7 +93,7 @@ async fn a_silent_stream_is_given_up_and_its_operations_go_again() {
     });
     let (_running, stockade) =
         connected(&fake, Options { attempt_timeout: Duration::from_millis(500), ..options() }).await;
-    all_are_granted(&stockade, 50).await;
+    all_are_granted(&stockade, 0..50).await;
     assert_eq!(fake.streams.load(Ordering::Relaxed), 2);
 }
 
@@ -146,7 +129,7 @@ async fn an_operation_that_could_not_be_decided_goes_again_alone_and_when_the_se
     });
     let (_running, stockade) = connected(&fake, options()).await;
     let watch = Stopwatch::start();
-    all_are_granted(&stockade, 20).await;
+    all_are_granted(&stockade, 0..20).await;
     assert!(watch.elapsed() >= Duration::from_millis(60));
     let mut asked = fake.asked_for();
     asked.sort_unstable();
@@ -176,7 +159,7 @@ async fn what_an_answer_had_no_room_for_goes_again_unseen() {
     // As a real server does: results that would make the answer too large are left out.
     let fake = Fake::new().on_message(|message: Message| async move {
         let large = |operation| {
-            let lines = vec![pb::HoldLine { sku: "s".repeat(128), ..pb::HoldLine::default() }; 32];
+            let lines = vec![pb::HoldLine { sku: "s".repeat(128), ..Default::default() }; 32];
             result(Came::Hold(pb::Hold { lines, ..hold(operation) }))
         };
         let left_out = |_| failed(Code::ResourceExhausted, None);
@@ -184,7 +167,7 @@ async fn what_an_answer_had_no_room_for_goes_again_unseen() {
         Ok(decided.iter().map(large).chain(rest.iter().map(left_out)).collect())
     });
     let (_running, stockade) = connected(&fake, batching(1_000, 1, 10_000)).await;
-    all_are_granted(&stockade, 3_000).await;
+    all_are_granted(&stockade, 0..3_000).await;
     assert!(fake.sizes().iter().any(|size| *size > 600), "none was ever left out: {:?}", fake.sizes());
 }
 

@@ -1,14 +1,7 @@
 //! Adjustments that are sent again much later: made once, or refused if that can no longer be known.
 
-use stockade_engine::Engine;
-use stockade_engine::answer::{DropState, Fault};
 use stockade_engine::command::AdjustStock;
-use stockade_engine::context::Context;
-use stockade_types::ids::AdjustmentId;
-use stockade_types::record::{DropVerb, Record, StockChange};
-use stockade_types::time::{Millis, Timestamp};
-
-use crate::common::{self, START, World, create, definition, drop_id, durable, records, sku};
+use stockade_simulation::prelude::*;
 
 const WEEK: Millis = Millis::from_secs(7 * 24 * 3_600);
 
@@ -57,8 +50,7 @@ fn what_was_adjusted_within_a_week_is_made_once_and_what_may_have_been_before_is
         if start != "from the journal" {
             engine.snapshot(&world.snapshots, later).expect("a snapshot");
         }
-        engine.journal().close(later).expect("a clean stop");
-        drop(engine);
+        engine.stop(later);
         world.now = later;
         engine = world.start().0;
         assert_eq!(check(&engine, start), digest, "{start}");
@@ -109,7 +101,7 @@ fn what_is_sent_again_at_the_closing_waits_for_that() {
     let mut soon_over = definition("d", &[("A", 10)], &[]);
     soon_over.schedule.closes_at = Some(at(1_000));
     create(&engine, soon_over, START);
-    let command = common::adjust("d", "A", 1, StockChange::Delta(10));
+    let command = adjust("d", "A", 1, StockChange::Delta(10));
     let made = engine.adjust_stock(&command, Context::anonymous(START)).expect("adjusted");
     let again = engine.adjust_stock(&command, Context::anonymous(at(1_000))).expect("sent again");
     assert_eq!(again.value.state, DropState::Closed);

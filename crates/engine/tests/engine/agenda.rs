@@ -2,26 +2,13 @@
 
 use std::sync::Arc;
 
-use stockade_engine::Engine;
-use stockade_engine::answer::{DropState, Outcome};
-use stockade_engine::background::agenda::{Agenda, AgendaEntry};
+use stockade_engine::background::agenda::AgendaEntry;
 use stockade_engine::background::snapshots::Between;
-use stockade_engine::command::Steer;
-use stockade_engine::context::Context;
-use stockade_journal::{Permit, QUEUED_OPERATIONS_MAX};
-use stockade_types::definition::Definition;
-use stockade_types::hold::HoldState;
-use stockade_types::record::{DropVerb, Record};
-use stockade_types::time::{Millis, Timestamp};
-
-use crate::common::{self, START, World, claim, create, definition, drop_id, hold_id, reserve, settle};
+use stockade_journal::Permit;
+use stockade_simulation::prelude::*;
 
 /// About one hold for each shard of the table.
 const MANY: u64 = 4_096;
-
-fn after(seconds: u64) -> Timestamp {
-    START.plus(Millis::from_secs(seconds))
-}
 
 fn started(world: &World) -> (Arc<Engine>, Agenda) {
     let engine = Arc::new(world.start().0);
@@ -51,13 +38,13 @@ fn busy(engine: &Engine) -> Vec<Permit<'_>> {
 
 fn held(engine: &Engine, n: u64, id: &str, now: Timestamp) {
     let command = reserve(hold_id(n), id, &format!("c{n}"), &[("A", 1)]);
-    let answer = settle(|| engine.reserve(&command, Context::anonymous(now))).expect("an answer");
+    let answer = engine.ask(&command, now);
     assert!(matches!(answer.value, Outcome::Hold(_)), "{answer:?}");
 }
 
 fn sold(engine: &Engine, n: u64, id: &str, now: Timestamp) {
     held(engine, n, id, now);
-    settle(|| engine.claim(&claim(hold_id(n), "order"), Context::anonymous(now))).expect("claimed");
+    engine.ask(&claim(hold_id(n), "order"), now);
 }
 
 fn close(engine: &Engine, id: &str, now: Timestamp) {
@@ -232,8 +219,7 @@ fn a_snapshot_that_comes_while_holds_leave_memory_has_each_of_them_once() {
 fn same_after_a_start(mut world: World, engine: Arc<Engine>, agenda: Agenda, now: Timestamp) {
     drop(agenda);
     let live = engine.inventory().digest();
-    engine.journal().close(now).expect("a clean stop");
-    drop(engine);
+    Arc::into_inner(engine).expect("one holder").stop(now);
     world.now = now;
     for _ in 0..2 {
         let (engine, report) = world.start();
@@ -254,7 +240,7 @@ fn what_archives_a_drop_is_never_before_the_closing_that_came_late() {
     agenda.run_entry(AgendaEntry::Moments, after(60));
     engine.archive(after(30)).expect("archived");
     engine.journal().barrier().wait().expect("durable");
-    let times: Vec<(DropVerb, Timestamp)> = common::records(&world)
+    let times: Vec<(DropVerb, Timestamp)> = records(&world)
         .into_iter()
         .filter_map(|(_, record)| if let Record::DropFact(fact) = record { Some((fact.verb, fact.at)) } else { None })
         .collect();

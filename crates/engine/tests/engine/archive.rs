@@ -4,15 +4,8 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use stockade_engine::Engine;
-use stockade_engine::answer::{Fault, Outcome};
-use stockade_engine::attempt::Decided;
-use stockade_engine::command::{Claim, ExpiredPolicy, Return, Steer, Target};
-use stockade_engine::context::Context;
-use stockade_types::ids::HoldId;
-use stockade_types::time::{Millis, Timestamp};
-
-use crate::common::{START, World, claim, create, definition, drop_id, durable, hold_id, reserve, settle};
+use stockade_engine::command::Target;
+use stockade_simulation::prelude::*;
 
 const HOLDS: u64 = 24;
 const ROUNDS: u64 = 60;
@@ -33,12 +26,12 @@ fn done(engine: &Engine, answer: Result<Decided<Outcome>, Fault>) -> bool {
 fn come_back(engine: &Engine, hold: HoldId, now: Timestamp) -> bool {
     let target = Target { hold, drop: None, customer: None };
     let command = Return { target, returned: Vec::new(), restock: false };
-    done(engine, settle(|| engine.return_units(&command, Context::anonymous(now))))
+    done(engine, engine.try_ask(&command, now))
 }
 
 fn claim_late(engine: &Engine, hold: HoldId, now: Timestamp) -> bool {
     let command = Claim { expired: ExpiredPolicy::TakeFreeStock, ..claim(hold, "late") };
-    done(engine, settle(|| engine.claim(&command, Context::anonymous(now))))
+    done(engine, engine.try_ask(&command, now))
 }
 
 /// A closed drop: even holds are claimed, odd ones have expired.
@@ -46,14 +39,14 @@ fn closed(engine: &Engine) {
     create(engine, definition("d", &[("A", 100)], &[]), START);
     for n in 0..HOLDS {
         let command = reserve(hold_id(n), "d", &format!("customer-{n}"), &[("A", 2)]);
-        assert!(done(engine, settle(|| engine.reserve(&command, Context::anonymous(START)))));
+        assert!(done(engine, engine.try_ask(&command, START)));
         if n.is_multiple_of(2) {
-            assert!(done(engine, settle(|| engine.claim(&claim(hold_id(n), "order"), Context::anonymous(START)))));
+            assert!(done(engine, engine.try_ask(&claim(hold_id(n), "order"), START)));
         }
     }
-    let end = START.plus(Millis::from_secs(600));
-    while engine.sweep(end).expect("a sweep") > 0 {}
-    durable(engine, engine.steer(&drop_id("d"), Steer::Close, Context::anonymous(end))).expect("closed");
+    let end = after(600);
+    engine.sweep_all(end);
+    engine.steered("d", Steer::Close, end);
 }
 
 #[test]
@@ -62,7 +55,7 @@ fn what_comes_back_while_a_drop_is_archived_is_in_its_figures_or_finds_nothing()
         let mut world = World::new();
         let engine = world.start().0;
         closed(&engine);
-        let now = START.plus(Millis::from_secs(8 * 24 * 3600));
+        let now = after(8 * 24 * 3600);
         let (returned, late) = (AtomicU64::new(0), AtomicU64::new(0));
         let together = Barrier::new(3);
         let archived = thread::scope(|scope| {
@@ -85,7 +78,7 @@ fn what_comes_back_while_a_drop_is_archived_is_in_its_figures_or_finds_nothing()
         });
         assert_eq!(archived, 1, "nothing was live");
         let (returned, late) = (returned.into_inner() * 2, late.into_inner() * 2);
-        let stock = engine.get_drop(&drop_id("d"), Context::anonymous(now)).expect("a drop").value.stock[0][0];
+        let stock = engine.view("d", now).stock[0][0];
         let claimed = HOLDS + late - returned;
         assert_eq!((stock.claimed, stock.withdrawn, stock.returned_total), (claimed, returned, returned), "{round}");
         assert_eq!(stock.free, 100 - claimed - returned, "{round}");
@@ -96,8 +89,7 @@ fn what_comes_back_while_a_drop_is_archived_is_in_its_figures_or_finds_nothing()
         )));
         assert_eq!(engine.inventory().holds.counts().iter().sum::<u64>(), 0, "all are out of memory");
         let live = engine.inventory().digest();
-        engine.journal().close(now).expect("a clean stop");
-        drop(engine);
+        engine.stop(now);
         world.now = now;
         assert_eq!(world.start().0.inventory().digest(), live, "round {round}");
     }

@@ -2,20 +2,9 @@
 
 use std::sync::Arc;
 
-use stockade_engine::Engine;
-use stockade_engine::answer::{DropState, DropView, Fault, Outcome, Stock};
-use stockade_engine::attempt::Decided;
-use stockade_engine::background::agenda::Agenda;
-use stockade_engine::command::{Claim, CreateDrop, ExpiredPolicy, Steer, UpdateDrop};
-use stockade_engine::context::Context;
-use stockade_engine::verbs::list::DropFilter;
-use stockade_journal::QUEUED_OPERATIONS_MAX;
-use stockade_types::definition::{Limit, Scope};
+use stockade_engine::answer::Stock;
+use stockade_simulation::prelude::*;
 use stockade_types::ids::LimitId;
-use stockade_types::record::StockChange;
-use stockade_types::time::{Millis, Timestamp};
-
-use crate::common::{self, START, World, claim, create, definition, drop_id, hold_id, reserve, settle};
 
 #[test]
 fn what_was_sold_in_archived_drops_does_not_stop_the_next_sale() {
@@ -27,15 +16,14 @@ fn what_was_sold_in_archived_drops_does_not_stop_the_next_sale() {
     d.schedule.closes_at = Some(START.plus(Millis(10)));
     create(&engine, d, START);
     for n in 0..4_u64 {
-        settle(|| engine.reserve(&reserve(hold_id(n), "d", &format!("c{n}"), &[("A", 1)]), Context::anonymous(START)))
-            .expect("answer");
-        settle(|| engine.claim(&claim(hold_id(n), "o"), Context::anonymous(START))).expect("claimed");
+        engine.ask(&reserve(hold_id(n), "d", &format!("c{n}"), &[("A", 1)]), START);
+        engine.ask(&claim(hold_id(n), "o"), START);
     }
-    let later = START.plus(Millis::from_secs(8 * 24 * 3600));
+    let later = after(8 * 24 * 3600);
     assert_eq!(engine.archive(later).expect("a look"), 1);
     assert_eq!(engine.inventory().owned(), 0);
     create(&engine, definition("e", &[("A", 100)], &[]), later);
-    let came = settle(|| engine.reserve(&reserve(hold_id(9), "e", "c0", &[("A", 1)]), Context::anonymous(later)));
+    let came = engine.try_ask(&reserve(hold_id(9), "e", "c0", &[("A", 1)]), later);
     assert!(matches!(came, Ok(Decided { value: Outcome::Hold(_), .. })), "{came:?}");
     assert_eq!((engine.inventory().subjects.len(), engine.inventory().subjects.old()), (1, 3));
 }
@@ -48,7 +36,7 @@ fn a_change_that_is_only_tried_is_told_what_the_change_would_be_told() {
     let names: Vec<String> = (0..256).map(name).collect();
     let items: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
     create(&engine, definition("d", &items, &[]), START);
-    let command = common::update(&engine, "d", START, |definition| {
+    let command = update(&engine, "d", START, |definition| {
         let skus: Vec<_> = definition.items.iter().map(|item| item.sku.clone()).collect();
         definition.limits = (0..8)
             .map(|n| Limit {
@@ -77,15 +65,14 @@ fn a_wave_of_deadlines_does_not_fill_the_journal_and_no_customer_is_turned_away_
     engine.journal().barrier().wait().expect("durable");
     let held = || engine.inventory().owned();
     let mut agenda = Agenda::new(Arc::clone(&engine));
-    let due = START.plus(Millis::from_secs(301));
+    let due = after(301);
     // As if this many operations waited for a slow disk.
     let waiting: Vec<_> = (0..QUEUED_OPERATIONS_MAX / 8).map(|_| engine.journal().permit().expect("room")).collect();
     assert!(agenda.run_due(due) > due, "a part now, and no more at once");
     let part = held();
     assert!((1..1_000).contains(&part), "{part} of 1,000 are left");
     assert!(agenda.run_due(due) > due && held() == part, "nor by looking again");
-    settle(|| engine.reserve(&reserve(hold_id(2_000), "d", "c", &[("A", 1)]), Context::anonymous(due)))
-        .expect("there is room for it");
+    engine.ask(&reserve(hold_id(2_000), "d", "c", &[("A", 1)]), due);
     let later = due.plus(Millis(2));
     assert!(agenda.run_due(later) > later && held() < part + 1, "but a part at each time");
     drop(waiting);
@@ -109,7 +96,7 @@ fn a_drop_that_opens_at_once_is_open_in_the_answer_or_is_not_made() {
     later.schedule.opens_at = Some(START.plus(Millis(60_000)));
     waiting.clear();
     create(&engine, later, START);
-    let command = common::update(&engine, "e", START, |definition| definition.schedule.opens_at = None);
+    let command = update(&engine, "e", START, |definition| definition.schedule.opens_at = None);
     let changed = || engine.update_drop(&command, Context::anonymous(START)).map_err(|fault| fault.value);
     engine.journal().barrier().wait().expect("durable");
     waiting.extend((1..QUEUED_OPERATIONS_MAX).map(|_| engine.journal().permit().expect("room")));
@@ -126,7 +113,7 @@ fn the_bound_on_drops_is_one_on_those_that_live_and_the_oldest_archived_ones_go(
     let (mut engine, _) = world.start();
     let make = |engine: &Engine, name: &str, now| {
         let command = CreateDrop { definition: definition(name, &[("A", 5), ("B", 5)], &[]), validate_only: false };
-        common::durable(engine, engine.create_drop(&command, Context::anonymous(now)))
+        durable(engine, engine.create_drop(&command, Context::anonymous(now)))
     };
     let mut now = START;
     for round in 0..4_u64 {
@@ -135,8 +122,8 @@ fn the_bound_on_drops_is_one_on_those_that_live_and_the_oldest_archived_ones_go(
         }
         let name = format!("d{round}-0");
         let command = reserve(hold_id(round), &name, "ada", &[("B", 2)]);
-        settle(|| engine.reserve(&command, Context::anonymous(now))).expect("a hold");
-        settle(|| engine.claim(&claim(hold_id(round), "order"), Context::anonymous(now))).expect("claimed");
+        engine.ask(&command, now);
+        engine.ask(&claim(hold_id(round), "order"), now);
         let full = make(&engine, "one-more", now).expect_err("full");
         assert!(matches!(full, Fault::Exhausted(_)), "{full:?}");
         for n in [1, 2, 0] {
@@ -169,8 +156,7 @@ fn the_bound_on_drops_is_one_on_those_that_live_and_the_oldest_archived_ones_go(
                 engine.snapshot(&world.snapshots, now).expect("a snapshot");
             }
             let digest = engine.inventory().digest();
-            engine.journal().close(now).expect("a clean stop");
-            drop(engine);
+            engine.stop(now);
             world.now = now;
             engine = world.start().0;
             assert_eq!(engine.inventory().digest(), digest);
@@ -180,7 +166,7 @@ fn the_bound_on_drops_is_one_on_those_that_live_and_the_oldest_archived_ones_go(
 }
 
 fn listed(engine: &Engine, state: Option<DropState>, now: Timestamp) -> Vec<String> {
-    let (filter, mut page) = (DropFilter { state, ..DropFilter::default() }, common::page::<DropView>(100));
+    let (filter, mut page) = (DropFilter { state, ..DropFilter::default() }, page::<DropView>(100));
     let _next = engine.list_drops(&filter, None, &mut page, Context::anonymous(now)).expect("a page");
     page.into_shown().iter().map(|view| view.definition.id.to_string()).collect()
 }
@@ -190,17 +176,16 @@ fn beyond_the_mark_nothing_new_is_let_in_and_all_else_goes_on_until_there_is_mem
     let (engine, _) = World::new().start();
     create(&engine, definition("d", &[("A", 100)], &[]), START);
     for n in 0..3 {
-        settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), Context::anonymous(START)))
-            .expect("a hold");
+        engine.ask(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), START);
     }
-    let new = |n| settle(|| engine.reserve(&reserve(hold_id(n), "d", "bob", &[("A", 1)]), Context::anonymous(START)));
+    let new = |n| engine.try_ask(&reserve(hold_id(n), "d", "bob", &[("A", 1)]), START);
     let made = || {
         let command = CreateDrop { definition: definition("e", &[("A", 1)], &[]), validate_only: true };
         engine.create_drop(&command, Context::anonymous(START)).map(drop).map_err(|fault| fault.value)
     };
     let adjusted = |n| {
         engine
-            .adjust_stock(&common::adjust("d", "A", n, StockChange::Delta(1)), Context::anonymous(START))
+            .adjust_stock(&adjust("d", "A", n, StockChange::Delta(1)), Context::anonymous(START))
             .map(drop)
             .map_err(|fault| fault.value)
     };
@@ -210,11 +195,10 @@ fn beyond_the_mark_nothing_new_is_let_in_and_all_else_goes_on_until_there_is_mem
     assert!(short(new(9).expect_err("short")) && short(made().expect_err("short")));
     assert!(short(adjusted(51).expect_err("short")));
     adjusted(50).expect("this one was made before");
-    settle(|| engine.reserve(&reserve(hold_id(0), "d", "ada", &[("A", 1)]), Context::anonymous(START)))
-        .expect("nor does this take more");
-    settle(|| engine.claim(&claim(hold_id(0), "order"), Context::anonymous(START))).expect("claimed");
-    settle(|| engine.release(&common::release(hold_id(1), &[]), Context::anonymous(START))).expect("released");
-    while engine.sweep(START.plus(Millis::from_secs(600))).expect("a sweep") > 0 {}
+    engine.ask(&reserve(hold_id(0), "d", "ada", &[("A", 1)]), START);
+    engine.ask(&claim(hold_id(0), "order"), START);
+    engine.ask(&release(hold_id(1), &[]), START);
+    engine.sweep_all(after(600));
     assert_eq!(engine.inventory().owned(), 1);
     engine.see_memory(830, 1_000);
     assert!(short(new(9).expect_err("just below the mark it may be beyond it at once")));
@@ -235,26 +219,25 @@ fn a_start_forgets_as_serving_did_but_for_what_is_claimed_late_further_on() {
             .reserve(&reserve(hold_id(n), "d", &format!("c{n}"), &[("A", 1)]), Context::anonymous(START))
             .expect("an answer");
         if n > 0 {
-            engine.release(&common::release(hold_id(n), &[]), Context::anonymous(START)).expect("an answer");
+            engine.release(&release(hold_id(n), &[]), Context::anonymous(START)).expect("an answer");
         }
         if n.is_multiple_of(1_000) {
             engine.journal().barrier().wait().expect("durable");
         }
     }
-    let end = START.plus(Millis::from_secs(600));
-    while engine.sweep(end).expect("a sweep") > 0 {}
+    let end = after(600);
+    engine.sweep_all(end);
     // The first hold in the list of ended ones moves to its end: it expired, and is claimed late.
     let late = Claim { expired: ExpiredPolicy::TakeFreeStock, ..claim(hold_id(0), "late") };
     for n in HOLDS..HOLDS + 20_000 {
         engine.reserve(&reserve(hold_id(n), "d", "x", &[("A", 1)]), Context::anonymous(end)).expect("an answer");
-        engine.release(&common::release(hold_id(n), &[]), Context::anonymous(end)).expect("an answer");
+        engine.release(&release(hold_id(n), &[]), Context::anonymous(end)).expect("an answer");
         if n.is_multiple_of(1_000) {
             engine.journal().barrier().wait().expect("durable");
         }
     }
-    settle(|| engine.claim(&late, Context::anonymous(end))).expect("claimed");
-    engine.journal().close(end).expect("a clean stop");
-    drop(engine);
+    engine.ask(&late, end);
+    engine.stop(end);
     world.now = end;
     let (engine, _) = world.start();
     let [held, _, claimed, released, expired] = engine.inventory().holds.counts();
@@ -264,6 +247,6 @@ fn a_start_forgets_as_serving_did_but_for_what_is_claimed_late_further_on() {
         engine.get_hold(hold_id(HOLDS + 19_999), None, Context::anonymous(end)).is_ok(),
         "the latest are remembered"
     );
-    let drop = engine.get_drop(&drop_id("d"), Context::anonymous(end)).expect("a drop").value;
+    let drop = engine.view("d", end);
     assert_eq!((drop.stock[0][0].claimed, engine.conservation_error()), (1, 0));
 }

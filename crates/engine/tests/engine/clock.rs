@@ -1,14 +1,6 @@
 //! A clock in doubt, and a journal that was written with a wrong clock.
 
-use stockade_engine::answer::{Fault, Outcome};
-use stockade_engine::attempt::Decided;
-use stockade_engine::command::Reserve;
-use stockade_engine::context::Context;
-use stockade_types::hold::HoldState;
-use stockade_types::refusal::Reason;
-use stockade_types::time::{Millis, Timestamp};
-
-use crate::common::{START, World, claim, create, definition, extend, hold_id, release, reserve, settle};
+use stockade_simulation::prelude::*;
 
 const DAY: Millis = Millis::from_secs(24 * 3_600);
 
@@ -24,8 +16,7 @@ fn while_the_clock_is_in_doubt_no_hold_is_made_and_all_else_goes_on() {
     let (engine, _) = World::new().start();
     create(&engine, definition("d", &[("A", 9)], &[]), START);
     let command = |n| reserve(hold_id(n), "d", "ada", &[("A", 1)]);
-    let asked =
-        |command: &Reserve, now| settle(|| engine.reserve(command, Context::anonymous(now))).map(|answer| answer.value);
+    let asked = |command: &Reserve, now| engine.try_ask(command, now).map(|answer| answer.value);
     for n in 1..=3 {
         asked(&command(n), START).expect("a hold");
     }
@@ -43,21 +34,11 @@ fn while_the_clock_is_in_doubt_no_hold_is_made_and_all_else_goes_on() {
     assert_eq!(told, [HoldState::Held], "a reserve that is sent again is answered as at first");
     let longer = Some(Millis::from_secs(400));
     let outcome = |answer: Result<Decided<Outcome>, Fault>| answer.expect("an answer").value;
-    assert_eq!(
-        state(&outcome(settle(|| engine.extend(&extend(hold_id(1), longer), Context::anonymous(START))))),
-        HoldState::Held
-    );
-    assert_eq!(
-        state(&outcome(settle(|| engine.claim(&claim(hold_id(1), "o"), Context::anonymous(START))))),
-        HoldState::Claimed
-    );
-    assert_eq!(
-        state(&outcome(settle(|| engine.release(&release(hold_id(2), &[]), Context::anonymous(START))))),
-        HoldState::Released
-    );
-    let due = START.plus(Millis::from_secs(300));
-    let Outcome::Refused(refusal) = outcome(settle(|| engine.claim(&claim(hold_id(3), "o"), Context::anonymous(due))))
-    else {
+    assert_eq!(state(&outcome(engine.try_ask(&extend(hold_id(1), longer), START))), HoldState::Held);
+    assert_eq!(state(&outcome(engine.try_ask(&claim(hold_id(1), "o"), START))), HoldState::Claimed);
+    assert_eq!(state(&outcome(engine.try_ask(&release(hold_id(2), &[]), START))), HoldState::Released);
+    let due = after(300);
+    let Outcome::Refused(refusal) = outcome(engine.try_ask(&claim(hold_id(3), "o"), due)) else {
         panic!("sold after its deadline");
     };
     assert_eq!(refusal.reason, Reason::HoldExpired, "time goes on");
@@ -72,8 +53,7 @@ fn written_in_the_future() -> (World, Timestamp) {
     world.now = ahead;
     let (engine, _) = world.start();
     create(&engine, definition("d", &[("A", 9)], &[]), ahead);
-    settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), Context::anonymous(ahead)))
-        .expect("a hold");
+    engine.ask(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), ahead);
     engine.journal().close(ahead).expect("a clean stop");
     world.now = START;
     (world, ahead)
@@ -95,13 +75,11 @@ fn a_journal_from_the_future_is_served_from_there_on_where_the_operator_accepts_
     let started = world.try_start().expect("a start");
     assert_eq!(started.now, ahead, "time goes on from the last record, not back to the wall clock");
     let (engine, now) = (started.engine, started.now);
-    let answer = settle(|| engine.claim(&claim(hold_id(1), "o"), Context::anonymous(now))).expect("an answer");
+    let answer = engine.ask(&claim(hold_id(1), "o"), now);
     assert_eq!(state(&answer.value), HoldState::Claimed, "what was live is live");
-    let answer = settle(|| engine.reserve(&reserve(hold_id(2), "d", "ada", &[("A", 1)]), Context::anonymous(now)))
-        .expect("an answer");
+    let answer = engine.ask(&reserve(hold_id(2), "d", "ada", &[("A", 1)]), now);
     assert_eq!(state(&answer.value), HoldState::Held);
-    engine.journal().close(now).expect("a clean stop");
-    drop(engine);
+    engine.stop(now);
     world.options.accept_clock = false;
     world.try_start().expect_err("the wall clock has not caught up: it is to be accepted at each start until then");
 }

@@ -7,21 +7,7 @@
 
 use std::sync::Arc;
 
-use stockade_engine::Engine;
-use stockade_engine::answer::Outcome;
-use stockade_engine::attempt::Decided;
-use stockade_engine::command::{CreateDrop, Steer};
-use stockade_engine::context::Context;
-use stockade_engine::lifecycle::verify::verify_folder;
-use stockade_journal::storage::SimulatedStorage;
-use stockade_journal::{BatchHead, FileLog, Log, SealedBatch, Start};
-use stockade_types::ids::Lsn;
-use stockade_types::record::{DropVerb, Record, StockChange};
-use stockade_types::time::Millis;
-
-use crate::common::{
-    self, START, World, claim, create, definition, drop_id, extend, hold_id, release, reserve, settle, with_card,
-};
+use stockade_simulation::prelude::*;
 
 /// Seeds that choose which unsynced writes survive a crash.
 const SEEDS: u64 = 3;
@@ -41,8 +27,8 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
     let before = |back: u64| hold_id(step.saturating_sub(back));
     let answer = match step % 10 {
         _ if step == 11 || step == 21 => {
-            let command = common::adjust("d", "A", step, StockChange::Delta(if step == 11 { 3 } else { -2 }));
-            return common::durable(engine, engine.adjust_stock(&command, Context::anonymous(now))).is_ok();
+            let command = adjust("d", "A", step, StockChange::Delta(if step == 11 { 3 } else { -2 }));
+            return durable(engine, engine.adjust_stock(&command, Context::anonymous(now))).is_ok();
         }
         // One hold supersedes another, served as far as the limit allows. A third supersedes that one, with less.
         // Another one that supersedes is claimed later.
@@ -51,39 +37,35 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
             let wanted: &[(&str, u32)] = if step == 14 { &[("B", 1)] } else { &[("A", 2), ("B", 30)] };
             let mut command = reserve(hold, "d", customer, wanted);
             (command.supersedes, command.allow_partial) = (Some(before(1)), step != 14);
-            settle(|| engine.reserve(&command, Context::anonymous(now)))
-                .inspect(|answer| assert!(matches!(answer.value, Outcome::Hold(_))))
+            engine.try_ask(&command, now).inspect(|answer| assert!(matches!(answer.value, Outcome::Hold(_))))
         }
         _ if step == 18 || step == 28 => {
-            let command = common::update(engine, "d", now, |wanted| {
+            let command = update(engine, "d", now, |wanted| {
                 wanted.terms.hold_ttl = Millis(4_000 + step);
                 if step == 18 {
                     wanted.items.extend(definition("d", &[("C", 5)], &[]).items);
                 }
             });
-            return common::durable(engine, engine.update_drop(&command, Context::anonymous(now))).is_ok();
+            return durable(engine, engine.update_drop(&command, Context::anonymous(now))).is_ok();
         }
         0 if step == 0 => {
             let items = [("A", 30), ("B", 40)];
-            let mut drop = definition("d", &items, &[("nine", stockade_types::definition::Scope::Drop, 9)]);
+            let mut drop = definition("d", &items, &[("nine", Scope::Drop, 9)]);
             let card = Some("card".parse().expect("a kind"));
-            drop.limits.push(stockade_types::definition::Limit {
+            drop.limits.push(Limit {
                 identity_kind: card,
                 max_units: Some(9),
                 max_units_by_tier: [("gold".parse().expect("a tier"), 12)].into(),
                 rolling: Some(Millis(5_000)),
                 cooldown: Some(Millis(300)),
-                ..stockade_types::definition::Limit::new(
-                    "cards".parse().expect("an id"),
-                    stockade_types::definition::Scope::Shop,
-                )
+                ..Limit::new("cards".parse().expect("an id"), Scope::Shop)
             });
             drop.series = Some("winter".parse().expect("a series"));
             drop.terms.hold_ttl = Millis(3_000);
             let command = CreateDrop { definition: drop, validate_only: false };
-            return common::durable(engine, engine.create_drop(&command, Context::anonymous(now))).is_ok();
+            return durable(engine, engine.create_drop(&command, Context::anonymous(now))).is_ok();
         }
-        0 | 1 | 3 => settle(|| engine.reserve(&reserve(hold, "d", "ada", &[("A", 1)]), Context::anonymous(now))),
+        0 | 1 | 3 => engine.try_ask(&reserve(hold, "d", "ada", &[("A", 1)]), now),
         2 | 4 => {
             let customer = format!("customer-{step}");
             // From then on there are three items.
@@ -91,15 +73,15 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
             let mut command = with_card(reserve(hold, "d", &customer, &[("A", 1), also]), "4242");
             command.tiers = vec!["gold".parse().expect("a tier")];
             command.over_limits = (step == 12).then(|| "the buyer called".into());
-            settle(|| engine.reserve(&command, Context::anonymous(now)))
+            engine.try_ask(&command, now)
         }
-        5 => settle(|| engine.claim(&claim(before(2), "order"), Context::anonymous(now))),
-        6 => settle(|| engine.release(&release(before(2), &[("B", 1)]), Context::anonymous(now))),
-        7 => settle(|| engine.extend(&extend(before(3), None), Context::anonymous(now))),
+        5 => engine.try_ask(&claim(before(2), "order"), now),
+        6 => engine.try_ask(&release(before(2), &[("B", 1)]), now),
+        7 => engine.try_ask(&extend(before(3), None), now),
         8 => return engine.sweep(now).is_ok() && engine.journal().barrier().wait().is_ok(),
         _ => return engine.snapshot(&world.snapshots, now).is_ok(),
     };
-    common::durable(engine, answer.map_err(Decided::from)).is_ok()
+    durable(engine, answer.map_err(Decided::from)).is_ok()
 }
 
 /// Closes and archives the drop, and opens another one of its shop.
@@ -109,18 +91,17 @@ fn afterwards(engine: &Engine, world: &World, step: u64) -> bool {
         0 => {
             // Closed a week earlier, by the clock of the steps before.
             let closed = START.plus(Millis(OPEN * 400));
-            common::durable(engine, engine.steer(&drop_id("d"), Steer::Close, Context::anonymous(closed))).is_ok()
+            durable(engine, engine.steer(&drop_id("d"), Steer::Close, Context::anonymous(closed))).is_ok()
         }
         1 => engine.sweep(now).is_ok() && engine.journal().barrier().wait().is_ok(),
         2 => engine.archive(now).is_ok() && engine.journal().barrier().wait().is_ok(),
         4 => {
             let command = CreateDrop { definition: definition("e", &[("A", 9)], &[]), validate_only: false };
-            common::durable(engine, engine.create_drop(&command, Context::anonymous(now))).is_ok()
+            durable(engine, engine.create_drop(&command, Context::anonymous(now))).is_ok()
         }
         5 => {
-            let answer =
-                settle(|| engine.reserve(&reserve(hold_id(step), "e", "ada", &[("A", 1)]), Context::anonymous(now)));
-            common::durable(engine, answer.map_err(Decided::from)).is_ok()
+            let answer = engine.try_ask(&reserve(hold_id(step), "e", "ada", &[("A", 1)]), now);
+            durable(engine, answer.map_err(Decided::from)).is_ok()
         }
         _ => engine.snapshot(&world.snapshots, now).is_ok(),
     }
@@ -154,12 +135,6 @@ impl Undisturbed {
         play(&mut counted);
         Self { states, places, journal: counted.journal.operations(), snapshots: counted.snapshots.operations() }
     }
-}
-
-/// The state after each record; the first is before all of them.
-fn states(world: &World) -> Vec<[u8; 32]> {
-    let records = common::records(world);
-    (0..=records.len()).map(|count| common::loaded(world, &records[..count]).digest()).collect()
 }
 
 /// A machine with this data folder, whose key makes states comparable.
@@ -225,27 +200,26 @@ fn a_follower_has_the_state_of_each_place_from_whichever_place_it_follows() {
         assert!(step(&engine, &mut world, n), "step {n}");
         // An outage that extends some holds by grace.
         if n == 16 {
-            engine.journal().close(world.now).expect("a clean stop");
-            drop(engine);
+            engine.stop(world.now);
             engine = world.start().0;
         }
     }
     engine.journal().close(world.now).expect("a clean stop");
     let live = engine.inventory().digest();
-    let (records, states) = (common::records(&world), states(&world));
+    let (records, states) = (records(&world), states(&world));
     assert_eq!(states.last(), Some(&live));
     for kind in ["DropFact", "Made", "Changed", "Superseded", "Restart", "Adjusted"] {
         assert!(records.iter().any(|(_, record)| format!("{record:?}").starts_with(kind)), "no record is a {kind}");
     }
     for at_once in 0..records.len() {
-        let follower = common::loaded(&world, &records[..at_once]);
+        let follower = loaded(&world, &records[..at_once]);
         for (place, state) in (at_once..).zip(&states[at_once..]) {
             assert_eq!(follower.digest(), *state, "from record {at_once} on, after {place}");
             let conserved = |drop: &Arc<stockade_engine::inventory::DropEntry>| drop.conservation_error() == 0;
             assert!(follower.drops.all().iter().all(conserved), "from record {at_once} on, after {place}");
             // The last record once more, which must change nothing.
             let again = if place > at_once { place - 1 } else { place };
-            common::follow(&follower, &records[again..records.len().min(place + 1)]);
+            follow(&follower, &records[again..records.len().min(place + 1)]);
         }
     }
 }
@@ -266,13 +240,11 @@ fn a_damaged_newest_snapshot_falls_back_to_the_one_before() {
     let (engine, _) = world.start();
     create(&engine, definition("d", &[("A", 5)], &[]), world.now);
     for n in 0..3 {
-        settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), Context::anonymous(world.now)))
-            .expect("an answer");
+        engine.ask(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), world.now);
         engine.snapshot(&world.snapshots, world.now).expect("a snapshot");
     }
     let live = engine.inventory().digest();
-    engine.journal().close(world.now).expect("a clean stop");
-    drop(engine);
+    engine.stop(world.now);
     let mut files = world.snapshots.files();
     let newest = files.values_mut().next_back().expect("a snapshot");
     let middle = newest.len() / 2;
@@ -293,8 +265,7 @@ fn a_folder_that_was_closed_in_order_verifies_and_says_so() {
     let (engine, _) = world.start();
     create(&engine, definition("d", &[("A", 5)], &[]), world.now);
     for n in 0..3 {
-        settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), Context::anonymous(world.now)))
-            .expect("an answer");
+        engine.ask(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), world.now);
     }
     engine.snapshot(&world.snapshots, world.now).expect("a snapshot");
     engine.journal().close(world.now).expect("a clean stop");
@@ -314,19 +285,14 @@ fn a_hold_that_was_made_while_its_drop_was_paused_is_a_finding() {
     for steer in [Steer::Pause, Steer::Resume] {
         engine.steer(&drop_id("d"), steer, Context::anonymous(world.now)).expect("a drop");
     }
-    settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), Context::anonymous(world.now)))
-        .expect("an answer");
-    engine.journal().close(world.now).expect("a clean stop");
-    drop(engine);
+    engine.ask(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), world.now);
+    engine.stop(world.now);
     // The same journal without the record that ended the pause.
     let is_resume = |record: &Record| matches!(record, Record::DropFact(fact) if fact.verb == DropVerb::Resume);
-    let mut records: Vec<Record> = common::records(&world).into_iter().map(|(_, record)| record).collect();
+    let mut records: Vec<Record> = records(&world).into_iter().map(|(_, record)| record).collect();
     records.retain(|record| !is_resume(record));
     world.journal = SimulatedStorage::default();
-    let (log, opened) = FileLog::open(Arc::new(world.journal.clone()), world.options.log).expect("opens");
-    let Start { next, chain, term } = opened.start();
-    let head = BatchHead { term, first: next, count: 0, written_at: world.now, before: chain };
-    log.append(next, &SealedBatch::of_records(head, &records)).expect("appends");
+    world.append(&records, world.now);
     let findings = verify_folder(&world.folder()).expect("a readable folder").findings;
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
     assert!(finding.contains("makes a hold in drop number 0, which is not open there"), "{finding}");

@@ -3,22 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use stockade_engine::Engine;
-use stockade_engine::command::{Stage, Steer};
-use stockade_engine::context::Context;
-use stockade_engine::lifecycle::recover::recover;
 use stockade_feed::{BadCursor, Detail, Event, Feed, FeedError, Filter, Kind, Position, Recent};
-use stockade_journal::storage::SimulatedStorage;
-use stockade_journal::{Durability, KeepPolicy};
-use stockade_types::definition::{Definition, Schedule};
-use stockade_types::ids::Lsn;
-use stockade_types::record::StockChange;
-use stockade_types::time::{Millis, Timestamp};
-
-use crate::common::{
-    START, World, adjust, claim, definition, drop_id, durable, extend, hold_id, release, reserve, settle, target,
-    update,
-};
+use stockade_simulation::prelude::*;
+use stockade_types::definition::Schedule;
 
 const EVERYTHING: KeepPolicy = KeepPolicy { age: Millis::from_secs(400 * 24 * 3_600), bytes: u64::MAX };
 
@@ -51,10 +38,6 @@ pub fn feed(engine: &Arc<Engine>) -> Feed {
     Feed::new(engine.history().expect("a journal that is kept"), move |number| names.definition(number))
 }
 
-fn after(seconds: u64) -> Timestamp {
-    START.plus(Millis::from_secs(seconds))
-}
-
 /// The event as readers get it: of the drop of a hold or of stock, only the names.
 fn shown(event: &Event) -> Event {
     if let Detail::Drop { .. } = event.detail {
@@ -84,48 +67,47 @@ pub fn all(feed: &Feed) -> Vec<Event> {
     read(feed, feed.oldest().expect("kept"))
 }
 
-fn create(engine: &Engine, id: &str, opens: u64, closes: u64) {
+fn create_timed(engine: &Engine, id: &str, opens: u64, closes: u64) {
     let mut definition = definition(id, &[("A", 100), ("B", 50)], &[]);
     (definition.schedule.opens_at, definition.schedule.closes_at) = (Some(after(opens)), Some(after(closes)));
-    crate::common::create(engine, definition, START);
+    create(engine, definition, START);
 }
 
 /// Operations in two drops that produce every kind of event.
 fn traffic(engine: &Engine) {
-    create(engine, "d", 10, 1_000);
-    create(engine, "e", 10, 1_000);
+    create_timed(engine, "d", 10, 1_000);
+    create_timed(engine, "e", 10, 1_000);
     for n in 0..40 {
         let drop = if n % 3 == 0 { "e" } else { "d" };
         let command = reserve(hold_id(n), drop, &format!("c{n}"), &[("A", 1), ("B", 1)]);
-        settle(|| engine.reserve(&command, Context::anonymous(after(20)))).expect("a hold");
+        engine.ask(&command, after(20));
     }
     for n in 0..8 {
-        settle(|| engine.extend(&extend(hold_id(n), Some(Millis::from_secs(301))), Context::anonymous(after(21))))
-            .expect("extended");
-        let paying = stockade_engine::command::Extend { stage: Some(Stage::Paying), ..extend(hold_id(n), None) };
-        settle(|| engine.extend(&paying, Context::anonymous(after(22)))).expect("in payment");
-        settle(|| engine.claim(&claim(hold_id(n), "order"), Context::anonymous(after(23)))).expect("a sale");
+        engine.ask(&extend(hold_id(n), Some(Millis::from_secs(301))), after(21));
+        let paying = Extend { stage: Some(Stage::Paying), ..extend(hold_id(n), None) };
+        engine.ask(&paying, after(22));
+        engine.ask(&claim(hold_id(n), "order"), after(23));
     }
     for n in 8..12 {
-        settle(|| engine.release(&release(hold_id(n), &[("A", 1)]), Context::anonymous(after(24)))).expect("less");
-        settle(|| engine.release(&release(hold_id(n), &[]), Context::anonymous(after(25)))).expect("released");
+        engine.ask(&release(hold_id(n), &[("A", 1)]), after(24));
+        engine.ask(&release(hold_id(n), &[]), after(25));
     }
     for n in 12..16 {
         let drop = if n % 3 == 0 { "e" } else { "d" };
         let other = reserve(hold_id(100 + n), drop, &format!("c{n}"), &[("A", 2)]);
-        let other = stockade_engine::command::Reserve { supersedes: Some(hold_id(n)), ..other };
-        settle(|| engine.reserve(&other, Context::anonymous(after(26)))).expect("in its place");
+        let other = Reserve { supersedes: Some(hold_id(n)), ..other };
+        engine.ask(&other, after(26));
     }
-    let back = |n| stockade_engine::command::Return { target: target(hold_id(n)), returned: Vec::new(), restock: true };
-    settle(|| engine.return_units(&back(0), Context::anonymous(after(27)))).expect("returned");
+    let back = |n| Return { target: target(hold_id(n)), returned: Vec::new(), restock: true };
+    engine.ask(&back(0), after(27));
     let more = adjust("d", "A", 900, StockChange::Delta(7));
     durable(engine, engine.adjust_stock(&more, Context::anonymous(after(28)))).expect("adjusted");
-    durable(engine, engine.steer(&drop_id("d"), Steer::Pause, Context::anonymous(after(29)))).expect("paused");
-    durable(engine, engine.steer(&drop_id("d"), Steer::Resume, Context::anonymous(after(30)))).expect("resumed");
+    engine.steered("d", Steer::Pause, after(29));
+    engine.steered("d", Steer::Resume, after(30));
     let change = update(engine, "d", after(31), |drop| drop.title = "Knives".into());
-    durable(engine, engine.update_drop(&change, Context::anonymous(after(31)))).expect("changed");
-    while engine.sweep(after(600)).expect("a sweep") > 0 {}
-    durable(engine, engine.steer(&drop_id("d"), Steer::Close, Context::anonymous(after(700)))).expect("closed");
+    engine.updated(&change, after(31));
+    engine.sweep_all(after(600));
+    engine.steered("d", Steer::Close, after(700));
 }
 
 fn kinds(events: &[Event]) -> BTreeSet<Kind> {
@@ -149,14 +131,13 @@ fn the_same_from_everywhere(feed: &Feed, events: &[Event]) {
 /// Takes three snapshots, each of something new: the journal is trimmed up to the second.
 fn trim(engine: &Engine, snapshots: &SimulatedStorage, now: Timestamp) {
     for n in 0..3 {
-        crate::common::create(engine, definition(&format!("new-{}-{n}", now.0), &[("A", 1)], &[]), now);
+        create(engine, definition(&format!("new-{}-{n}", now.0), &[("A", 1)], &[]), now);
         engine.snapshot(snapshots, now).expect("a snapshot");
     }
 }
 
 fn end(engine: Arc<Engine>, now: Timestamp) {
-    engine.journal().close(now).expect("a clean stop");
-    drop(engine);
+    Arc::into_inner(engine).expect("one holder").stop(now);
 }
 
 /// The present events begin with the earlier ones, and are the same from every position.
@@ -187,7 +168,7 @@ fn from_every_place_the_rest_is_the_same_whatever_has_happened_since() {
     goes_on_from(&mut events, &engine, "a stop and a start");
 
     let late = reserve(hold_id(500), "e", "late", &[("A", 1)]);
-    settle(|| engine.reserve(&late, Context::anonymous(after(703)))).expect("a hold");
+    engine.ask(&late, after(703));
     engine.journal().barrier().wait().expect("durable");
     goes_on_from(&mut events, &engine, "a hold");
     drop(engine);
@@ -198,7 +179,7 @@ fn from_every_place_the_rest_is_the_same_whatever_has_happened_since() {
     assert!(kinds(&events).contains(&Kind::EngineRestarted), "the hold was given more time");
 
     let long_after = after(9 * 24 * 3_600);
-    while engine.sweep(long_after).expect("a sweep") > 0 {}
+    engine.sweep_all(long_after);
     assert_eq!(engine.archive(long_after).expect("archived"), 2);
     assert!(engine.get_drop(&drop_id("d"), Context::anonymous(long_after)).is_err(), "archived, and forgotten");
     trim(&engine, &machine.world.snapshots, long_after);
@@ -218,10 +199,10 @@ fn some_holds(engine: &Engine, ids: std::ops::Range<u64>, now: Timestamp) {
     let written = |durable_after| engine.journal().ticket(durable_after).wait().expect("written");
     for n in ids {
         let command = reserve(hold_id(n), "d", &format!("c{n}"), &[("A", 1), ("B", 1)]);
-        written(settle(|| engine.reserve(&command, Context::anonymous(now))).expect("a hold").durable_after);
+        written(engine.ask(&command, now).durable_after);
         let then = match n % 3 {
-            0 => settle(|| engine.claim(&claim(hold_id(n), "order"), Context::anonymous(now))),
-            1 => settle(|| engine.release(&release(hold_id(n), &[("A", 1)]), Context::anonymous(now))),
+            0 => engine.try_ask(&claim(hold_id(n), "order"), now),
+            1 => engine.try_ask(&release(hold_id(n), &[("A", 1)]), now),
             _ => continue,
         };
         written(then.expect("changed").durable_after);
@@ -256,7 +237,7 @@ fn power_cuts(durability: Durability, seed: u64) -> u64 {
     machine.world.options.log.durability = durability;
     let (mut told, mut lost) = (Told::default(), 0);
     let mut engine = machine.start();
-    create(&engine, "d", 10, 1_000);
+    create_timed(&engine, "d", 10, 1_000);
     for cut in 0..CUTS {
         let (now, ids) = (after(20 + 20 * cut), 100 * cut..100 * cut + 6 + seed % 4);
         some_holds(&engine, ids.clone(), now);
@@ -294,10 +275,9 @@ fn through_power_cuts_the_rest_is_the_same_from_every_place_and_no_id_is_given_t
 fn a_drop_s_opening_stands_before_its_first_hold_and_says_for_when_it_was() {
     let machine = Keeping::new();
     let engine = machine.start();
-    create(&engine, "d", 10, 20);
-    settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), Context::anonymous(after(12))))
-        .expect("a hold");
-    while engine.sweep(after(600)).expect("a sweep") > 0 {}
+    create_timed(&engine, "d", 10, 20);
+    engine.ask(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), after(12));
+    engine.sweep_all(after(600));
     let events = all(&feed(&engine));
     let told: Vec<_> = events.iter().map(|event| (event.kind, event.at, event.scheduled_for)).collect();
     let expected = [
@@ -350,15 +330,14 @@ fn of(recent: Recent) -> Vec<Event> {
 fn who_is_at_the_tail_gets_what_was_decoded_for_all_and_who_is_behind_it_reads_files() {
     let machine = Keeping::new();
     let engine = machine.start();
-    create(&engine, "d", 10, 1_000);
+    create_timed(&engine, "d", 10, 1_000);
     let feed = feed(&engine);
     let begin = feed.end();
     assert!(matches!(feed.recent(begin, usize::MAX), Recent::Behind), "nothing is decoded while nobody follows");
     assert_eq!(Position::behind(feed.begin_tail()), begin);
     assert!(matches!(feed.recent(begin, usize::MAX), Recent::End));
     assert!(matches!(feed.recent(feed.oldest().expect("kept"), usize::MAX), Recent::Behind));
-    settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), Context::anonymous(after(12))))
-        .expect("a hold");
+    engine.ask(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), after(12));
     engine.journal().barrier().wait().expect("durable");
     assert!(matches!(feed.recent(begin, usize::MAX), Recent::End), "it is behind until it is told to go on");
     assert_eq!(Position::behind(feed.advance().expect("decoded")), feed.end());
@@ -376,17 +355,16 @@ fn who_is_at_the_tail_gets_what_was_decoded_for_all_and_who_is_behind_it_reads_f
 fn the_tail_is_bounded_and_its_oldest_goes_first() {
     let machine = Keeping::new();
     let engine = machine.start();
-    create(&engine, "d", 10, 1_000);
+    create_timed(&engine, "d", 10, 1_000);
     let mut definition = definition("large", &[("A", 100)], &[]);
     definition.title = "x".repeat(200);
-    crate::common::create(&engine, definition, START);
+    create(&engine, definition, START);
     let feed = feed(&engine);
     let begin = Position::behind(feed.begin_tail());
     let mut pauses = 0_u32;
     while !matches!(feed.recent(begin, 1), Recent::Behind) {
         for steer in [Steer::Pause, Steer::Resume] {
-            durable(&engine, engine.steer(&drop_id("large"), steer, Context::anonymous(after(u64::from(pauses)))))
-                .expect("steered");
+            engine.steered("large", steer, after(u64::from(pauses)));
         }
         pauses += 1;
         assert!(pauses < 10_000, "it has no bound");

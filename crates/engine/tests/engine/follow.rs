@@ -1,15 +1,7 @@
 //! A follower of a journal has the state after each record, and refuses records that do not fit its state.
 
-use stockade_engine::inventory::{Inventory, ReplayError};
-use stockade_types::digest::DigestKey;
-use stockade_types::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
-use stockade_types::ids::{AdjustmentId, CustomerId, DropNo, HoldId, ItemNo, Lsn, OrderRef, PoolNo};
-use stockade_types::record::{
-    Actor, Adjusted, Adjustment, DropImage, HoldChange, OldFact, PoolBasis, Record, StockChange, StockImage, UsageImage,
-};
-use stockade_types::time::{Millis, Timestamp};
-
-use crate::common::{START, definition, hold_id};
+use stockade_engine::inventory::ReplayError;
+use stockade_simulation::prelude::*;
 
 /// Units of the drop.
 const UNITS: u64 = 5;
@@ -17,30 +9,21 @@ const UNITS: u64 = 5;
 /// A follower of a journal with a drop of one item.
 fn follower() -> Inventory {
     let inventory = Inventory::new(DigestKey::from_bytes([1; 16]));
-    let definition = definition("d", &[("A", UNITS)], &[]);
-    let image = DropImage { number: DropNo(0), created_at: START, definition, request: [0; 32], update: None };
-    inventory.follow(Lsn(1), &Record::Drop(Box::new(image))).expect("a drop");
+    follow(&inventory, &[(Lsn(1), drop_record(0, definition("d", &[("A", UNITS)], &[])))]);
     inventory
 }
 
-fn hold(id: HoldId, customer: &str, units: u32) -> Hold {
-    Hold::from(HoldFields {
-        id,
-        drop: DropNo(0),
-        state: HoldState::Held,
-        customer: CustomerId::try_from(customer).expect("an id"),
-        content: ContentHash(0),
-        created_at: START,
-        expires_at: Timestamp(START.0 + 1_000),
-        settled_at: Timestamp::default(),
-        revision: Lsn(0),
-        lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), units)]),
-        extras: None,
-    })
+/// The n-th hold, of some units.
+fn hold(n: u64, at: u64, some: u32) -> Hold {
+    hold_at(n, at, |hold| hold.lines = units(some))
+}
+
+fn eve(hold: &mut HoldFields) {
+    hold.customer = "eve".parse().expect("an id");
 }
 
 fn made(n: u64, units: u32) -> Record {
-    Record::Hold(hold(hold_id(n), "ada", units))
+    Record::Hold(hold(n, 0, units))
 }
 
 fn change(n: u64, change: Change) -> Record {
@@ -72,7 +55,7 @@ fn units_go_out_of_the_counter_and_come_back_with_each_record() {
     let inventory = follower();
     let order_ref = OrderRef::try_from("o").expect("a ref");
     let late = Change::Claimed { at: START, order_ref, late: true, kept: [].into_iter().collect() };
-    let successor = OldFact::Superseded { old: hold_id(2), at: START, hold: hold(hold_id(3), "ada", 2) };
+    let successor = OldFact::Superseded { old: hold_id(2), at: START, hold: hold(3, 0, 2) };
     let steps = [
         (made(1, 3), UNITS - 3),
         (expired(1), UNITS),
@@ -110,21 +93,20 @@ fn an_id_is_used_again_once_its_hold_was_forgotten_by_who_wrote_that() {
 
 #[test]
 fn a_change_that_is_not_the_next_of_its_hold_is_said() {
-    let made_at = |lsn| Hold::from(HoldFields { revision: Lsn(lsn), ..HoldFields::from(hold(hold_id(1), "ada", 3)) });
     let expire = |before: &Hold| HoldChange::of(before, &Change::Expired { at: START }, START, Actor::Engine);
     let other = |change: fn(&mut HoldFields)| {
-        let mut fields = HoldFields::from(made_at(2));
+        let mut fields = HoldFields::from(hold(1, 2, 3));
         change(&mut fields);
         Record::Changed(expire(&Hold::from(fields)))
     };
     let wrong = [
         other(|hold| hold.revision = Lsn(1)),
         other(|hold| hold.state = HoldState::Paying),
-        other(|hold| hold.customer = "eve".parse().expect("an id")),
+        other(eve),
         other(|hold| hold.created_at = Timestamp(START.0 + 1)),
         other(|hold| hold.lines = Lines::from_slice(&[])),
     ];
-    let sound = Record::Changed(expire(&made_at(2)));
+    let sound = Record::Changed(expire(&hold(1, 2, 3)));
     for record in wrong {
         let inventory = follower();
         inventory.follow(Lsn(2), &made(1, 3)).expect("a hold");
@@ -138,23 +120,20 @@ fn a_change_that_is_not_the_next_of_its_hold_is_said() {
 
 #[test]
 fn what_can_t_be_so_is_said() {
-    let other = OldFact::Superseded { old: hold_id(1), at: START, hold: hold(hold_id(2), "eve", 1) };
+    let other = OldFact::Superseded { old: hold_id(1), at: START, hold: hold_at(2, 0, eve) };
     let image = StockImage { drop: DropNo(0), item: ItemNo(0), pools: Vec::new(), adjustments: Vec::new() };
     let usage = UsageImage { subject: stockade_types::ids::SubjectKey(1), usage: Vec::new() };
-    let elsewhere = Hold::from(HoldFields { drop: DropNo(1), ..HoldFields::from(hold(hold_id(2), "ada", 1)) });
-    let renamed = definition("e", &[("A", UNITS)], &[]);
-    let renamed =
-        DropImage { number: DropNo(0), created_at: START, definition: renamed, request: [0; 32], update: None };
+    let elsewhere = hold_at(2, 0, |hold| hold.drop = DropNo(1));
     let wrong = [
         (made(2, 3), "drop d, item A: 6 units are held or claimed, 5 were received"),
         (made(1, 1), "is made twice"),
-        (Record::Hold(elsewhere.clone()), "is in a drop, item or pool that does not exist"),
+        (Record::Hold(elsewhere), "is in a drop, item or pool that does not exist"),
         (Record::Old(Box::new(other)), "takes the place of another customer's"),
         (adjusted(UNITS, 3), "drop d, item A: 6 units are held or claimed, 5 were received"),
         (adjusted(0, 3), "more units are taken out than were received"),
         (Record::Stock(image), "it stands in snapshots only"),
         (Record::Usage(usage), "it stands in snapshots only"),
-        (Record::Drop(Box::new(renamed)), "drop e is no change of d"),
+        (drop_record(0, definition("e", &[("A", UNITS)], &[])), "drop e is no change of d"),
     ];
     for (record, expected) in wrong {
         let inventory = follower();

@@ -3,16 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
-use stockade_engine::Engine;
-use stockade_engine::context::Context;
-use stockade_engine::lifecycle::data_folder::DataFolder;
-use stockade_engine::lifecycle::recover::recover;
-use stockade_journal::storage::{SimulatedStorage, Storage as _};
-use stockade_journal::{BatchHash, Durability, History, HistoryError, KeepPolicy};
-use stockade_types::ids::Lsn;
-use stockade_types::time::Millis;
-
-use crate::common::{World, create, definition, hold_id, reserve, settle};
+use stockade_journal::{BatchHash, History, HistoryError};
+use stockade_simulation::prelude::*;
 
 const ALL: KeepPolicy = KeepPolicy { age: Millis(u64::MAX), bytes: u64::MAX };
 /// Bytes of a segment: a few holds.
@@ -52,7 +44,7 @@ fn read(history: &History, mut from: Lsn) -> Vec<(Lsn, BatchHash)> {
 fn reserve_some(engine: &Engine, world: &World, ids: std::ops::Range<u64>) {
     for id in ids {
         let command = reserve(hold_id(id), "d", &format!("customer-{id}"), &[("A", 1)]);
-        let answer = settle(|| engine.reserve(&command, Context::anonymous(world.now))).expect("an answer");
+        let answer = engine.ask(&command, world.now);
         engine.journal().ticket(answer.durable_after).wait().expect("durable");
     }
 }

@@ -2,25 +2,17 @@
 
 use std::time::Duration;
 
-use stockade_engine::answer::{Fault, Outcome};
-use stockade_engine::attempt::Decided;
-use stockade_engine::command::{CreateDrop, Reserve};
-use stockade_engine::context::Context;
-use stockade_engine::{Bounds, Engine};
-use stockade_types::definition::{Definition, LIMIT_SKUS_MAX, LIMITS_MAX, Limit, Scope};
-use stockade_types::ids::IdentityKind;
+use stockade_engine::Bounds;
+use stockade_simulation::prelude::*;
+use stockade_types::definition::{LIMIT_SKUS_MAX, LIMITS_MAX};
 use stockade_types::metrics::Stopwatch;
-use stockade_types::refusal::Reason;
-use stockade_types::time::{Millis, Timestamp};
-
-use crate::common::{START, World, create, definition, hold_id, release, reserve, settle, sku, with_card};
 
 fn limit(id: &str, scope: Scope) -> Limit {
     Limit::new(id.parse().expect("an id"), scope)
 }
 
 fn ask(engine: &Engine, command: &Reserve, now: Timestamp) -> Decided<Outcome> {
-    settle(|| engine.reserve(command, Context::anonymous(now))).expect("an answer")
+    engine.ask(command, now)
 }
 
 fn reason(answer: &Decided<Outcome>) -> Option<Reason> {
@@ -41,12 +33,12 @@ fn a_cooldown_ends_when_its_hold_is_forgotten_and_nothing_of_its_subjects_stays(
     create(&engine, Definition { limits, ..definition("d", &[("A", 9)], &[]) }, START);
     let command = |n, customer: &str| with_card(reserve(hold_id(n), "d", customer, &[("A", 1)]), "4242");
     assert_eq!(reason(&ask(&engine, &command(1, "ada"), START)), None);
-    settle(|| engine.release(&release(hold_id(1), &[]), Context::anonymous(START))).expect("an answer");
-    let just_before = Timestamp(START.plus(Millis::from_secs(60)).0 - 1);
+    engine.ask(&release(hold_id(1), &[]), START);
+    let just_before = Timestamp(after(60).0 - 1);
     assert_eq!(engine.evict_ended(just_before), 0);
     assert_eq!(reason(&ask(&engine, &command(2, "bob"), just_before)), Some(Reason::Cooldown));
     assert_eq!(engine.inventory().subjects.len(), 2, "the customer and the card");
-    let then = START.plus(Millis::from_secs(60));
+    let then = after(60);
     assert_eq!(engine.evict_ended(then), 1);
     assert!(engine.inventory().subjects.is_empty());
     assert_eq!(reason(&ask(&engine, &command(2, "bob"), then)), None);
@@ -67,8 +59,8 @@ fn subjects_are_bounded() {
         panic!("not exhausted")
     };
     assert!(words.contains("subjects") && words.contains("--max-holds"), "{words}");
-    settle(|| engine.release(&release(hold_id(1), &[]), Context::anonymous(START))).expect("an answer");
-    while engine.evict_ended(START.plus(Millis::from_secs(86_400))) > 0 {}
+    engine.ask(&release(hold_id(1), &[]), START);
+    while engine.evict_ended(after(86_400)) > 0 {}
     assert_eq!(reason(&ask(&engine, &next, START)), None);
 }
 

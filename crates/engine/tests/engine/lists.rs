@@ -2,19 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use stockade_engine::Engine;
-use stockade_engine::answer::{DropView, Fault, HoldView};
-use stockade_engine::context::Context;
-use stockade_engine::verbs::list::{DropFilter, DropPlace, HoldFilter};
+use stockade_engine::verbs::list::DropPlace;
 use stockade_engine::verbs::page::Page;
-use stockade_types::definition::Scope;
-use stockade_types::hold::HoldState;
-use stockade_types::ids::{CustomerId, HoldId};
-use stockade_types::time::Millis;
-
-use crate::common::{
-    START, World, claim, create, definition, drop_id, durable, hold_id, page, release, reserve, settle, sku, update,
-};
+use stockade_simulation::prelude::*;
 
 fn all(engine: &Engine, filter: &HoldFilter, size: usize, mut between: impl FnMut(u64)) -> BTreeMap<HoldId, u32> {
     let (mut seen, mut from) = (BTreeMap::new(), None);
@@ -43,7 +33,7 @@ fn filled(world: &World) -> Engine {
     for n in 0..300 {
         let drop = if n % 3 == 0 { "e" } else { "d" };
         let command = reserve(hold_id(n), drop, &format!("customer-{}", n % 7), &[("A", 1)]);
-        settle(|| engine.reserve(&command, Context::anonymous(START))).expect("a hold");
+        engine.ask(&command, START);
     }
     engine
 }
@@ -55,9 +45,9 @@ fn a_hold_that_stays_is_told_once_although_others_come_and_go() {
     let staying: Vec<u64> = (0..300).filter(|n| n % 3 == 1).collect();
     let seen = all(&engine, &filter, 7, |page| {
         let gone = hold_id(page * 3 + 2);
-        settle(|| engine.release(&release(gone, &[]), Context::anonymous(START))).expect("a release");
+        engine.ask(&release(gone, &[]), START);
         let command = reserve(hold_id(1_000 + page), "d", "new", &[("B", 1)]);
-        settle(|| engine.reserve(&command, Context::anonymous(START))).expect("a hold");
+        engine.ask(&command, START);
     });
     for n in staying {
         assert_eq!(seen.get(&hold_id(n)), Some(&1), "hold {n}");
@@ -68,7 +58,7 @@ fn a_hold_that_stays_is_told_once_although_others_come_and_go() {
 #[test]
 fn every_filter_leaves_out_what_does_not_fit() {
     let engine = filled(&World::new());
-    settle(|| engine.claim(&claim(hold_id(1), "order-1"), Context::anonymous(START))).expect("a claim");
+    engine.ask(&claim(hold_id(1), "order-1"), START);
     let count = |filter: &HoldFilter| all(&engine, filter, 1_000, |_| {}).len();
     let none = HoldFilter::default;
     let customer = Some(CustomerId::try_from("customer-1").expect("an id"));
@@ -138,7 +128,7 @@ fn three(engine: &Engine, from: Option<&DropPlace>) -> Result<(Vec<String>, Opti
 fn open_later(engine: &Engine, id: &str, millis: u64) {
     let command =
         update(engine, id, START, |definition| definition.schedule.opens_at = Some(START.plus(Millis(millis))));
-    durable(engine, engine.update_drop(&command, Context::anonymous(START))).expect("moved");
+    engine.updated(&command, START);
 }
 
 #[test]
@@ -164,15 +154,13 @@ fn a_drop_that_stays_is_told_once_although_openings_move() {
     seen.extend(more);
 
     // A start has no record of these moves and refuses to go on; if there were none since the list began, it goes on.
-    engine.journal().close(START).expect("a clean stop");
-    drop(engine);
+    engine.stop(START);
     world.now = START;
     let (engine, _) = world.start();
     assert!(matches!(three(&engine, next.as_ref()), Err(Fault::Invalid(_))), "{next:?}");
     let (first, next) = three(&engine, None).expect("a page");
     assert_eq!(first, ["d07", "d00", "d06"], "a new list goes by what is so now");
-    engine.journal().close(START).expect("a clean stop");
-    drop(engine);
+    engine.stop(START);
     let (engine, _) = world.start();
     assert_eq!(three(&engine, next.as_ref()).expect("a page").0, ["d02", "d03", "d04"]);
     assert_eq!(seen, ["d00", "d01", "d02", "d03", "d04", "d05", "d06", "d07", "d08"]);

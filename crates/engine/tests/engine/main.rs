@@ -7,7 +7,6 @@ mod agenda;
 mod archive;
 mod bounds;
 mod clock;
-mod common;
 mod crash;
 mod draws;
 mod events;
@@ -17,9 +16,6 @@ mod limits;
 mod lists;
 mod model;
 mod moments;
-#[path = "../../../../simulation/src/model/mod.rs"]
-#[expect(dead_code, reason = "the simulation uses more of it")]
-mod naive;
 mod races;
 mod scenarios;
 mod starts;

@@ -2,23 +2,8 @@
 
 use std::thread;
 
-use stockade_engine::Engine;
-use stockade_engine::answer::{DropState, Outcome};
-use stockade_engine::attempt::Decided;
-use stockade_engine::command::Steer;
-use stockade_engine::context::Context;
-use stockade_journal::storage::SimulatedStorage;
-use stockade_types::definition::Definition;
-use stockade_types::ids::Lsn;
-use stockade_types::record::{DropVerb, MomentKind, Record};
-use stockade_types::refusal::Reason;
-use stockade_types::time::{Millis, Timestamp};
-
-use crate::common::{self, START, World, create, definition, drop_id, hold_id, reserve, settle};
-
-fn after(seconds: u64) -> Timestamp {
-    START.plus(Millis::from_secs(seconds))
-}
+use stockade_simulation::prelude::*;
+use stockade_types::record::MomentKind;
 
 /// Opens 10 seconds after the start, and closes 10 seconds later.
 fn scheduled() -> Definition {
@@ -28,10 +13,7 @@ fn scheduled() -> Definition {
 }
 
 fn answer(engine: &Engine, n: u64, now: Timestamp) -> Result<Lsn, Reason> {
-    match settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), Context::anonymous(now)))
-        .expect("an answer")
-        .value
-    {
+    match engine.ask(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), now).value {
         Outcome::Hold(view) => Ok(view.hold.revision),
         Outcome::Refused(refusal) => Err(refusal.reason),
     }
@@ -41,7 +23,7 @@ fn answer(engine: &Engine, n: u64, now: Timestamp) -> Result<Lsn, Reason> {
 fn turned(engine: &Engine, world: &World) -> Vec<(Lsn, MomentKind, Timestamp, Timestamp)> {
     engine.journal().barrier().wait().expect("durable");
     let mut turned = Vec::new();
-    for (lsn, record) in common::records(world) {
+    for (lsn, record) in records(world) {
         if let Record::DropFact(fact) = record {
             assert_eq!(fact.moments.is_empty(), fact.verb != DropVerb::Turn);
             turned.extend(fact.moments.iter().map(|moment| (lsn, moment.kind, fact.at, moment.scheduled_for)));
@@ -71,7 +53,7 @@ fn a_herd_at_the_opening_makes_it_one_fact_before_the_first_hold() {
     assert_eq!((kind, at, scheduled_for), (MomentKind::Opens, after(10), after(10)));
     assert!(made.iter().all(|hold| opened < *hold), "{opened} {made:?}");
     assert_eq!(answer(&engine, 9, after(20)), Err(Reason::Closed));
-    common::holds_stand_in_open_drops(&world);
+    holds_stand_in_open_drops(&world);
 }
 
 #[test]
@@ -80,14 +62,12 @@ fn a_request_that_read_the_clock_before_another_turned_the_drop_counts_as_of_the
     let (engine, _) = world.start();
     create(&engine, scheduled(), START);
     let _view = engine.get_drop(&drop_id("d"), Context::anonymous(after(10))).expect("the drop");
-    let held = settle(|| engine.reserve(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), Context::anonymous(after(9))))
-        .expect("an answer")
-        .value;
+    let held = engine.ask(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), after(9)).value;
     let Outcome::Hold(view) = held else { panic!("it is open") };
     assert_eq!(view.hold.created_at(), after(10));
     let _view = engine.get_drop(&drop_id("d"), Context::anonymous(after(20))).expect("the drop");
     assert_eq!(answer(&engine, 2, after(19)), Err(Reason::Closed));
-    common::holds_stand_in_open_drops(&world);
+    holds_stand_in_open_drops(&world);
 }
 
 #[test]

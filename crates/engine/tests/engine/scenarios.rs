@@ -6,19 +6,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use stockade_engine::Engine;
-use stockade_engine::answer::{DropState, DropView, Fault, HoldView, Outcome, Refusal};
-use stockade_engine::attempt::{Answer, Decided};
-use stockade_engine::command::{CreateDrop, ExpiredPolicy, Release, Return, Stage, Steer};
-use stockade_engine::context::Context;
-use stockade_engine::verbs::list::DropFilter;
-use stockade_types::definition::{Definition, Limit, Scope};
-use stockade_types::ids::{HoldId, Lsn};
-use stockade_types::record::StockChange;
-use stockade_types::refusal::Reason;
-use stockade_types::time::{Millis, Timestamp};
-
-use crate::common::{self, AtOnce, START, World, drop_id, sku};
+use stockade_engine::attempt::Answer;
+use stockade_simulation::prelude::*;
 
 #[test]
 fn every_scenario_goes_as_it_is_written() {
@@ -82,7 +71,7 @@ impl Play {
     fn known_to_followers(&self) {
         let Some(engine) = &self.engine else { return };
         engine.journal().barrier().wait().expect("durable");
-        common::known_to_followers(&self.world, AtOnce::Each, engine.inventory().digest());
+        known_to_followers(&self.world, AtOnce::Each, engine.inventory().digest());
     }
 
     fn act(&mut self, action: &str) -> String {
@@ -101,7 +90,7 @@ impl Play {
             ["update", id, settings @ ..] => self.update(id, settings),
             ["adjust", id, item, name, change @ ..] => self.adjust(id, item, name, change),
             ["drops", state @ ..] => {
-                let mut page = common::page::<DropView>(100);
+                let mut page = page::<DropView>(100);
                 let archived = state.contains(&"archived").then_some(DropState::Archived);
                 let filter = DropFilter { state: archived, ..DropFilter::default() };
                 let _next =
@@ -113,7 +102,7 @@ impl Play {
                 String::new()
             }
             ["sweep"] => {
-                while self.engine().sweep(now).expect("a sweep") > 0 {}
+                self.engine().sweep_all(now);
                 String::new()
             }
             ["archive"] => self.engine().archive(now).expect("a look").to_string(),
@@ -152,7 +141,7 @@ impl Play {
         let engine = self.engine();
         match (verb, rest) {
             ("reserve", [drop, customer, rest @ ..]) => {
-                let mut command = common::reserve(hold, drop, customer, &wanted(rest));
+                let mut command = reserve(hold, drop, customer, &wanted(rest));
                 command.ttl = setting(rest, "ttl").map(millis);
                 command.over_limits = setting(rest, "over").map(Into::into);
                 for (key, value) in rest.iter().filter_map(|word| word.split_once('=')) {
@@ -163,44 +152,44 @@ impl Play {
                     }
                 }
                 (command.supersedes, command.allow_partial) = (old, rest.contains(&"partial"));
-                common::settle(|| engine.reserve(&command, Context::anonymous(now)))
+                engine.try_ask(&command, now)
             }
             ("extend", rest) => {
-                let command = common::extend(hold, setting(rest, "ttl").map(millis));
-                common::settle(|| engine.extend(&command, Context::anonymous(now)))
+                let command = extend(hold, setting(rest, "ttl").map(millis));
+                engine.try_ask(&command, now)
             }
             ("pay" | "unpay", []) => {
-                let mut command = common::extend(hold, None);
+                let mut command = extend(hold, None);
                 command.stage = Some(if verb == "pay" { Stage::Paying } else { Stage::Held });
-                common::settle(|| engine.extend(&command, Context::anonymous(now)))
+                engine.try_ask(&command, now)
             }
             ("claim", [order, rest @ ..]) => {
-                let mut command = common::claim(hold, order);
-                command.lines = common::lines(&wanted(rest));
+                let mut command = claim(hold, order);
+                command.lines = lines(&wanted(rest));
                 if rest.contains(&"late") {
                     command.expired = ExpiredPolicy::TakeFreeStock;
                 }
-                common::settle(|| engine.claim(&command, Context::anonymous(now)))
+                engine.try_ask(&command, now)
             }
             ("release", []) => {
-                let command = common::release(hold, &[]);
-                common::settle(|| engine.release(&command, Context::anonymous(now)))
+                let command = release(hold, &[]);
+                engine.try_ask(&command, now)
             }
             ("release", ["keep", keep @ ..]) => {
-                let command = common::release(hold, &wanted(keep));
-                common::settle(|| engine.release(&command, Context::anonymous(now)))
+                let command = release(hold, &wanted(keep));
+                engine.try_ask(&command, now)
             }
             ("release", ["abandon"]) => {
-                let command = Release { abandon_payment: true, ..common::release(hold, &[]) };
-                common::settle(|| engine.release(&command, Context::anonymous(now)))
+                let command = Release { abandon_payment: true, ..release(hold, &[]) };
+                engine.try_ask(&command, now)
             }
             ("return", rest) => {
-                let returned = common::lines(&wanted(rest));
-                let command = Return { target: common::target(hold), returned, restock: rest.contains(&"restock") };
-                common::settle(|| engine.return_units(&command, Context::anonymous(now)))
+                let returned = lines(&wanted(rest));
+                let command = Return { target: target(hold), returned, restock: rest.contains(&"restock") };
+                engine.try_ask(&command, now)
             }
             ("get", []) => {
-                let found = common::settle(|| engine.get_hold(hold, None, Context::anonymous(now)))?;
+                let found = settle(|| engine.get_hold(hold, None, Context::anonymous(now)))?;
                 Ok(found.map(Outcome::Hold))
             }
             other => panic!("not a verb: {other:?}"),
@@ -226,8 +215,7 @@ impl Play {
     }
 
     fn shown(&self, answer: Answer<DropView>) -> String {
-        common::durable(self.engine(), answer)
-            .map_or_else(|fault| fault_text(&fault), |view| format!("{:?}", view.state))
+        durable(self.engine(), answer).map_or_else(|fault| fault_text(&fault), |view| format!("{:?}", view.state))
     }
 
     fn adjust(&mut self, id: &str, item: &str, name: &str, change: &[&str]) -> String {
@@ -240,13 +228,13 @@ impl Play {
             other => panic!("not a change: {other:?}"),
         };
         let n = self.number(name);
-        let command = common::adjust(id, item, n, change);
+        let command = adjust(id, item, n, change);
         let adjusted = self.engine().adjust_stock(&command, Context::anonymous(self.world.now));
-        common::durable(self.engine(), adjusted).map_or_else(|fault| fault_text(&fault), |_| self.stock(id, item))
+        durable(self.engine(), adjusted).map_or_else(|fault| fault_text(&fault), |_| self.stock(id, item))
     }
 
     fn update(&mut self, id: &str, settings: &[&str]) -> String {
-        let mut command = common::update(self.engine(), id, self.world.now, |wanted| change(wanted, settings));
+        let mut command = update(self.engine(), id, self.world.now, |wanted| change(wanted, settings));
         if let Some(name) = setting(settings, "at") {
             command.revision = *self.revisions.entry(name.to_owned()).or_insert(command.revision);
         }
@@ -274,7 +262,7 @@ impl Play {
 
     fn hold(&mut self, name: &str) -> HoldId {
         let next = u64::try_from(self.holds.len()).expect("a count");
-        *self.holds.entry(name.to_owned()).or_insert_with(|| common::hold_id(next))
+        *self.holds.entry(name.to_owned()).or_insert_with(|| hold_id(next))
     }
 
     /// A number for a name, always the same for the same name.
@@ -397,7 +385,7 @@ fn parse_drop(id: &str, settings: &[&str]) -> Definition {
             other => panic!("not a setting of a drop: {other}"),
         }
     }
-    let mut definition = Definition { limits, ..common::definition(id, &items, &[]) };
+    let mut definition = Definition { limits, ..definition(id, &items, &[]) };
     if let Some(shop) = setting(settings, "shop") {
         definition.shop = shop.parse().expect("a shop");
     }

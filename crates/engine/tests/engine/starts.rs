@@ -3,22 +3,12 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-use stockade_engine::Engine;
 use stockade_engine::background::snapshots::SnapshotPolicy;
-use stockade_engine::context::Context;
-use stockade_engine::lifecycle::data_folder::{DataFolder, FolderError};
-use stockade_engine::lifecycle::recover::{RecoverError, recover};
-use stockade_engine::lifecycle::verify::{verify, verify_folder};
-use stockade_journal::Durability;
-use stockade_journal::storage::SimulatedStorage;
-use stockade_types::ids::Lsn;
-use stockade_types::time::{Millis, Timestamp};
-
-use crate::common::{START, World, create, definition, hold_id, reserve, settle};
+use stockade_engine::lifecycle::verify::verify;
+use stockade_simulation::prelude::*;
 
 fn hold(engine: &Engine, n: u64, now: Timestamp) {
-    let answer = settle(|| engine.reserve(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), Context::anonymous(now)))
-        .expect("an answer");
+    let answer = engine.ask(&reserve(hold_id(n), "d", "ada", &[("A", 1)]), now);
     engine.journal().ticket(answer.durable_after).wait().expect("durable");
 }
 
@@ -36,8 +26,7 @@ fn a_start_that_the_clock_forbids_is_forbidden_again_and_changes_nothing() {
     let mut world = World::new();
     let (engine, _) = world.start();
     create(&engine, definition("d", &[("A", 5)], &[]), world.now);
-    engine.journal().close(world.now.plus(Millis::from_secs(3_600))).expect("a clean stop an hour later");
-    drop(engine);
+    engine.stop(world.now.plus(Millis::from_secs(3_600)));
     let files = world.journal.files();
     for time in 0..2 {
         let error = world.try_start().expect_err("the wall clock is an hour behind the stop");

@@ -1,33 +1,14 @@
 //! A record about two holds is applied to every possible snapshot: with one of them, with both, with neither.
 
-use stockade_engine::inventory::{BulkLoad, Inventory};
-use stockade_types::digest::DigestKey;
-use stockade_types::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
-use stockade_types::ids::{CustomerId, DropNo, HoldId, ItemNo, Lsn, OrderRef, PoolNo};
-use stockade_types::record::{DropImage, OldFact, Record};
-use stockade_types::time::Timestamp;
-
-use crate::common::{START, definition, hold_id};
+use stockade_simulation::prelude::*;
 
 const OLD: u64 = 1;
 const NEW: u64 = 2;
 /// The record's LSN.
 const AT: Lsn = Lsn(5);
 
-fn hold(n: u64, units: u32) -> Hold {
-    Hold::from(HoldFields {
-        id: hold_id(n),
-        drop: DropNo(0),
-        state: HoldState::Held,
-        customer: CustomerId::try_from("ada").expect("an id"),
-        content: ContentHash(n),
-        created_at: START,
-        expires_at: Timestamp(START.0 + 1_000),
-        settled_at: Timestamp::default(),
-        revision: Lsn(0),
-        lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), units)]),
-        extras: None,
-    })
+fn hold(n: u64, some: u32) -> Hold {
+    hold_at(n, 0, |hold| hold.lines = units(some))
 }
 
 fn superseded() -> Record {
@@ -36,21 +17,15 @@ fn superseded() -> Record {
 
 /// An inventory with their drop and these records, loaded at once.
 fn applied(records: &[(Lsn, Record)]) -> Inventory {
-    let definition = definition("d", &[("A", 9)], &[]);
-    let image = DropImage { number: DropNo(0), created_at: START, definition, request: [0; 32], update: None };
-    let load = BulkLoad::new(DigestKey::from_bytes([1; 16]));
-    load.apply(Lsn(1), &Record::Drop(Box::new(image))).expect("a drop");
-    for (lsn, record) in records {
-        load.apply(*lsn, record).expect("a sound record");
-    }
-    load.finish(usize::MAX).expect("sums that hold")
+    let drop = (Lsn(1), drop_record(0, definition("d", &[("A", 9)], &[])));
+    loaded_by(DigestKey::from_bytes([1; 16]), [&drop].into_iter().chain(records))
 }
 
 /// The same, with the last record applied by a follower.
 fn followed(records: &[(Lsn, Record)]) -> Inventory {
-    let ((lsn, record), first) = records.split_last().expect("a record");
+    let (first, last) = records.split_at(records.len() - 1);
     let inventory = applied(first);
-    inventory.follow(*lsn, record).expect("a sound record");
+    follow(&inventory, last);
     inventory
 }
 

@@ -4,17 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use proptest::prelude::*;
-use stockade_engine::Engine;
-use stockade_engine::answer::{Fault, Outcome};
-use stockade_engine::attempt::Decided;
-use stockade_engine::command::Reserve;
-use stockade_engine::context::Context;
-use stockade_journal::QUEUED_OPERATIONS_MAX;
-use stockade_types::definition::Scope;
-use stockade_types::ids::Lsn;
-use stockade_types::time::{Millis, Timestamp};
-
-use crate::common::{AtOnce, START, World, create, definition, hold_id, reserve, restart, settle, with_card};
+use stockade_simulation::prelude::*;
 
 /// Two engines with the same key on two disks.
 fn twins() -> [Engine; 2] {
@@ -34,7 +24,7 @@ fn twins() -> [Engine; 2] {
 type Told = Result<(String, Lsn), Fault>;
 
 fn one_by_one(engine: &Engine, commands: &[Reserve], now: Timestamp) -> Vec<Told> {
-    let ask = |command| settle(|| engine.reserve(command, Context::anonymous(now)));
+    let ask = |command| engine.try_ask(command, now);
     commands.iter().map(|command| ask(command).map(|answer| (said(&answer.value), answer.durable_after))).collect()
 }
 
@@ -179,7 +169,7 @@ fn runs_of_several_threads_agree_on_every_unit() {
     assert!(engine.journal().appended() > Lsn(100), "units went round");
     // All holds end, so that no grace applies at the start.
     world.now = Timestamp(clock.load(Ordering::Acquire)).plus(Millis(40));
-    while engine.sweep(world.now).expect("a sweep") > 0 {}
+    engine.sweep_all(world.now);
     assert_eq!(engine.inventory().owned(), 0);
     let (_engine, live, replayed) = restart(engine, &world, AtOnce::Drawn(1));
     assert_eq!(live, replayed);

@@ -1,54 +1,18 @@
 //! Impossible journals: what a follower refuses, a start and an offline check refuse in the same words. And journals
 //! that only look impossible.
 
-use std::sync::Arc;
-
-use stockade_engine::inventory::Inventory;
-use stockade_engine::lifecycle::verify::verify_folder;
-use stockade_journal::{BatchHead, FileLog, Log as _, SealedBatch, Start};
-use stockade_types::definition::{Definition, ITEMS_MAX};
-use stockade_types::digest::DigestKey;
-use stockade_types::hold::{Change, ContentHash, Hold, HoldFields, HoldLine, HoldState, Lines};
-use stockade_types::ids::{AdjustmentId, CustomerId, DropNo, ItemNo, Lsn, OrderRef, PoolNo, SubjectKey};
-use stockade_types::record::{
-    Actor, Adjusted, Adjustment, AdjustmentsImage, Archived, DropImage, HoldChange, Made, OldFact, PoolBasis, Record,
-    Sold, StockChange, StockImage, Superseded, UsageImage,
-};
-use stockade_types::time::{Millis, Timestamp};
-
-use crate::common::{START, World, definition, hold_id};
+use stockade_simulation::prelude::*;
+use stockade_types::definition::ITEMS_MAX;
+use stockade_types::ids::SubjectKey;
+use stockade_types::record::{AdjustmentsImage, Archived, Made, Sold, Superseded};
 
 /// Units of each drop.
 const UNITS: u64 = 5;
 /// The number of the drop that is archived.
 const ARCHIVED: u32 = 1;
 
-fn image(number: u32, definition: Definition) -> Record {
-    let number = DropNo(number);
-    Record::Drop(Box::new(DropImage { number, created_at: START, definition, request: [0; 32], update: None }))
-}
-
-/// A hold as the record at an LSN left it.
-fn hold(n: u64, at: u64, change: impl FnOnce(&mut HoldFields)) -> Hold {
-    let mut fields = HoldFields {
-        id: hold_id(n),
-        drop: DropNo(0),
-        state: HoldState::Held,
-        customer: CustomerId::try_from("ada").expect("an id"),
-        content: ContentHash(n),
-        created_at: START,
-        expires_at: START.plus(Millis::from_secs(300)),
-        settled_at: Timestamp::default(),
-        revision: Lsn(at),
-        lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]),
-        extras: None,
-    };
-    change(&mut fields);
-    Hold::from(fields)
-}
-
 fn made(n: u64, change: impl FnOnce(&mut HoldFields)) -> Record {
-    Record::Made(Made { actor: Actor::Anonymous, hold: hold(n, 0, change) })
+    Record::Made(Made { actor: Actor::Anonymous, hold: hold_at(n, 0, change) })
 }
 
 fn change(before: &Hold, change: &Change) -> HoldChange {
@@ -66,8 +30,8 @@ fn expired() -> Change {
 
 /// A record by which another hold supersedes the first one.
 fn superseded(by: u64, made: impl FnOnce(&mut HoldFields)) -> Record {
-    let ended = change(&hold(1, 3, |_| ()), &Change::Superseded { at: START, by: hold_id(by) });
-    Record::Superseded(Box::new(Superseded { ended, made: hold(by, 0, made) }))
+    let ended = change(&hold_at(1, 3, |_| ()), &Change::Superseded { at: START, by: hold_id(by) });
+    Record::Superseded(Box::new(Superseded { ended, made: hold_at(by, 0, made) }))
 }
 
 fn adjusted(basis: PoolBasis) -> Record {
@@ -82,15 +46,15 @@ fn beginning() -> Vec<Record> {
     let in_archived = |hold: &mut HoldFields| hold.drop = DropNo(ARCHIVED);
     let sold = Sold { claimed: 1, ..Sold::default() };
     vec![
-        image(0, definition("d", &[("A", UNITS)], &[])),
-        image(ARCHIVED, definition("old", &[("A", UNITS)], &[])),
+        drop_record(0, definition("d", &[("A", UNITS)], &[])),
+        drop_record(ARCHIVED, definition("old", &[("A", UNITS)], &[])),
         made(1, |_| ()),
         made(2, in_archived),
-        Record::Changed(change(&hold(2, 4, in_archived), &claimed())),
+        Record::Changed(change(&hold_at(2, 4, in_archived), &claimed())),
         Record::Archived(Archived { drop: DropNo(ARCHIVED), at: START, pools: vec![sold] }),
         made(3, |_| ()),
-        Record::Changed(change(&hold(3, 7, |_| ()), &expired())),
-        image(2, definition("e", &[("A", UNITS)], &[])),
+        Record::Changed(change(&hold_at(3, 7, |_| ()), &expired())),
+        drop_record(2, definition("e", &[("A", UNITS)], &[])),
     ]
 }
 
@@ -104,24 +68,16 @@ fn world() -> World {
     world
 }
 
-/// Appends to a machine's journal, as a term of its own.
-fn append(world: &World, records: &[Record]) {
-    let (log, opened) = FileLog::open(Arc::new(world.journal.clone()), world.options.log).expect("opens");
-    let Start { next, chain, term } = opened.start();
-    let head = BatchHead { term, first: next, count: 0, written_at: world.now, before: chain };
-    log.append(next, &SealedBatch::of_records(head, records)).expect("appends");
-}
-
 /// A machine with this journal, with a snapshot of its beginning or without.
 fn machine(rest: &[Record], with_snapshot: bool) -> World {
     let world = world();
-    append(&world, &beginning());
+    world.append(&beginning(), world.now);
     if with_snapshot {
         let (engine, _) = world.start();
         engine.snapshot(&world.snapshots, world.now).expect("a snapshot");
         assert_eq!(engine.journal().appended().next(), NEXT);
     }
-    append(&world, rest);
+    world.append(rest, world.now);
     world
 }
 
@@ -147,7 +103,7 @@ fn unsound() -> Vec<(Vec<Record>, &'static str)> {
         late: true,
         kept: [].into_iter().collect(),
     };
-    let first = hold(1, 3, |_| ());
+    let first = hold_at(1, 3, |_| ());
     let eve = |hold: &mut HoldFields| hold.customer = CustomerId::try_from("eve").expect("an id");
     let line = |item, pool| Lines::from_slice(&[HoldLine::new(ItemNo(item), PoolNo(pool), 1)]);
     let many: Vec<_> = (0..=ITEMS_MAX).map(|n| (format!("N{n}"), 1)).collect();
@@ -182,7 +138,7 @@ fn unsound() -> Vec<(Vec<Record>, &'static str)> {
         (vec![superseded(4, eve)], "takes the place of another customer's"),
         (vec![superseded(4, |hold| hold.drop = DropNo(2))], "takes the place of another customer's"),
         (
-            vec![old(OldFact::Superseded { old: hold_id(1), at: START, hold: hold(4, 0, eve) })],
+            vec![old(OldFact::Superseded { old: hold_id(1), at: START, hold: hold_at(4, 0, eve) })],
             "takes the place of another customer's",
         ),
         (vec![made(4, |hold| hold.drop = DropNo(ARCHIVED))], not_there),
@@ -190,17 +146,14 @@ fn unsound() -> Vec<(Vec<Record>, &'static str)> {
         (vec![made(4, |hold| hold.drop = DropNo(7))], not_there),
         (vec![made(4, |hold| hold.lines = line(1, 0))], not_there),
         (vec![made(4, |hold| hold.lines = line(0, 1))], not_there),
-        (vec![Record::Changed(change(&hold(1, 2, |_| ()), &expired()))], another),
-        (vec![Record::Changed(change(&hold(1, 3, eve), &expired()))], another),
-        (vec![Record::Changed(change(&hold(1, 3, |hold| hold.state = HoldState::Paying), &expired()))], another),
-        (vec![image(0, definition("x", &[("A", UNITS)], &[]))], "drop x is no change of d"),
-        (vec![image(0, definition("d", &[], &[]))], "drop d is no change of d"),
-        (vec![image(0, definition("d", &many, &[]))], "drop d has 258 items, and may have 256"),
+        (vec![Record::Changed(change(&hold_at(1, 2, |_| ()), &expired()))], another),
+        (vec![Record::Changed(change(&hold_at(1, 3, eve), &expired()))], another),
+        (vec![Record::Changed(change(&hold_at(1, 3, |hold| hold.state = HoldState::Paying), &expired()))], another),
+        (vec![drop_record(0, definition("x", &[("A", UNITS)], &[]))], "drop x is no change of d"),
+        (vec![drop_record(0, definition("d", &[], &[]))], "drop d is no change of d"),
+        (vec![drop_record(0, definition("d", &many, &[]))], "drop d has 258 items, and may have 256"),
         (vec![adjusted(PoolBasis { received: 2, taken_out: 3 })], "more units are taken out than were received"),
-        (
-            vec![made(4, |hold| hold.lines = Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 5)]))],
-            "drop d, item A: 6 units are held or claimed, 5 were received",
-        ),
+        (vec![made(4, |hold| hold.lines = units(5))], "drop d, item A: 6 units are held or claimed, 5 were received"),
     ];
     unsound.extend(in_snapshots.map(|record| (vec![record], only_in_snapshots)));
     unsound
@@ -228,16 +181,16 @@ fn what_a_follower_refuses_a_start_and_an_offline_look_refuse_in_the_same_words(
 /// Ids that are reused after their holds were forgotten, and late requests for a hold that has left memory.
 #[test]
 fn what_only_looks_like_it_is_taken_by_all() {
-    let second = hold(2, 5, |hold| (hold.drop, hold.state) = (DropNo(ARCHIVED), HoldState::Claimed));
+    let second = hold_at(2, 5, |hold| (hold.drop, hold.state) = (DropNo(ARCHIVED), HoldState::Claimed));
     let returned = Change::Returned { totals: [(1, 1)].into_iter().collect() };
     let sound = [
         vec![made(3, |_| ())],
-        vec![made(2, |_| ()), Record::Changed(change(&hold(2, NEXT.0, |_| ()), &claimed()))],
+        vec![made(2, |_| ()), Record::Changed(change(&hold_at(2, NEXT.0, |_| ()), &claimed()))],
         vec![Record::Changed(change(&second, &returned))],
         vec![Record::Old(Box::new(OldFact::Change(hold_id(2), returned)))],
-        vec![Record::Changed(change(&hold(9, 1, |_| ()), &expired()))],
+        vec![Record::Changed(change(&hold_at(9, 1, |_| ()), &expired()))],
         vec![superseded(4, |_| ()), made(3, |_| ())],
-        vec![superseded(3, |_| ()), Record::Changed(change(&hold(3, NEXT.0, |_| ()), &claimed()))],
+        vec![superseded(3, |_| ()), Record::Changed(change(&hold_at(3, NEXT.0, |_| ()), &claimed()))],
     ];
     for (rest, place) in sound.iter().zip(0..) {
         for with_snapshot in [false, true] {

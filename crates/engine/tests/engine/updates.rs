@@ -4,28 +4,16 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use stockade_engine::Engine;
-use stockade_engine::answer::{DropState, Fault, Outcome};
-use stockade_engine::attempt::Decided;
-use stockade_engine::command::{Steer, UpdateDrop};
-use stockade_engine::context::Context;
-use stockade_types::definition::{Limit, Scope};
-use stockade_types::ids::Lsn;
-use stockade_types::refusal::Reason;
-use stockade_types::time::{Millis, Timestamp};
-
-use crate::common::{
-    AtOnce, START, World, create, definition, drop_id, durable, hold_id, release, reserve, restart, settle, update,
-};
+use stockade_simulation::prelude::*;
 
 const THREADS: u64 = 3;
 
 fn changed(engine: &Engine, command: &UpdateDrop) -> Lsn {
-    durable(engine, engine.update_drop(command, Context::anonymous(START))).expect("a change").revision
+    engine.updated(command, START).revision
 }
 
 fn steer(engine: &Engine, steer: Steer) {
-    durable(engine, engine.steer(&drop_id("d"), steer, Context::anonymous(START))).expect("steered");
+    engine.steered("d", steer, START);
 }
 
 fn same_after_restart(world: &World, engine: Engine) -> Engine {
@@ -71,7 +59,7 @@ fn items_that_are_added_under_a_herd_are_sold_to_the_last_unit_and_no_further() 
                     let back = usize::try_from(round * (t + 1) % 5).expect("small");
                     let sku = format!("N{}", items.saturating_sub(1 + back));
                     let command = reserve(hold_id(t * 1_000_000 + round), "d", "x", &[(&sku, 1)]);
-                    match settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer").value {
+                    match engine.ask(&command, START).value {
                         Outcome::Hold(_) => {
                             won.fetch_add(1, Ordering::Relaxed);
                         }
@@ -81,7 +69,7 @@ fn items_that_are_added_under_a_herd_are_sold_to_the_last_unit_and_no_further() 
             });
         }
     });
-    let view = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop").value;
+    let view = engine.view("d", START);
     assert_eq!(view.definition.items.len(), ADDED + 1);
     let sold: u64 = view.stock.iter().map(|pools| pools[0].held).sum();
     assert_eq!(sold, won.load(Ordering::Relaxed), "every hold is in the books");
@@ -91,11 +79,11 @@ fn items_that_are_added_under_a_herd_are_sold_to_the_last_unit_and_no_further() 
         let sku = format!("N{n}");
         for unit in 0..pools[0].free {
             let command = reserve(hold_id(9_000_000 + n * 100 + unit), "d", "y", &[(&sku, 1)]);
-            let answer = settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer");
+            let answer = engine.ask(&command, START);
             assert!(matches!(answer.value, Outcome::Hold(_)), "{sku}: {answer:?}");
         }
     }
-    let view = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop").value;
+    let view = engine.view("d", START);
     assert!(view.stock.iter().all(|pools| (pools[0].free, pools[0].held) == (0, UNITS)), "{:?}", view.stock);
     assert_eq!(engine.conservation_error(), 0);
     same_after_restart(&world, engine);
@@ -132,12 +120,12 @@ fn a_herd_is_served_by_one_definition_or_the_other_and_every_unit_comes_back() {
                     let units = 1 + u32::try_from(n % 3).expect("small");
                     let customer = format!("c{t}");
                     let command = reserve(id, "d", &customer, &[(if n % 2 == 0 { "A" } else { "B" }, units)]);
-                    let answer = settle(|| engine.reserve(&command, Context::anonymous(START))).expect("an answer");
+                    let answer = engine.ask(&command, START);
                     match answer.value {
                         Outcome::Hold(view) => {
                             let ttl = START.until(view.hold.expires_at()).0;
                             assert!((100_000..300_001).contains(&ttl), "{ttl}");
-                            settle(|| engine.release(&release(id, &[]), Context::anonymous(START))).expect("a release");
+                            engine.ask(&release(id, &[]), START);
                         }
                         Outcome::Refused(refusal) => {
                             assert!(units > 1, "one unit is always allowed and always there: {refusal:?}");
@@ -150,7 +138,7 @@ fn a_herd_is_served_by_one_definition_or_the_other_and_every_unit_comes_back() {
         updater.join().expect("the changes");
         over.store(true, Ordering::Relaxed);
     });
-    let view = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop").value;
+    let view = engine.view("d", START);
     assert!(view.stock.iter().all(|pools| pools[0].free == 50), "{:?}", view.stock);
     assert_eq!(engine.conservation_error(), 0);
     same_after_restart(&world, engine);
@@ -173,7 +161,7 @@ fn of_many_changes_of_one_revision_one_is_made_and_each_is_told_what_became_of_i
                 .collect();
             asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
         });
-        let view = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop").value;
+        let view = engine.view("d", START);
         assert_eq!(view.revision, Lsn(appended.0 + 1), "one change, one record");
         assert_eq!(engine.journal().appended(), view.revision, "and no other");
         for (command, told) in commands.iter().zip(told) {
@@ -201,7 +189,7 @@ fn a_change_hides_no_steering_and_a_steering_no_change_whatever_they_are_read_ba
             engine.snapshot(&world.snapshots, START).expect("a snapshot");
         }
         engine = same_after_restart(&world, engine);
-        let view = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop").value;
+        let view = engine.view("d", START);
         assert_eq!((view.state, view.definition.title.as_str()), (DropState::Paused, "after the pause"));
     }
     let repeated = update(&engine, "d", START, |wanted| wanted.title = "once more".to_owned());
@@ -210,7 +198,7 @@ fn a_change_hides_no_steering_and_a_steering_no_change_whatever_they_are_read_ba
     engine.snapshot(&world.snapshots, START).expect("a snapshot");
     engine = same_after_restart(&world, engine);
     assert_eq!(changed(&engine, &repeated), revision, "sent again after all that: the same answer");
-    let view = engine.get_drop(&drop_id("d"), Context::anonymous(START)).expect("the drop").value;
+    let view = engine.view("d", START);
     assert_eq!((view.state, view.revision), (DropState::Open, revision));
 }
 

@@ -2,17 +2,10 @@
 
 use std::sync::Arc;
 
-use stockade_engine::Engine;
-use stockade_engine::answer::DropState;
-use stockade_engine::context::Context;
 use stockade_feed::Kind;
-use stockade_journal::storage::{SimulatedStorage, Storage as _};
-use stockade_journal::{BatchHead, Durability, FileLog, Log as _, SealedBatch, Start};
-use stockade_types::ids::{DropNo, Lsn};
-use stockade_types::record::{Closed, DropImage, Lifecycle, Record};
-use stockade_types::time::{Millis, Timestamp};
+use stockade_simulation::prelude::*;
+use stockade_types::record::{Closed, Lifecycle};
 
-use crate::common::{self, START, World, definition, drop_id};
 use crate::events;
 
 const HOUR: u64 = 3_600_000;
@@ -44,18 +37,13 @@ fn of_format_1() -> World {
     for (number, (id, opens, closes, paused, closed, _)) in (0..).map(DropNo).zip(DROPS) {
         let mut definition = definition(id, &[("A", 5)], &[]);
         (definition.schedule.opens_at, definition.schedule.closes_at) = (Some(at(opens)), closes.map(at));
-        let image = DropImage { number, created_at: at(-9), definition, request: [0; 32], update: None };
-        records.push(Record::Drop(Box::new(image)));
+        records.push(drop_record(number.0, definition));
         let closed = closed.map(|hours| Closed { at: at(hours), by_hand: true });
         if paused || closed.is_some() {
             records.push(Record::Lifecycle(Lifecycle { paused, closed, ..Lifecycle::new(number) }));
         }
     }
-    let (log, opened) = FileLog::open(Arc::new(world.journal.clone()), world.options.log).expect("opens");
-    let Start { next, chain, term } = opened.start();
-    let head = BatchHead { term, first: next, count: 0, written_at: at(-1), before: chain };
-    log.append(next, &SealedBatch::of_records(head, &records)).expect("appends");
-    log.sync().expect("syncs");
+    world.append(&records, at(-1));
     let mut meta = b"STOCKADE".to_vec();
     meta.extend_from_slice(&1_u32.to_le_bytes());
     meta.extend_from_slice(&[7; 16]);
@@ -65,12 +53,12 @@ fn of_format_1() -> World {
 }
 
 fn states(engine: &Engine) -> Vec<DropState> {
-    DROPS.map(|(id, ..)| engine.get_drop(&drop_id(id), Context::anonymous(START)).expect("a drop").value.state).to_vec()
+    DROPS.map(|(id, ..)| engine.view(id, START).state).to_vec()
 }
 
 /// The LSNs of the records that end format 1.
 fn ends(world: &World) -> Vec<Lsn> {
-    let records = common::records(world);
+    let records = records(world);
     records.into_iter().filter(|(_, record)| matches!(record, Record::Upgraded(_))).map(|(lsn, _)| lsn).collect()
 }
 
@@ -81,13 +69,13 @@ fn wanted() -> Vec<DropState> {
 #[test]
 fn what_had_come_by_then_is_marked_and_makes_no_fact_and_older_builds_refuse_the_folder() {
     let world = of_format_1();
-    let before = common::records(&world).len();
+    let before = records(&world).len();
     let (engine, report) = world.start();
     assert!(report.upgraded);
     assert_eq!(states(&engine), wanted());
     let live = engine.inventory().digest();
     engine.journal().close(START).expect("a clean stop");
-    assert_eq!(common::records(&world).len(), before + 1, "no drop was turned by looking at it");
+    assert_eq!(records(&world).len(), before + 1, "no drop was turned by looking at it");
     let meta = world.root.read("stockade.meta").expect("there");
     assert_eq!((meta[8], meta[28]), (3, 0), "of format 2, and through");
     let (engine, report) = world.start();
@@ -103,10 +91,10 @@ fn moments_behind_the_upgrade_are_facts() {
     drop(world.start());
     world.now = at(3);
     let (engine, _) = world.start();
-    let state = |id| engine.get_drop(&drop_id(id), Context::anonymous(at(3))).expect("a drop").value.state;
+    let state = |id| engine.view(id, at(3)).state;
     assert_eq!([state("ahead"), state("open")], [DropState::Open, DropState::Closed]);
     engine.journal().barrier().wait().expect("durable");
-    let turned = common::records(&world).into_iter().filter(|(_, record)| record.name() == "turned").count();
+    let turned = records(&world).into_iter().filter(|(_, record)| record.name() == "turned").count();
     assert_eq!(turned, 2);
     let engine = Arc::new(engine);
     let told: Vec<_> = events::all(&events::feed(&engine))

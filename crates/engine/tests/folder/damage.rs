@@ -3,12 +3,9 @@
 //! The engine must start with the state after some record, which is the last one unless the report says what was cut.
 //! Or it must refuse, change nothing and name the place. The offline check must say the same.
 
-use stockade_engine::lifecycle::recover::RecoverError;
-use stockade_engine::lifecycle::verify::verify_folder;
+use stockade_journal::LogError;
 use stockade_journal::snapshot::load;
-use stockade_journal::storage::SimulatedStorage;
-use stockade_journal::{Durability, LogError};
-use stockade_types::ids::Lsn;
+use stockade_simulation::prelude::*;
 
 use crate::history::{Image, No, Part, Played, folder, start};
 

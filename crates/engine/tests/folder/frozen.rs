@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use stockade_engine::lifecycle::data_folder::FORMAT_VERSION;
-use stockade_journal::Durability;
+use stockade_simulation::prelude::*;
 
 use crate::history::{Files, Image, Played, start};
 use crate::on_disk;

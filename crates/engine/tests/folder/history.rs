@@ -4,21 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use stockade_engine::Engine;
-use stockade_engine::answer::Outcome;
-use stockade_engine::command::{CreateDrop, Steer};
-use stockade_engine::context::Context;
-use stockade_engine::inventory::BulkLoad;
-use stockade_engine::lifecycle::data_folder::{DataFolder, FolderError};
-use stockade_engine::lifecycle::recover::{RecoverError, Recovered, recover};
-use stockade_journal::storage::SimulatedStorage;
-use stockade_journal::{Durability, inspect};
-use stockade_types::definition::{Limit, Scope};
-use stockade_types::ids::Lsn;
-use stockade_types::record::StockChange;
-use stockade_types::time::{Millis, Timestamp};
-
-use crate::common::{self, START, World, claim, definition, extend, hold_id, release, reserve, settle, with_card};
+use stockade_engine::lifecycle::recover::Recovered;
+use stockade_journal::inspect;
+use stockade_simulation::prelude::*;
 
 pub type Files = BTreeMap<String, Vec<u8>>;
 
@@ -187,26 +175,7 @@ fn learned() -> Vec<[u8; 32]> {
     let engine = start(&world).expect("a first start").engine;
     play(&engine, &world);
     drop(engine);
-    let records: Vec<_> = inspect(&world.journal)
-        .expect("a journal")
-        .flat_map(|batch| {
-            let batch = batch.expect("a batch");
-            batch.iter().map(|(lsn, record)| (lsn, record.clone())).collect::<Vec<_>>()
-        })
-        .collect();
-    let key = folder(&world).expect("a folder").key;
-    let state = |upto: usize| {
-        let load = BulkLoad::new(key.clone());
-        for (lsn, record) in &records[..upto] {
-            load.apply(*lsn, record).expect("a sound record");
-        }
-        load.finish(usize::MAX).expect("sums that hold at every cut").digest()
-    };
-    (0..=records.len()).map(state).collect()
-}
-
-pub fn after(seconds: u64) -> Timestamp {
-    START.plus(Millis(seconds * 1_000))
+    states(&world)
 }
 
 /// A drop with limits of several scopes.
@@ -233,7 +202,7 @@ fn play(engine: &Engine, world: &World) {
         let customer = format!("customer-{}", instead.unwrap_or(n));
         let mut command = with_card(reserve(hold_id(n), "knife-1204", &customer, wanted), &format!("card-{n}"));
         command.supersedes = instead.map(hold_id);
-        let answer = settle(|| engine.reserve(&command, Context::anonymous(after(n)))).expect("an answer");
+        let answer = engine.ask(&command, after(n));
         assert!(matches!(answer.value, Outcome::Hold(_)), "{answer:?}");
         engine.journal().ticket(answer.durable_after).wait().expect("durable");
     };
@@ -241,15 +210,14 @@ fn play(engine: &Engine, world: &World) {
     buys(2, &[("KNIFE/20cm", 1)], None);
     buys(3, &[("FORK", 3)], None);
     buys(4, &[("FORK", 2)], None);
-    let sold = settle(|| engine.claim(&claim(hold_id(1), "order/1"), Context::anonymous(after(5)))).expect("an answer");
+    let sold = engine.ask(&claim(hold_id(1), "order/1"), after(5));
     engine.journal().ticket(sold.durable_after).wait().expect("durable");
     engine.snapshot(&world.snapshots, after(5)).expect("a snapshot");
-    settle(|| engine.release(&release(hold_id(3), &[("FORK", 1)]), Context::anonymous(after(6)))).expect("an answer");
+    engine.ask(&release(hold_id(3), &[("FORK", 1)]), after(6));
     durable();
-    settle(|| engine.extend(&extend(hold_id(2), Some(Millis(500_000))), Context::anonymous(after(6))))
-        .expect("an answer");
+    engine.ask(&extend(hold_id(2), Some(Millis(500_000))), after(6));
     durable();
-    let more = common::adjust("knife-1204", "FORK", 77, StockChange::Delta(5));
+    let more = adjust("knife-1204", "FORK", 77, StockChange::Delta(5));
     engine.adjust_stock(&more, Context::anonymous(after(6))).expect("adjusted");
     durable();
     buys(7, &[("FORK", 1), ("KNIFE/20cm", 1)], Some(4));

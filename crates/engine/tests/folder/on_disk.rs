@@ -3,11 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use stockade_engine::lifecycle::data_folder::DataFolder;
-use stockade_engine::lifecycle::recover::recover;
-use stockade_journal::Durability;
+use stockade_simulation::prelude::*;
 
-use crate::common::START;
 use crate::history::{Image, Part, Played};
 
 /// Writes a folder to the disk.

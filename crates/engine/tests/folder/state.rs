@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use stockade_engine::Engine;
 use stockade_engine::inventory::{DropEntry, Stock};
 use stockade_engine::lifecycle::recover::Report;
-use stockade_types::hold::Hold;
+use stockade_simulation::prelude::*;
 
 /// Drops with their stock, then holds, ascending by id.
 pub fn told(engine: &Engine) -> String {

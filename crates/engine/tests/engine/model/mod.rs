@@ -1,22 +1,18 @@
 //! The engine against the naive model of `simulation/src/model`: random histories, every answer compared, and at the
 //! end the state against the one that the journal replays to. A failing history is shrunk and printed with its seed.
 
-mod operators;
 mod strategies;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestCaseResult};
-use stockade_engine::Engine;
-use stockade_engine::context::Context;
-use stockade_types::time::{Millis, Timestamp};
+use stockade_simulation::model::reserves::Ask;
+use stockade_simulation::model::state::Model;
+use stockade_simulation::model::stock::{Adjust, adjusted, shown, steered};
+use stockade_simulation::model::updates::{Update, engine_updates};
+use stockade_simulation::model::{ARCHIVE_AFTER, DROPS, HOUR, Shape, Verb, sale, says};
+use stockade_simulation::prelude::*;
 
-use crate::common::{self, AtOnce, World, create, definition};
-use crate::naive::reserves::Ask;
-use crate::naive::state::Model;
-use crate::naive::updates::{Update, engine_updates};
-use crate::naive::{ARCHIVE_AFTER, DROPS, HOUR, ITEMS, LIFE, PAYMENT, Shape, TTL, Verb, says};
-use operators::engine_closes;
-use strategies::{asks, rule, ttls, updates};
+use strategies::{adjusts, asks, rule, ttls, updates};
 
 /// Random histories in a default run.
 const HISTORIES: u32 = 10_000;
@@ -40,7 +36,8 @@ enum Act {
         drop: usize,
         update: Update,
     },
-    Close(usize),
+    Adjust(Adjust),
+    Steer(usize, Steer),
     /// After this time, archives what may be archived.
     Archive(u64),
     Tick(u64),
@@ -69,7 +66,9 @@ fn acts() -> impl Strategy<Value = Act> {
             .prop_map(|(hold, returned, restock)| Act::On(Verb::Return { hold, returned, restock })),
         1 => hold.prop_map(|hold| Act::On(Verb::Get { hold })),
         2 => (drop(), updates()).prop_map(|(drop, update)| Act::Update { drop, update }),
-        1 => drop().prop_map(Act::Close),
+        1 => adjusts().prop_map(Act::Adjust),
+        2 => (drop(), prop_oneof![2 => Just(Steer::Close), 1 => Just(Steer::Pause), 2 => Just(Steer::Resume)])
+            .prop_map(|(drop, steer)| Act::Steer(drop, steer)),
         2 => (0_u64..1_200).prop_map(Act::Archive),
         3 => prop_oneof![29 => 0_u64..900, 1 => 0..2 * HOUR].prop_map(Act::Tick),
         1 => Just(Act::Sweep),
@@ -80,18 +79,18 @@ fn acts() -> impl Strategy<Value = Act> {
 
 /// Mostly one act; sometimes the series' second drop is closed and archived.
 fn steps() -> impl Strategy<Value = Vec<Act>> {
-    let ends = (ARCHIVE_AFTER..4 * ARCHIVE_AFTER).prop_map(|wait| vec![Act::Close(1), Act::Archive(wait)]);
+    let ends =
+        (ARCHIVE_AFTER..4 * ARCHIVE_AFTER).prop_map(|wait| vec![Act::Steer(1, Steer::Close), Act::Archive(wait)]);
     prop_oneof![59 => acts().prop_map(|act| vec![act]), 1 => ends]
 }
 
 fn shapes() -> impl Strategy<Value = [Shape; 2]> {
-    let shape =
-        || (prop::collection::vec(prop_oneof![1 => 0_u64..4, 2 => 4_u64..14], 3), prop::collection::vec(rule(), 0..=3));
+    let shape = || {
+        let one = prop_oneof![1 => 0_u64..4, 2 => 4_u64..14].prop_map(|units| vec![units]);
+        let pools = prop_oneof![2 => one, 1 => prop::collection::vec(0_u64..5, 2..=3)];
+        (prop::collection::vec(pools, 3), prop::collection::vec(rule(), 0..=3))
+    };
     [shape(), shape()]
-}
-
-fn sweep_all(engine: &Engine, now: Timestamp) {
-    while engine.sweep(now).expect("a sweep") > 0 {}
 }
 
 fn check(shapes: &[Shape; 2], history: &[Act], seed: u64) -> TestCaseResult {
@@ -101,30 +100,21 @@ fn check(shapes: &[Shape; 2], history: &[Act], seed: u64) -> TestCaseResult {
     world.options.bounds.archive_after = Millis(ARCHIVE_AFTER);
     let mut model = Model::new(shapes);
     let (mut engine, _) = world.start();
-    for ((units, rules), (id, items)) in shapes.iter().zip(DROPS.iter().zip(ITEMS)) {
-        let items: Vec<_> = items.iter().copied().zip(units.iter().copied()).collect();
-        let mut sale = definition(id, &items, &[]);
-        sale.limits = rules.iter().enumerate().map(|(place, rule)| rule.limit(place)).collect();
-        sale.series = Some("winter".parse().expect("a series"));
-        (sale.terms.hold_ttl, sale.terms.max_hold_life, sale.terms.payment_ttl) =
-            (Millis(TTL), Millis(LIFE), Millis(PAYMENT));
-        create(&engine, sale, world.now);
+    for (drop, shape) in shapes.iter().enumerate() {
+        create(&engine, sale(drop, shape), world.now);
     }
 
     for act in history {
         model.now += if let Act::Tick(span) | Act::Archive(span) = act { *span } else { 0 };
-        world.now = common::START.plus(Millis(model.now));
+        world.now = START.plus(Millis(model.now));
         model.expire();
         let act = in_earnest(&model, act);
         engine = step(engine, &mut model, (&world, at_once), &act)?;
         prop_assert_eq!(engine.conservation_error(), 0);
     }
-    sweep_all(&engine, world.now);
-    for (drop, id) in DROPS.iter().enumerate() {
-        let stock = engine.get_drop(&common::drop_id(id), Context::anonymous(world.now)).expect("the drop").value;
-        for (item, pools) in stock.stock.iter().enumerate() {
-            prop_assert_eq!(pools[0].free, model.free(drop, item));
-        }
+    engine.sweep_all(world.now);
+    for drop in 0..DROPS.len() {
+        prop_assert_eq!(shown(&engine, drop, world.now), model.stock(drop));
     }
     same_after_restart(engine, (&world, at_once)).map(drop)
 }
@@ -142,7 +132,8 @@ fn in_earnest(model: &Model, act: &Act) -> Act {
         Act::On(Verb::Claim { hold, late: true, .. }) => *hold = model.expired().unwrap_or_else(|| model.known(*hold)),
         Act::On(verb) => *verb = verb.clone().about(model.known(verb.hold())),
         Act::Update { .. }
-        | Act::Close(_)
+        | Act::Adjust(_)
+        | Act::Steer(..)
         | Act::Archive(_)
         | Act::Tick(_)
         | Act::Sweep
@@ -173,16 +164,26 @@ fn step(
             let answer = engine_updates(&engine, (*drop, update), model, world.now);
             prop_assert_eq!(answer, model.update(*drop, update), "{:?}", act);
         }
-        Act::Close(drop) => {
-            prop_assert_eq!(engine_closes(&engine, *drop, world.now), model.close(*drop), "{:?}", act);
+        Act::Adjust(adjust) => {
+            let expected = model.adjust(adjust);
+            same_answer(act, &expected, || adjusted(&engine, adjust, world.now).text)?;
+        }
+        Act::Steer(drop, steer) => {
+            let expected = model.steer(*drop, *steer);
+            let mut closed_at = Vec::new();
+            for _sent in 0..2 {
+                prop_assert_eq!(&steered(&engine, *drop, *steer, world.now).text, &expected, "{:?}", act);
+                closed_at.push(engine.view(DROPS[*drop], world.now).closed_at);
+            }
+            prop_assert_eq!(closed_at[0], closed_at[1], "sent again: {:?}", act);
         }
         Act::Archive(_) => {
-            sweep_all(&engine, world.now);
+            engine.sweep_all(world.now);
             let archived = engine.archive(world.now).expect("a look");
             prop_assert_eq!(archived.to_string(), model.archive(), "{:?}", act);
         }
         Act::Again { .. } | Act::Tick(_) => {}
-        Act::Sweep => sweep_all(&engine, world.now),
+        Act::Sweep => engine.sweep_all(world.now),
         Act::Snapshot => {
             engine.snapshot(&world.snapshots, world.now).expect("a snapshot");
         }
@@ -195,7 +196,10 @@ fn step(
 fn same_answer(act: &Act, expected: &str, ask: impl Fn() -> String) -> TestCaseResult {
     let answer = ask();
     prop_assert_eq!(&answer, expected, "{:?}", act);
-    if ["Held", "Paying", "Claimed", "Released"].iter().any(|state| answer.starts_with(state)) {
+    if ["Held", "Paying", "Claimed", "Released", "Open", "Paused", "Closed", "Archived"]
+        .iter()
+        .any(|state| answer.starts_with(state))
+    {
         prop_assert_eq!(&ask(), &answer, "sent again: {:?}", act);
     }
     Ok(())
@@ -204,8 +208,8 @@ fn same_answer(act: &Act, expected: &str, ask: impl Fn() -> String) -> TestCaseR
 /// Checks that live, replayed and followed states have the same digest.
 fn same_after_restart(engine: Engine, (world, at_once): (&World, AtOnce)) -> Result<Engine, TestCaseError> {
     // Due holds are expired first, and no grace applies: so nothing falls due while the server is down.
-    sweep_all(&engine, world.now);
-    let (engine, live, replayed) = common::restart(engine, world, at_once);
+    engine.sweep_all(world.now);
+    let (engine, live, replayed) = restart(engine, world, at_once);
     prop_assert_eq!(replayed, live, "the journal replays to another state");
     Ok(engine)
 }

@@ -1,13 +1,14 @@
 //! Random acts on the naive model.
 
 use proptest::prelude::*;
-use stockade_types::definition::Scope;
+use stockade_simulation::model::HOUR;
+use stockade_simulation::model::reserves::{Aim, Ask};
+use stockade_simulation::model::rules::Rule;
+use stockade_simulation::model::stock::Adjust;
+use stockade_simulation::model::updates::Update;
+use stockade_simulation::prelude::*;
 
 use super::HOLDS;
-use crate::naive::HOUR;
-use crate::naive::reserves::{Aim, Ask};
-use crate::naive::rules::Rule;
-use crate::naive::updates::Update;
 
 pub fn rule() -> impl Strategy<Value = Rule> {
     let scope =
@@ -48,6 +49,16 @@ pub fn asks() -> impl Strategy<Value = Ask> {
         let cards = cards.into_iter().collect();
         Ask { hold, drop, customer, lines, ttl, cards, gold, over, old, partial, aim }
     })
+}
+
+pub fn adjusts() -> impl Strategy<Value = Adjust> {
+    let units = || 0_u64..20;
+    let change = prop_oneof![
+        4 => (-3_i64..4).prop_map(StockChange::Delta),
+        1 => (units(), units()).prop_map(|(expected, units)| StockChange::SetReceived { expected, units }),
+    ];
+    let which = (0_usize..2, 0_usize..4, prop::option::weighted(0.7, 0_u16..3), 0_u64..8);
+    (which, change).prop_map(|((drop, item, pool, number), change)| Adjust { drop, item, pool, number, change })
 }
 
 pub fn updates() -> impl Strategy<Value = Update> {

@@ -1,64 +1,21 @@
 //! Items with several pools: the order in which units are drawn, and the pools to which they return.
 
-mod histories;
-mod naive;
+use stockade_simulation::prelude::*;
 
-use std::thread;
-
-use stockade_engine::Engine;
-use stockade_engine::answer::{Outcome, Refusal};
-use stockade_engine::command::{ExpiredPolicy, Reserve, Return};
-use stockade_engine::context::Context;
-use stockade_types::definition::{Definition, Pool};
-use stockade_types::hold::HoldState;
-use stockade_types::record::StockChange;
-use stockade_types::refusal::Reason;
-use stockade_types::time::{Millis, Timestamp};
-
-use crate::common::{
-    AtOnce, START, World, adjust, claim, create, definition, drop_id, hold_id, lines, release, reserve, restart,
-    settle, target,
-};
-
-/// The ttl of a hold.
-pub const TTL: Millis = Millis::from_secs(300);
-/// The longest life of a hold with all its successors.
-pub const LIFE: Millis = Millis::from_secs(600);
-
-/// A drop whose items have these pools.
-pub fn sale(items: &[(&str, &[u64])]) -> Definition {
-    let names: Vec<_> = items.iter().map(|(sku, _)| (*sku, 0)).collect();
-    let mut sale = definition("d", &names, &[]);
-    for (item, (_, pools)) in sale.items.iter_mut().zip(items) {
-        let pool =
-            |(place, units): (usize, &u64)| Pool { id: format!("p{place}").parse().expect("an id"), units: *units };
-        item.pools = pools.iter().enumerate().map(pool).collect();
-    }
-    (sale.terms.hold_ttl, sale.terms.max_hold_life) = (TTL, LIFE);
-    sale
-}
-
+/// An engine with a drop whose items have these pools.
 fn engine(world: &World, items: &[(&str, &[u64])]) -> Engine {
     let (engine, _) = world.start();
-    create(&engine, sale(items), world.now);
+    let names: Vec<_> = items.iter().map(|(sku, _)| (*sku, 0)).collect();
+    let mut sale = definition("d", &names, &[]);
+    sale.items.iter_mut().zip(items).for_each(|(item, (_, units))| item.pools = pools(units));
+    create(&engine, sale, world.now);
     engine
 }
 
-/// A hold's state and lines: SKU, pool, units.
-pub fn shown(outcome: &Outcome) -> (HoldState, Vec<(String, u16, u32)>) {
-    let Outcome::Hold(view) = outcome else { panic!("refused: {outcome:?}") };
-    let line =
-        |line: stockade_types::hold::HoldLine| (view.definition.sku(line.item).to_string(), line.pool.0, line.quantity);
-    (view.hold.state, view.hold.shown_lines().map(line).collect())
-}
-
-fn refused(outcome: Outcome) -> Refusal {
-    let Outcome::Refused(refusal) = outcome else { panic!("not refused: {outcome:?}") };
-    *refusal
-}
-
-fn ask(engine: &Engine, command: &Reserve, now: Timestamp) -> Outcome {
-    settle(|| engine.reserve(command, Context::anonymous(now))).expect("an answer").value
+/// A hold's lines: SKU, pool, units.
+fn shown(view: &HoldView) -> Vec<(String, u16, u32)> {
+    let line = |line: HoldLine| (view.definition.sku(line.item).to_string(), line.pool.0, line.quantity);
+    view.hold.shown_lines().map(line).collect()
 }
 
 fn cart(n: u64, wanted: &[(&str, u32)]) -> Reserve {
@@ -67,13 +24,13 @@ fn cart(n: u64, wanted: &[(&str, u32)]) -> Reserve {
 
 /// The pools and units that a reserve of one item gets.
 fn gets(engine: &Engine, command: &Reserve) -> Vec<(u16, u32)> {
-    shown(&ask(engine, command, START)).1.into_iter().map(|(_, pool, units)| (pool, units)).collect()
+    shown(&engine.granted(command, START)).into_iter().map(|(_, pool, units)| (pool, units)).collect()
 }
 
 /// Units free in each pool.
-pub fn free(engine: &Engine, now: Timestamp) -> Vec<Vec<u64>> {
+fn free(engine: &Engine, now: Timestamp) -> Vec<Vec<u64>> {
     assert_eq!(engine.conservation_error(), 0);
-    let view = engine.get_drop(&drop_id("d"), Context::anonymous(now)).expect("the drop").value;
+    let view = engine.view("d", now);
     view.stock.iter().map(|pools| pools.iter().map(|stock| stock.free).collect()).collect()
 }
 
@@ -83,7 +40,7 @@ fn the_first_pool_is_drawn_from_until_it_is_empty_then_the_next() {
     let engine = engine(&world, &[("A", &[2, 0, 1])]);
     let pools: Vec<_> = (0..3).flat_map(|n| gets(&engine, &cart(n, &[("A", 1)]))).collect();
     assert_eq!(pools, [(0, 1), (0, 1), (2, 1)]);
-    let refusal = refused(ask(&engine, &cart(3, &[("A", 1)]), START));
+    let refusal = engine.refused(&cart(3, &[("A", 1)]), START);
     assert_eq!((refusal.reason, refusal.lines[0].available), (Reason::SoldOut, 0));
     assert_eq!(free(&engine, START), [[0, 0, 0]]);
 }
@@ -104,7 +61,7 @@ fn a_pool_that_has_too_few_gives_what_it_has_and_the_next_one_the_rest() {
 fn a_refusal_counts_what_is_free_in_all_pools_and_takes_none_of_it() {
     let world = World::new();
     let engine = engine(&world, &[("A", &[1, 2]), ("B", &[9])]);
-    let refusal = refused(ask(&engine, &cart(0, &[("A", 4), ("B", 3)]), START));
+    let refusal = engine.refused(&cart(0, &[("A", 4), ("B", 3)]), START);
     let told: Vec<_> = refusal.lines.iter().map(|line| (line.sku.as_str(), line.available, line.requested)).collect();
     assert_eq!(told, [("A", 3, 4)]);
     assert_eq!((refusal.retry_after, refusal.may_come_back), (None, false), "nothing is held");
@@ -118,11 +75,11 @@ fn the_earliest_deadline_of_all_pools_says_when_to_ask_again() {
     assert_eq!(gets(&engine, &cart(0, &[("A", 1)])), [(0, 1)]);
     let shorter = Reserve { ttl: Some(Millis::from_secs(100)), ..cart(1, &[("A", 1)]) };
     assert_eq!(gets(&engine, &shorter), [(1, 1)]);
-    let refusal = refused(ask(&engine, &cart(2, &[("A", 1)]), START));
+    let refusal = engine.refused(&cart(2, &[("A", 1)]), START);
     assert_eq!(refusal.retry_after, Some(Millis::from_secs(100)));
     // At that instant the unit is for sale, before a sweep has returned it.
-    let later = START.plus(Millis::from_secs(100));
-    assert_eq!(shown(&ask(&engine, &cart(3, &[("A", 1)]), later)).1, [("A".to_owned(), 1, 1)]);
+    let later = after(100);
+    assert_eq!(shown(&engine.granted(&cart(3, &[("A", 1)]), later)), [("A".to_owned(), 1, 1)]);
 }
 
 #[test]
@@ -132,7 +89,7 @@ fn what_there_is_comes_from_all_pools() {
     let partial = |n, wanted: &[(&str, u32)]| Reserve { allow_partial: true, ..cart(n, wanted) };
     assert_eq!(gets(&engine, &partial(0, &[("A", 2)])), [(0, 1), (2, 1)]);
     assert_eq!(gets(&engine, &partial(1, &[("A", 5), ("B", 1)])), [(2, 1), (0, 1)]);
-    let refusal = refused(ask(&engine, &partial(2, &[("A", 1), ("B", 1)]), START));
+    let refusal = engine.refused(&partial(2, &[("A", 1), ("B", 1)]), START);
     assert_eq!((refusal.reason, refusal.lines.len()), (Reason::SoldOut, 2));
 }
 
@@ -143,12 +100,12 @@ fn a_successor_keeps_the_units_of_the_first_lines_in_their_pools_and_draws_only_
     assert_eq!(gets(&engine, &cart(0, &[("A", 3)])), [(0, 1), (1, 2)]);
     let instead = |n: u64, of: u64, units| Reserve { supersedes: Some(hold_id(of)), ..cart(n, &[("A", units)]) };
     assert_eq!(gets(&engine, &instead(1, 0, 5)), [(0, 1), (1, 4)]);
-    let refusal = refused(ask(&engine, &instead(2, 1, 6), START));
+    let refusal = engine.refused(&instead(2, 1, 6), START);
     assert_eq!((refusal.lines[0].available, refusal.lines[0].requested), (5, 6));
     assert_eq!(gets(&engine, &instead(3, 1, 2)), [(0, 1), (1, 1)]);
     assert_eq!(free(&engine, START), [[0, 3]]);
     // A successor does not keep released units.
-    engine.release(&release(hold_id(3), &[("A", 1)]), Context::anonymous(START)).expect("a release");
+    engine.granted(&release(hold_id(3), &[("A", 1)]), START);
     assert_eq!(gets(&engine, &instead(4, 3, 3)), [(0, 1), (1, 2)]);
     let (engine, live, replayed) = restart(engine, &world, AtOnce::Each);
     assert_eq!((replayed, free(&engine, START)), (live, vec![vec![0, 2]]));
@@ -158,18 +115,17 @@ fn a_successor_keeps_the_units_of_the_first_lines_in_their_pools_and_draws_only_
 fn units_go_back_to_the_pool_that_they_came_from() {
     let world = World::new();
     let engine = engine(&world, &[("A", &[1, 2])]);
-    let at = |now| Context::anonymous(now);
     assert_eq!(gets(&engine, &cart(0, &[("A", 3)])), [(0, 1), (1, 2)]);
     // A release keeps the units of the first lines.
-    engine.release(&release(hold_id(0), &[("A", 2)]), at(START)).expect("a release");
+    engine.granted(&release(hold_id(0), &[("A", 2)]), START);
     assert_eq!(free(&engine, START), [[0, 1]]);
-    engine.claim(&claim(hold_id(0), "order"), at(START)).expect("a claim");
+    engine.granted(&claim(hold_id(0), "order"), START);
     let back = Return { target: target(hold_id(0)), returned: lines(&[("A", 1)]), restock: true };
-    engine.return_units(&back, at(START)).expect("a return");
+    engine.granted(&back, START);
     assert_eq!(free(&engine, START), [[1, 1]]);
     assert_eq!(gets(&engine, &cart(1, &[("A", 2)])), [(0, 1), (1, 1)]);
-    let later = START.plus(TTL);
-    while engine.sweep(later).expect("a sweep") > 0 {}
+    let later = after(300);
+    engine.sweep_all(later);
     assert_eq!(free(&engine, later), [[1, 1]]);
 }
 
@@ -180,11 +136,15 @@ fn what_is_due_in_every_pool_is_given_back_for_one_request_of_all() {
     for n in 0..6 {
         assert_eq!(gets(&engine, &cart(n, &[("A", 1)])).len(), 1);
     }
-    let later = Context::anonymous(START.plus(TTL));
+    let later = Context::anonymous(after(300));
     // A single call is enough.
-    let all = engine.reserve(&cart(6, &[("A", 6)]), later).expect("decided at the first call").value;
-    assert_eq!(shown(&all).1.len(), 6, "a line for each pool");
-    let refusal = refused(engine.reserve(&cart(7, &[("A", 1)]), later).expect("decided at the first call").value);
+    let Ok(Decided { value: Outcome::Hold(all), .. }) = engine.reserve(&cart(6, &[("A", 6)]), later) else {
+        panic!("not decided, or refused")
+    };
+    assert_eq!(shown(&all).len(), 6, "a line for each pool");
+    let Ok(Decided { value: Outcome::Refused(refusal), .. }) = engine.reserve(&cart(7, &[("A", 1)]), later) else {
+        panic!("not decided, or granted")
+    };
     assert_eq!(refusal.reason, Reason::SoldOut);
 }
 
@@ -193,19 +153,17 @@ fn a_late_claim_draws_on_the_pools_of_its_lines_alone() {
     let world = World::new();
     let engine = engine(&world, &[("A", &[1, 2])]);
     assert_eq!(gets(&engine, &cart(0, &[("A", 2)])), [(0, 1), (1, 1)]);
-    let later = START.plus(TTL);
-    assert_eq!(shown(&ask(&engine, &cart(1, &[("A", 1)]), later)).1, [("A".to_owned(), 0, 1)]);
-    let late = |order: &str| {
-        let mut command = claim(hold_id(0), order);
-        command.expired = ExpiredPolicy::TakeFreeStock;
-        settle(|| engine.claim(&command, Context::anonymous(later))).expect("an answer").value
-    };
+    let later = after(300);
+    assert_eq!(shown(&engine.granted(&cart(1, &[("A", 1)]), later)), [("A".to_owned(), 0, 1)]);
+    let late = Claim { expired: ExpiredPolicy::TakeFreeStock, ..claim(hold_id(0), "o") };
     // Pool 0 has no free unit, pool 1 has two; the hold had one of each.
-    let refusal = refused(late("o"));
+    let refusal = engine.refused(&late, later);
     let told: Vec<_> = refusal.lines.iter().map(|line| (line.available, line.requested)).collect();
     assert_eq!((refusal.reason, told, refusal.may_come_back), (Reason::SoldOut, vec![(1, 2)], true));
-    engine.release(&release(hold_id(1), &[]), Context::anonymous(later)).expect("a release");
-    assert_eq!(shown(&late("o")), (HoldState::Claimed, vec![("A".to_owned(), 0, 1), ("A".to_owned(), 1, 1)]));
+    engine.granted(&release(hold_id(1), &[]), later);
+    let sold = engine.granted(&late, later);
+    assert_eq!(sold.hold.state, HoldState::Claimed);
+    assert_eq!(shown(&sold), [("A".to_owned(), 0, 1), ("A".to_owned(), 1, 1)]);
     assert_eq!(free(&engine, later), [[0, 1]]);
 }
 
@@ -217,7 +175,7 @@ fn what_is_added_to_a_pool_is_drawn_from_there() {
     engine.adjust_stock(&more, Context::anonymous(START)).expect("an adjustment of the last pool");
     assert_eq!(free(&engine, START), [[1, 2]]);
     assert_eq!(gets(&engine, &cart(0, &[("A", 2)])), [(0, 1), (1, 1)]);
-    (more.pool, more.id) = (Some("p0".parse().expect("an id")), adjust("d", "A", 2, more.change).id);
+    (more.pool, more.id) = (Some(pool_id(0)), adjust("d", "A", 2, more.change).id);
     engine.adjust_stock(&more, Context::anonymous(START)).expect("an adjustment of the first pool");
     assert_eq!(free(&engine, START), [[2, 1]]);
 }
@@ -226,17 +184,11 @@ fn what_is_added_to_a_pool_is_drawn_from_there() {
 fn with_a_unit_for_each_over_several_pools_nobody_is_ever_refused() {
     let world = World::new();
     let engine = engine(&world, &[("A", &[1, 2, 1])]);
-    thread::scope(|scope| {
-        for t in 0..4 {
-            let engine = &engine;
-            scope.spawn(move || {
-                for n in 0..2_000 {
-                    let id = t * 10_000 + n;
-                    let partial = Reserve { allow_partial: n % 3 == 0, ..cart(id, &[("A", 1)]) };
-                    assert_eq!(gets(engine, &partial).len(), 1);
-                    engine.release(&release(hold_id(id), &[]), Context::anonymous(START)).expect("a release");
-                }
-            });
+    together(4, |t| {
+        for id in (0..2_000).map(|n| t * 10_000 + n) {
+            let partial = Reserve { allow_partial: id % 3 == 0, ..cart(id, &[("A", 1)]) };
+            assert_eq!(gets(&engine, &partial).len(), 1);
+            engine.granted(&release(hold_id(id), &[]), START);
         }
     });
     assert_eq!(free(&engine, START), [[1, 2, 1]]);
@@ -246,14 +198,7 @@ fn with_a_unit_for_each_over_several_pools_nobody_is_ever_refused() {
 fn a_herd_gets_every_unit_of_all_pools_and_not_one_more() {
     let world = World::new();
     let engine = engine(&world, &[("A", &[7, 300, 0, 193])]);
-    let won: usize = thread::scope(|scope| {
-        let herd = |t: u64| {
-            let engine = &engine;
-            let served = move |n| matches!(ask(engine, &cart(t * 10_000 + n, &[("A", 1)]), START), Outcome::Hold(_));
-            scope.spawn(move || (0..300).filter(|n| served(*n)).count())
-        };
-        let herds: Vec<_> = (0..4).map(herd).collect();
-        herds.into_iter().map(|herd| herd.join().expect("a herd")).sum()
-    });
+    let served = |id| matches!(engine.ask(&cart(id, &[("A", 1)]), START).value, Outcome::Hold(_));
+    let won: usize = together(4, |t| (0..300).filter(|n| served(t * 10_000 + n)).count()).into_iter().sum();
     assert_eq!((won, free(&engine, START)), (500, vec![vec![0; 4]]));
 }
