@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 /// Lines that a file may have.
 const LINES_MAX: usize = 500;
 /// Folders with source.
-const FOLDERS: [&str; 9] =
-    ["src", "crates", "tests", "benches", "models", "examples", "fuzz", "load-tests", "simulation"];
+const FOLDERS: [&str; 10] =
+    ["src", "crates", "drill", "tests", "benches", "models", "examples", "fuzz", "load-tests", "simulation"];
 /// Words by which a comment says that something is missing.
 const MARKERS: [&str; 3] = ["TODO", "FIXME", "XXX"];
 
 /// The crates, and which of the others each may depend on.
-const CRATES: [(&str, &[&str]); 7] = [
+const CRATES: [(&str, &[&str]); 8] = [
     ("types", &[]),
     ("counter", &["types"]),
     ("journal", &["types", "counter"]),
@@ -26,6 +26,7 @@ const CRATES: [(&str, &[&str]); 7] = [
     ("feed", &["types", "journal"]),
     ("proto", &[]),
     ("client", &["proto"]),
+    ("drill", &["types", "proto", "client"]),
 ];
 /// Crates that run without a runtime and know no wire.
 const SYNCHRONOUS: [&str; 5] = ["types", "counter", "journal", "engine", "feed"];
@@ -177,12 +178,14 @@ fn unfinished(file: &str, text: &str) -> Vec<String> {
 #[test]
 fn a_crate_depends_on_what_the_table_lets_it() {
     let folders = fs::read_dir(root().join("crates")).expect("the crates");
-    let mut names: Vec<String> =
-        folders.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    assert_eq!(names.len(), CRATES.len(), "{names:?}");
-    for name in names {
-        let manifest = fs::read_to_string(root().join("crates").join(&name).join("Cargo.toml")).expect("a manifest");
+    let mut crates: Vec<PathBuf> = folders.map(|entry| entry.expect("an entry").path()).collect();
+    // Not a part of the server, but of its demo.
+    crates.push(root().join("drill"));
+    crates.sort();
+    assert_eq!(crates.len(), CRATES.len(), "{crates:?}");
+    for folder in crates {
+        let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).expect("a manifest");
         assert_eq!(dependencies(&name, &manifest), Vec::<String>::new());
     }
 }
@@ -215,7 +218,7 @@ fn no_file_is_too_long_and_nothing_is_left_for_later() {
 
 #[test]
 fn every_file_says_at_its_head_what_it_is() {
-    for folder in ["src", "crates", "benches", "load-tests", "simulation"] {
+    for folder in ["src", "crates", "drill", "benches", "load-tests", "simulation"] {
         hold(folder, head);
     }
 }
@@ -243,6 +246,7 @@ fn planted() {
     assert_eq!(dependencies("counter", manifest), ["counter may not depend on tokio"]);
     assert_eq!(dependencies("types", "[dependencies]\nstockade-journal = {}\n").len(), 1);
     assert_eq!(dependencies("client", "[dependencies]\nstockade-proto = {}\ntokio = \"1\"\n").len(), 0);
+    assert_eq!(dependencies("drill", "[dependencies]\nstockade-engine = {}\nstockade-client = {}\n").len(), 1);
     assert_eq!(dependencies("new", "").len(), 1);
 
     assert_eq!(length("a.rs", &"x\n".repeat(LINES_MAX)).len(), 0);

@@ -1,28 +1,23 @@
 //! Load tests of Stockade: a program of its own that drives a real server over gRPC and audits it from the outside.
 //!
-//! The modules stand in reading order. None of them is part of the server.
+//! What it is made of, customers, ledger, audit and processes, is in `stockade-drill`; the peers are in `load-test-peers`. The modules stand in reading order. None of them is part of the server.
 
-mod failure;
-mod numbers;
+mod flags;
+mod kernel;
 mod output;
-mod process;
 mod server;
 mod statistics;
-mod wire;
+mod stubs;
+mod reserves;
 
 mod schedule;
 mod open;
-mod drive;
 mod samples;
 mod prefill;
 
 mod scenario;
-mod ledger;
 mod plan;
-mod floor;
-mod answers;
-mod visit;
-mod audit;
+mod rush;
 mod report;
 mod run;
 

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use stockade_drill::Failure;
 use stockade_types::metrics::Stopwatch;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
-
-use crate::failure::Failure;
 
 /// The thread never sleeps for less than this; arrivals that are due meanwhile are sent together.
 const SLEEP_MIN: Duration = Duration::from_micros(50);

@@ -66,36 +66,3 @@ impl Output {
         }
     }
 }
-
-/// Rows as aligned columns, two spaces apart, numbers to the right.
-#[must_use]
-pub fn columns(rows: &[Vec<String>]) -> String {
-    let most = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..most).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| {
-            let number = cell.starts_with(|c: char| c.is_ascii_digit() || c == '-');
-            if number { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-        });
-        let line: Vec<String> = cells.collect();
-        text.push_str(line.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_stand_under_each_other() {
-        let rows = [["a", "1"], ["bcd", "23"]].map(|row| row.map(String::from).to_vec());
-        assert_eq!(columns(&rows), "a     1\nbcd  23\n");
-    }
-}

@@ -1,27 +1,27 @@
 //! Holds that exist before the load begins: made in batches, with a chosen deadline.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use stockade_client::Client;
+use stockade_drill::Failure;
+use stockade_drill::wire::{self, patiently};
 use stockade_proto as pb;
 use stockade_types::metrics::Stopwatch;
 use stockade_types::time::wall_clock;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use crate::failure::Failure;
-use crate::numbers::place;
-use crate::wire::{self, Checkout};
+use crate::reserves::{self, all_granted};
 
 /// Connections that the holds are made over.
 const CONNECTIONS: usize = 4;
-/// Holds in a message.
-const BATCH: u64 = 1_000;
+/// Operations in a message.
+pub const BATCH: u64 = 1_000;
 /// The shortest life that a server grants.
 const TTL_MIN: u64 = 1_000;
-/// How often a busy server is asked again.
-const RETRIES_MAX: u32 = 200;
 
 /// When the holds end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,45 +85,71 @@ pub fn customer(number: u64) -> String {
 /// When a hold is not granted.
 pub async fn fill(endpoint: &str, plan: &Plan, watch: Stopwatch) -> Result<Vec<Made>, Failure> {
     let plan = Arc::new(plan.clone());
-    let next = Arc::new(AtomicU64::new(0));
-    let mut tasks = JoinSet::new();
-    for client in wire::checkouts(endpoint, CONNECTIONS).await? {
-        tasks.spawn(filler(client, Arc::clone(&plan), Arc::clone(&next), watch));
-    }
-    let mut made = Vec::with_capacity(place(plan.holds));
-    while let Some(part) = tasks.join_next().await {
-        made.append(&mut part.map_err(|_panic| Failure::Bug("a filler panicked"))??);
-    }
-    Ok(made)
+    let shared = Arc::clone(&plan);
+    let message = move |client: Client, numbers: Range<u64>| {
+        let plan = Arc::clone(&shared);
+        async move { make(&client, &plan, numbers, watch).await }
+    };
+    let clients = wire::clients(endpoint, CONNECTIONS).await?;
+    Ok(by_messages(clients, plan.holds, message).await?.concat())
 }
 
-async fn filler(
-    mut client: Checkout,
-    plan: Arc<Plan>,
-    next: Arc<AtomicU64>,
-    watch: Stopwatch,
-) -> Result<Vec<Made>, Failure> {
-    let mut made = Vec::new();
-    loop {
-        // Relaxed: the counter orders nothing else.
-        let first = next.fetch_add(BATCH, Ordering::Relaxed);
-        if first >= plan.holds {
-            return Ok(made);
-        }
-        let numbers = first..plan.holds.min(first.saturating_add(BATCH));
-        let asked = watch.elapsed();
-        let operations: Vec<pb::Operation> = numbers.clone().map(|number| operation(&plan, number)).collect();
-        let answer = ask(&mut client, pb::BatchRequest { operations, view: pb::HoldView::Brief.into() }).await?;
-        let (answered, server_time) = (watch.elapsed(), wire::instant(answer.server_time));
-        for (number, result) in numbers.zip(answer.results) {
-            let Some(pb::result::Result::Hold(hold)) = result.result else {
-                return Err(Failure::Work(format!("a hold could not be made before the load: {result:?}")));
-            };
-            let (id, customer) = (id(&plan, number), number.checked_div(plan.each).unwrap_or(0));
-            let (expires_at, revision) = (wire::instant(hold.expires_at), hold.revision);
-            made.push(Made { id, customer, asked, answered, expires_at, server_time, revision });
-        }
+/// Sends this many operations, up to [`BATCH`] of them in a message, over all clients at once: `message` sends those
+/// with these numbers. Returns all that it returned.
+///
+/// # Errors
+/// The first of a message.
+pub async fn by_messages<C: Clone + Send + 'static, T: Send + 'static, W>(
+    clients: Vec<C>,
+    operations: u64,
+    message: impl Fn(C, Range<u64>) -> W + Clone + Send + Sync + 'static,
+) -> Result<Vec<T>, Failure>
+where
+    W: Future<Output = Result<T, Failure>> + Send,
+{
+    let next = Arc::new(AtomicU64::new(0));
+    let mut tasks = JoinSet::new();
+    for client in clients {
+        let (next, message) = (Arc::clone(&next), message.clone());
+        tasks.spawn(async move {
+            let mut done = Vec::new();
+            loop {
+                // Relaxed: the counter orders nothing else.
+                let first = next.fetch_add(BATCH, Ordering::Relaxed);
+                if first >= operations {
+                    return Ok::<_, Failure>(done);
+                }
+                done.push(message(client.clone(), first..operations.min(first.saturating_add(BATCH))).await?);
+            }
+        });
     }
+    let mut all = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        all.extend(done.map_err(|_panic| Failure::Bug("a sender of messages panicked"))??);
+    }
+    Ok(all)
+}
+
+/// Makes the holds with these numbers.
+async fn make(client: &Client, plan: &Plan, numbers: Range<u64>, watch: Stopwatch) -> Result<Vec<Made>, Failure> {
+    let asked = watch.elapsed();
+    let operations = numbers.clone().map(|number| operation(plan, number)).collect();
+    let request = pb::BatchRequest { operations, view: pb::HoldView::Brief.into() };
+    // Sent again with the same ids, so nothing is made twice.
+    let answer = patiently(|| client.batch(request.clone())).await;
+    let answer = answer.map_err(Failure::status("making holds before the load"))?;
+    let (answered, server_time) = (watch.elapsed(), wire::instant(answer.server_time));
+    all_granted(&answer.results, request.operations.len()).map_err(Failure::Work)?;
+    let holds = numbers.zip(answer.results).filter_map(|(number, result)| match result.result {
+        Some(pb::result::Result::Hold(hold)) => Some((number, hold)),
+        Some(pb::result::Result::Refusal(_) | pb::result::Result::Error(_)) | None => None,
+    });
+    let made = holds.map(|(number, hold)| {
+        let (id, customer) = (id(plan, number), number.checked_div(plan.each).unwrap_or(0));
+        let (expires_at, revision) = (wire::instant(hold.expires_at), hold.revision);
+        Made { id, customer, asked, answered, expires_at, server_time, revision }
+    });
+    Ok(made.collect())
 }
 
 fn id(plan: &Plan, number: u64) -> Uuid {
@@ -131,15 +157,12 @@ fn id(plan: &Plan, number: u64) -> Uuid {
 }
 
 fn operation(plan: &Plan, number: u64) -> pb::Operation {
+    let customer = customer(number.checked_div(plan.each).unwrap_or(0));
     let request = pb::ReserveRequest {
-        hold_id: id(plan, number).to_string(),
-        drop_id: plan.drop.clone(),
-        lines: vec![wire::line(&plan.sku, 1)],
-        customer: Some(wire::customer(customer(number.checked_div(plan.each).unwrap_or(0)))),
         ttl: Some(wire::span(life(plan.until, number, plan.holds, wall_clock().0))),
-        ..pb::ReserveRequest::default()
+        ..wire::reserve(id(plan, number).to_string(), &plan.drop, customer, vec![wire::line(&plan.sku, 1)])
     };
-    pb::Operation { operation: Some(pb::operation::Operation::Reserve(request)) }
+    reserves::operation(pb::operation::Operation::Reserve(request))
 }
 
 /// The ttl, from now on, of the hold with this number.
@@ -152,20 +175,6 @@ fn life(until: Until, number: u64, all: u64, now: u64) -> Duration {
             Duration::from_millis(deadline.saturating_sub(now).max(TTL_MIN))
         }
     }
-}
-
-/// Sends a batch. While the server is busy it is sent again with the same ids, so nothing is made twice.
-async fn ask(client: &mut Checkout, request: pb::BatchRequest) -> Result<pb::BatchResponse, Failure> {
-    for _ in 0..RETRIES_MAX {
-        match client.batch(request.clone()).await {
-            Ok(answer) => return Ok(answer.into_inner()),
-            Err(status) if status.code() == tonic::Code::Unavailable => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            Err(status) => return Err(Failure::status("making holds before the load")(status)),
-        }
-    }
-    Err(Failure::Work("the server stays unavailable while holds are made before the load".to_owned()))
 }
 
 #[cfg(test)]

@@ -1,126 +1,9 @@
-//! Every measurement of a run: when it was due, how long it took, its verb and its outcome. All latencies and
-//! throughputs of the report are computed from these.
+//! Latencies and throughputs of a run, computed from every one of its measurements.
 
-use std::time::Duration;
-
-use crossbeam_utils::CachePadded;
 use hdrhistogram::Histogram;
-use parking_lot::Mutex;
-use stockade_types::metrics::Counter;
-
-use crate::drive::histogram;
-use crate::failure::Failure;
-use crate::numbers::{count, micros, place, real};
-
-/// Number of lists that measurements are spread over, so that concurrent writers rarely contend.
-const SHARDS: usize = 8;
-
-/// A verb of the reservation service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verb {
-    /// Units set aside.
-    Reserve,
-    /// A deadline moved, or a payment begun.
-    Extend,
-    /// A sale.
-    Claim,
-    /// Units given back.
-    Release,
-}
-
-impl Verb {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Reserve, Self::Extend, Self::Claim, Self::Release];
-
-    /// Its label in the metrics.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Reserve => "reserve",
-            Self::Extend => "extend",
-            Self::Claim => "claim",
-            Self::Release => "release",
-        }
-    }
-}
-
-/// The outcome of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// As requested.
-    Done,
-    /// A business refusal.
-    Refused,
-    /// A status, or no answer at all.
-    Failed,
-}
-
-/// One measurement.
-#[derive(Debug, Clone, Copy)]
-pub struct Sample {
-    /// When it was due, in microseconds from the start of the load.
-    pub due: u32,
-    /// From then to the answer, in microseconds.
-    pub took: u32,
-    /// What was asked.
-    pub verb: Verb,
-    /// How it ended.
-    pub ending: Ending,
-}
-
-impl Sample {
-    /// When it was answered, in microseconds from the start of the load.
-    #[must_use]
-    pub fn answered(&self) -> u64 {
-        u64::from(self.due).saturating_add(u64::from(self.took))
-    }
-}
-
-/// Collects measurements while a load runs, with counts for the progress line.
-#[derive(Debug, Default)]
-pub struct Recorder {
-    shards: [CachePadded<Mutex<Vec<Sample>>>; SHARDS],
-    /// Visits that have begun.
-    pub begun: Counter,
-    /// Visits that are over.
-    pub over: Counter,
-    done: Counter,
-    refused: Counter,
-    failed: Counter,
-}
-
-impl Recorder {
-    /// Records one measurement. `connection` selects the list: any number, best the connection's.
-    pub fn record(&self, connection: usize, verb: Verb, ending: Ending, (due, answered): (Duration, Duration)) {
-        let short = |span: Duration| u32::try_from(micros(span)).unwrap_or(u32::MAX);
-        let sample = Sample { due: short(due), took: short(answered.saturating_sub(due)), verb, ending };
-        if let Some(shard) = self.shards.get(connection % SHARDS) {
-            shard.lock().push(sample);
-        }
-        match ending {
-            Ending::Done => self.done.increment(),
-            Ending::Refused => self.refused.increment(),
-            Ending::Failed => self.failed.increment(),
-        }
-    }
-
-    /// Counts so far: done, refused, failed.
-    pub fn so_far(&self) -> [u64; 3] {
-        [self.done.get(), self.refused.get(), self.failed.get()]
-    }
-
-    /// All measurements, in the order in which they were due.
-    #[must_use]
-    pub fn take(&self) -> Vec<Sample> {
-        let mut all: Vec<Sample> = Vec::new();
-        for shard in &self.shards {
-            all.append(&mut shard.lock());
-        }
-        all.sort_by_key(|sample| sample.due);
-        all
-    }
-}
+use stockade_drill::Failure;
+use stockade_drill::numbers::{count, place, real};
+use stockade_drill::samples::{Ending, Sample, histogram};
 
 /// The percentiles that are reported.
 pub const PERCENTILES: [f64; 6] = [50.0, 90.0, 95.0, 99.0, 99.9, 99.99];
@@ -136,19 +19,6 @@ pub struct Latency {
     pub percentiles: Vec<(f64, f64)>,
     /// The longest.
     pub max: f64,
-}
-
-/// A histogram of these latencies.
-///
-/// # Errors
-/// Never: the bounds are fixed.
-pub fn spread<'s>(samples: impl IntoIterator<Item = &'s Sample>) -> Result<Histogram<u64>, Failure> {
-    let mut spread = histogram()?;
-    for sample in samples {
-        // The histogram begins at one microsecond.
-        spread.saturating_record(u64::from(sample.took).max(1));
-    }
-    Ok(spread)
 }
 
 impl Latency {
@@ -228,6 +98,9 @@ pub fn rate(samples: &[Sample]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use stockade_drill::request::Verb;
+    use stockade_drill::samples::spread;
+
     use super::*;
 
     fn sample(due: u32, took: u32, ending: Ending) -> Sample {
@@ -252,16 +125,5 @@ mod tests {
         assert_eq!(told.len(), 2);
         assert!(told[0].done > 0.0 && told[0].refused < f64::EPSILON && told[1].refused > 0.0, "{told:?}");
         assert!(told[0].max > Some(1_900.0) && told[1].max.is_none(), "{told:?}");
-    }
-
-    #[test]
-    fn what_is_recorded_comes_back_in_the_order_it_was_due() {
-        let recorder = Recorder::default();
-        let at = Duration::from_millis;
-        recorder.record(3, Verb::Claim, Ending::Done, (at(5), at(7)));
-        recorder.record(9, Verb::Reserve, Ending::Refused, (at(1), at(2)));
-        assert_eq!(recorder.so_far(), [1, 1, 0]);
-        let taken: Vec<(u32, u32)> = recorder.take().iter().map(|sample| (sample.due, sample.took)).collect();
-        assert_eq!(taken, [(1_000, 1_000), (5_000, 2_000)]);
     }
 }

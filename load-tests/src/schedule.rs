@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::numbers::{count, nanos, real, whole};
+use stockade_drill::numbers::{count, nanos, real, whole};
 
 const NANOS: f64 = 1e9;
 

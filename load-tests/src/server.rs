@@ -3,34 +3,38 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use stockade_drill::process::{self, Signal, serve};
+use stockade_drill::{Failure, wire};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-
-use crate::failure::Failure;
-use crate::process::Process;
 
 /// How long a server on an empty folder may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a server may take to end: it drains, and takes a last snapshot.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long the metrics page may take.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The data folder's name.
 const DATA: &str = "data";
 
-/// How a server is started.
-#[derive(Debug, Clone, Default)]
+/// How a server is started, and where folders are made.
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct Recipe {
-    /// The `stockade` binary; if none, the one next to this program.
+    /// The stockade binary; by default the one next to this program
+    #[arg(id = "server", long = "server", value_name = "PATH")]
     pub binary: Option<PathBuf>,
-    /// Where its data folder is made; if none, the folder for temporary files.
+    /// Where data folders are made (each is removed at the end); by default the folder for temporary files
+    #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+}
+
+/// A snapshot interval that no run reaches, in time or bytes.
+const NO_SNAPSHOT: &str = "24h,1TiB";
+
+/// The flags of a server that takes snapshots this often; if none, only at its end.
+#[must_use]
+pub fn snapshots_every(interval: Option<&str>) -> Vec<String> {
+    vec!["--snapshot-every".to_owned(), interval.unwrap_or(NO_SNAPSHOT).to_owned()]
 }
 
 /// A running server.
@@ -42,10 +46,9 @@ pub struct Server {
     own: Option<Own>,
 }
 
-/// The process and folder of a server that was started here. Fields drop in order: the process ends before its folder
-/// is removed.
+/// A server that was started here. Fields drop in order: the process ends before its folder is removed.
 struct Own {
-    process: Process,
+    server: process::Server,
     folder: TempDir,
 }
 
@@ -94,26 +97,11 @@ impl Recipe {
     /// # Errors
     /// When it does not serve in time; with its last lines of output.
     pub fn start_on(&self, folder: TempDir, flags: &[String], patience: Duration) -> Result<Server, Failure> {
-        let mut command = Command::new(self.program()?);
-        command.args(["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-format", "json", "--data"]);
-        command.arg(folder.path().join(DATA)).args(flags);
-        // Not the folder of the sources, which may contain a stockade.toml.
-        command.current_dir(folder.path());
-        let process = Process::start("stockade", command)?;
-        let (grpc, http) = process.wait_for(patience, serving)?;
-        let own = Some(Own { process, folder });
-        Ok(Server { endpoint: format!("http://{grpc}"), http: Some(http), own })
+        let mut command = serve(self.program()?, &folder.path().join(DATA));
+        command.args(flags).current_dir(folder.path());
+        let server = process::Server::start(command, patience).map_err(|ended| ended.failure("stockade"))?;
+        Ok(Server { endpoint: server.endpoint.clone(), http: Some(server.http), own: Some(Own { server, folder }) })
     }
-}
-
-/// The addresses in the log line that reports that the server serves.
-fn serving(line: &str) -> Option<(SocketAddr, SocketAddr)> {
-    let line: serde_json::Value = serde_json::from_str(line).ok()?;
-    let text = |name: &str| line.get(name).and_then(serde_json::Value::as_str);
-    if text("message") != Some("serving") {
-        return None;
-    }
-    Some((text("grpc")?.parse().ok()?, text("http")?.parse().ok()?))
 }
 
 impl Server {
@@ -129,21 +117,53 @@ impl Server {
         self.own.is_some()
     }
 
+    /// A client with a connection of its own.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn client(&self) -> Result<stockade_client::Client, Failure> {
+        wire::connect(&self.endpoint).await
+    }
+
     /// The metrics page, if its address is known.
     ///
     /// # Errors
     /// When it can't be read.
     pub async fn metrics(&self) -> Result<Option<String>, Failure> {
         let Some(http) = self.http else { return Ok(None) };
-        let page = tokio::time::timeout(PAGE_TIMEOUT, page(http)).await;
-        let page = page.map_err(|_late| Failure::Work(format!("the metrics page at {http} does not come")))??;
-        Ok(Some(page))
+        let page = tokio::task::spawn_blocking(move || process::page(http, "/metrics")).await;
+        match page.map_err(|_panic| Failure::Bug("a reader of a page panicked"))?? {
+            (status, page) if status.contains(" 200 ") => Ok(Some(page)),
+            (status, _) => Err(Failure::Work(format!("http://{http}/metrics answers with {status}"))),
+        }
+    }
+
+    /// The value of a series on the metrics page; none if it is not there.
+    ///
+    /// # Errors
+    /// When the page can't be read.
+    pub async fn metric(&self, series: &str) -> Result<Option<f64>, Failure> {
+        let page = self.metrics().await?.unwrap_or_default();
+        Ok(process::metric(&page, series).and_then(|value| value.parse().ok()))
+    }
+
+    /// How many snapshots were taken, and the seconds of all together.
+    ///
+    /// # Errors
+    /// When the metrics page can't be read.
+    pub async fn snapshots(&self) -> Result<(f64, f64), Failure> {
+        let page = self.metrics().await?.unwrap_or_default();
+        let value = |part| {
+            let value = process::metric(&page, &format!("stockade_snapshot_duration_seconds_{part}"));
+            value.and_then(|value| value.parse().ok()).unwrap_or_default()
+        };
+        Ok((value("count"), value("sum")))
     }
 
     /// The process of a server that was started here.
     #[must_use]
     pub fn process(&self) -> Option<u32> {
-        self.own.as_ref().map(|own| own.process.id())
+        self.own.as_ref().map(|own| own.server.id())
     }
 
     /// The data folder of a server that was started here.
@@ -154,15 +174,17 @@ impl Server {
 
     /// Sends a signal to a server that was started here. Returns whether that worked.
     pub fn signal(&self, signal: Signal) -> bool {
-        self.own.as_ref().is_some_and(|own| own.process.signal(signal))
+        self.own.as_ref().is_some_and(|own| own.server.signal(signal))
     }
 
     /// Ends a server that was started here by a signal and keeps its folder; kills it if that takes longer than
-    /// `patience`. None for a server that was not started here.
-    #[must_use]
-    pub fn leave(self, signal: Signal, patience: Duration) -> Option<Left> {
-        let Own { process, folder } = self.own?;
-        Some(Left { well: process.stop(signal, patience), folder })
+    /// `patience`.
+    ///
+    /// # Errors
+    /// When it was not started here, which is a bug.
+    pub fn leave(self, signal: Signal, patience: Duration) -> Result<Left, Failure> {
+        let Own { server, folder } = own(self.own)?;
+        Ok(Left { well: server.stop(signal, patience).well(), folder })
     }
 
     /// Ends a server that was started here, as an operator would.
@@ -170,11 +192,25 @@ impl Server {
     /// # Errors
     /// When it does not end successfully.
     pub fn stop(self) -> Result<(), Failure> {
-        let Some(Own { process, folder }) = self.own else { return Ok(()) };
-        let well = process.stop(Signal::TERM, SHUTDOWN_TIMEOUT);
-        drop(folder);
+        let well = !self.is_own() || self.leave(Signal::TERM, SHUTDOWN_TIMEOUT)?.well;
         if well { Ok(()) } else { Err(Failure::Work("the server did not end well".to_owned())) }
     }
+}
+
+/// A value that every server has that was started here; its absence is a bug.
+///
+/// # Errors
+/// When there is none.
+pub fn own<T>(value: Option<T>) -> Result<T, Failure> {
+    value.ok_or(Failure::Bug("a server that was started here has a process and a folder"))
+}
+
+/// What a server that has ended leaves.
+pub struct Left {
+    /// The folder of its data folder.
+    pub folder: TempDir,
+    /// Whether it exited successfully.
+    pub well: bool,
 }
 
 impl Left {
@@ -182,52 +218,5 @@ impl Left {
     #[must_use]
     pub fn data(&self) -> PathBuf {
         self.folder.path().join(DATA)
-    }
-}
-
-/// What a server that has ended leaves.
-pub struct Left {
-    /// Its data folder.
-    pub folder: TempDir,
-    /// Whether it exited successfully.
-    pub well: bool,
-}
-
-async fn page(http: SocketAddr) -> Result<String, Failure> {
-    let mut stream = TcpStream::connect(http).await?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: load-tests\r\nconnection: close\r\n\r\n").await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    match answer.split_once("\r\n\r\n") {
-        Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.to_owned()),
-        Some(_) | None => Err(Failure::Work(format!("http://{http}/metrics does not answer with a page"))),
-    }
-}
-
-/// The value of a series in a metrics page, by its whole name with labels.
-#[must_use]
-pub fn metric(page: &str, series: &str) -> Option<f64> {
-    page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?.trim().parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_series_is_found_by_its_whole_name() {
-        let page = "a_total{to=\"x\"} 3\nb 0\nb_units 7.5\n";
-        assert_eq!(metric(page, "b"), Some(0.0));
-        assert_eq!(metric(page, "a_total{to=\"x\"}"), Some(3.0));
-        assert_eq!(metric(page, "b_units"), Some(7.5));
-        assert_eq!(metric(page, "c"), None);
-    }
-
-    #[test]
-    fn the_line_that_says_where_it_serves_is_known() {
-        let line = r#"{"message":"serving","grpc":"127.0.0.1:7","http":"127.0.0.1:8"}"#;
-        let ports = serving(line).map(|(grpc, http)| (grpc.port(), http.port()));
-        assert_eq!(ports, Some((7, 8)));
-        assert_eq!(serving(r#"{"message":"recovered"}"#), None);
     }
 }

@@ -4,7 +4,7 @@
 //! many of n measurements lie below the true median is binomial with one half, so the probability that the k-th
 //! smallest and the k-th largest enclose it can be computed.
 
-use crate::numbers::{count, real};
+use stockade_drill::numbers::{count, real};
 
 /// The confidence that an interval must have.
 pub const CONFIDENCE: f64 = 0.95;

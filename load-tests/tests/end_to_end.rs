@@ -8,13 +8,10 @@ use std::process::{Command, Output};
 
 mod server;
 
+use server::told;
+
 fn load_tests(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_load-tests")).args(words).output().expect("the program")
-}
-
-/// The whole output.
-fn told(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 const SCENARIO: &str = r#"

@@ -10,13 +10,10 @@ use serde_json::{Value, json};
 
 mod server;
 
+use server::told;
+
 fn history(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_load-tests")).arg("history").args(words).output().expect("the program")
-}
-
-/// The whole output.
-fn told(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 fn lines(file: &Path) -> Vec<Value> {

@@ -17,7 +17,7 @@ fn a_short_soak_is_clean_and_reported() {
         .arg(&reports)
         .output()
         .expect("the program");
-    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let told = server::told(&output);
     assert_eq!(output.status.code(), Some(0), "{told}");
     for word in
         ["round 0: ", "killed, serves again", "stopped, serves again", "lives on", "3 rounds, 2 restarts", "clean"]

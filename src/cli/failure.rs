@@ -66,6 +66,9 @@ pub(super) enum Failure {
     /// The system refused a resource that every process needs.
     #[error("the system refused: {0}")]
     Machine(io::Error),
+    /// The customers or the audit of the demo could not do their work.
+    #[error(transparent)]
+    Drill(#[from] stockade_drill::Failure),
     /// A bug: something that can't happen did.
     #[error("a bug: {0}")]
     Bug(&'static str),
@@ -81,6 +84,7 @@ impl Failure {
             Self::Advised { status, advice: _ } => of_status(status.code()),
             Self::Logged { exit_code } => *exit_code,
             Self::Serve(error) => error.exit_code(),
+            Self::Drill(error) => error.exit_code(),
             Self::Verify(_) | Self::File { path: _, source: _ } | Self::Machine(_) => IO,
             Self::Bug(_) => BUG,
         }
@@ -108,6 +112,7 @@ impl Failure {
             | Self::Verify(_)
             | Self::File { path: _, source: _ }
             | Self::Machine(_)
+            | Self::Drill(_)
             | Self::Bug(_) => None,
         };
         std::iter::once(format!("error: {self}")).chain(causes).chain(advice).collect()
@@ -119,6 +124,7 @@ impl Failure {
             Self::Serve(error) => error.source(),
             Self::Connect(error) => error.source(),
             Self::Verify(error) => error.source(),
+            Self::Drill(error) => error.source(),
             // The message of these includes the cause.
             Self::Usage(_)
             | Self::Config(_)

@@ -1,6 +1,7 @@
 //! Long lists of holds: an answer of a MiB to a short request.
 
 use prost::Message as _;
+use stockade_drill::wire;
 use stockade_proto as pb;
 
 use super::polite::{Caller, reserve};
@@ -19,8 +20,8 @@ fn sku(line: u16) -> String {
 
 /// Makes the drop and its holds.
 pub fn fill(target: &Target) {
-    let item = |line| pb::Item { sku: sku(line), quantity: 1_000_000, ..pb::Item::default() };
-    target.create(pb::Drop { id: DROP.into(), items: (0..LINES).map(item).collect(), ..pb::Drop::default() });
+    let skus: Vec<String> = (0..LINES).map(sku).collect();
+    target.create(wire::drop(DROP, skus.iter().map(|sku| (sku.as_str(), 1_000_000)), None));
     let caller = Caller::to(target);
     for _ in 0..HOLDS / TOGETHER {
         caller.batch((0..TOGETHER).map(|_| long_reserve(LINES)).collect(), pb::HoldView::Brief).expect("holds");
@@ -29,8 +30,7 @@ pub fn fill(target: &Target) {
 
 /// A reserve in that drop, of this many lines.
 pub fn long_reserve(lines: u16) -> pb::Operation {
-    let line = |line| pb::Line { sku: sku(line), quantity: 1, pool: String::new() };
-    let lines = (0..lines).map(line).collect();
+    let lines = (0..lines).map(|line| wire::line(&sku(line), 1)).collect();
     let reserve = pb::ReserveRequest { drop_id: DROP.into(), lines, ..reserve() };
     pb::Operation { operation: Some(pb::operation::Operation::Reserve(reserve)) }
 }

@@ -4,6 +4,8 @@
 use std::fs;
 use std::time::Duration;
 
+use stockade_drill::process::memory;
+
 use super::polite::{Manners, Polite};
 use super::server::{MIB, Target};
 
@@ -14,7 +16,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 /// A measured attack.
 pub struct Measured {
     name: String,
-    folder: String,
+    process: u32,
     before: u64,
     polite: Option<Polite>,
     printed: bool,
@@ -39,21 +41,21 @@ impl Measured {
     }
 
     fn new(name: &str, target: &Target, polite: Option<Polite>) -> Self {
-        let folder = format!("/proc/{}", target.server.id().as_raw_nonzero());
+        let process = target.server.id();
         // Resets the peak. If the system does not allow that, it counts from the start.
-        let _reset = fs::write(format!("{folder}/clear_refs"), "5");
-        let before = status(&folder, "VmRSS:");
-        Self { name: name.to_owned(), folder, before, polite, printed: false }
+        let _reset = fs::write(format!("/proc/{process}/clear_refs"), "5");
+        let before = status(process, "VmRSS:");
+        Self { name: name.to_owned(), process, before, polite, printed: false }
     }
 
     /// The growth of memory at its peak so far, in bytes.
     pub fn grown(&self) -> u64 {
-        status(&self.folder, "VmHWM:").saturating_sub(self.before)
+        status(self.process, "VmHWM:").saturating_sub(self.before)
     }
 
     /// The growth of memory now, in bytes.
     pub fn kept(&self) -> u64 {
-        status(&self.folder, "VmRSS:").saturating_sub(self.before)
+        status(self.process, "VmRSS:").saturating_sub(self.before)
     }
 
     /// Waits until bytes in flight are released, and memory has grown by less than `most` bytes.
@@ -80,7 +82,7 @@ impl Measured {
         let manners = self.polite.take().map(Polite::stop);
         if !std::mem::replace(&mut self.printed, true) {
             let beside = manners.as_ref().map_or_else(|| "nobody beside it".to_owned(), Manners::to_string);
-            let mib = |line| status(&self.folder, line).div_ceil(MIB);
+            let mib = |line| status(self.process, line).div_ceil(MIB);
             let (before, highest, now) = (self.before.div_ceil(MIB), mib("VmHWM:"), mib("VmRSS:"));
             eprintln!("{}: RSS {before} → {highest} MiB, after {now}; {beside}", self.name);
         }
@@ -96,8 +98,6 @@ impl Drop for Measured {
 }
 
 /// A figure of a process in bytes; 0 if it has ended.
-fn status(folder: &str, of: &str) -> u64 {
-    let status = fs::read_to_string(format!("{folder}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(of)).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse().unwrap_or(0) * 1024
+fn status(process: u32, of: &str) -> u64 {
+    memory(process, of).unwrap_or(0)
 }

@@ -8,12 +8,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use stockade_client::Client;
+use stockade_drill::wire;
 use stockade_proto as pb;
-use stockade_proto::reservation_service_client::ReservationServiceClient;
 use stockade_types::metrics::Stopwatch;
 use tokio::time::{sleep, timeout};
 use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
 
 use super::server::{DROP, SKU, Target};
 
@@ -67,7 +66,7 @@ impl Polite {
     }
 
     fn calling(target: &Target, anew: usize) -> Self {
-        let endpoint = Endpoint::from_shared(target.server.endpoint.clone()).expect("an endpoint");
+        let endpoint = target.server.endpoint.clone();
         let on = Arc::new(AtomicBool::new(true));
         let going = Arc::clone(&on);
         let (first, answered) = sync_channel(1);
@@ -85,16 +84,17 @@ impl Polite {
     }
 }
 
-async fn calls(endpoint: &Endpoint, anew: usize, going: &AtomicBool, first: SyncSender<()>) -> Manners {
+async fn calls(endpoint: &str, anew: usize, going: &AtomicBool, first: SyncSender<()>) -> Manners {
     let (mut manners, mut client, mut count) = (Manners::default(), None, 0_usize);
     while going.load(Ordering::Relaxed) {
         let watch = Stopwatch::start();
         let call = timeout(WAIT_TIMEOUT, async {
             if client.is_none() || count.is_multiple_of(anew) {
-                client = Some(ReservationServiceClient::new(connected(endpoint).await?));
+                let connected = wire::connect(endpoint).await;
+                client = Some(connected.map_err(|failure| Status::unavailable(failure.whole()))?);
             }
-            match &mut client {
-                Some(client) => client.reserve(reserve()).await.map(|answer| answer.into_inner().outcome),
+            match &client {
+                Some(client) => client.reserve(reserve()).await.map(|answer| answer.outcome),
                 None => Ok(None),
             }
         });
@@ -109,10 +109,6 @@ async fn calls(endpoint: &Endpoint, anew: usize, going: &AtomicBool, first: Sync
         sleep(PAUSE).await;
     }
     manners
-}
-
-async fn connected(endpoint: &Endpoint) -> Result<Channel, Status> {
-    endpoint.connect().await.map_err(|error| Status::unavailable(format!("no connection: {error:?}")))
 }
 
 /// A client with a runtime of its own.
@@ -140,13 +136,8 @@ impl Caller {
 
 /// A request for a hold of one unit.
 pub fn reserve() -> pb::ReserveRequest {
-    pb::ReserveRequest {
-        hold_id: uuid::Uuid::new_v4().to_string(),
-        drop_id: DROP.into(),
-        lines: vec![pb::Line { sku: SKU.into(), quantity: 1, pool: String::new() }],
-        customer: Some(pb::Customer { id: uuid::Uuid::new_v4().to_string(), ..pb::Customer::default() }),
-        ..pb::ReserveRequest::default()
-    }
+    let [hold, customer] = [(); 2].map(|()| uuid::Uuid::new_v4().to_string());
+    wire::reserve(hold, DROP, customer, vec![wire::line(SKU, 1)])
 }
 
 /// Many of them, for one message.

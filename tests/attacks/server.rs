@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use stockade_drill::process::metric;
+use stockade_drill::wire;
 use stockade_proto as pb;
 use tempfile::TempDir;
 
@@ -79,8 +81,7 @@ impl Target {
             flags.push(MEMORY);
         }
         let target = Self::over(command, tempfile::tempdir().expect("a folder"), flags);
-        let item = pb::Item { sku: SKU.into(), quantity: 1_000_000_000, ..pb::Item::default() };
-        target.create(pb::Drop { id: DROP.into(), items: vec![item], ..pb::Drop::default() });
+        target.create(wire::drop(DROP, [(SKU, 1_000_000_000)], None));
         target
     }
 
@@ -92,8 +93,7 @@ impl Target {
         }
         on_free_ports(&mut command);
         let server = try_start(command).unwrap_or_else(|ended| panic!("it did not start: {ended:?}"));
-        let grpc = server.endpoint.trim_start_matches("http://").parse().expect("an address");
-        Self { server, grpc, folder, flags }
+        Self { grpc: server.grpc, server, folder, flags }
     }
 
     /// Stops it and starts another on its folder.
@@ -106,13 +106,13 @@ impl Target {
 
     /// Creates a drop.
     pub fn create(&self, drop: pb::Drop) {
-        let request = pb::CreateDropRequest { drop: Some(drop), validate_only: false };
-        runtime().block_on(async { self.server.client().await.create_drop(request).await.expect("a drop") });
+        runtime().block_on(async { wire::create(&self.server.client().await, drop).await.expect("a drop") });
     }
 
     /// The maximum bytes in flight, and the share of one connection.
     pub fn inflight_bytes(&self) -> (u64, u64) {
-        let mut lines = self.server.start_log().lines().map(|line| serde_json::from_str(line).unwrap_or_default());
+        let log = self.server.log();
+        let mut lines = log.lines().map(|line| serde_json::from_str(line).unwrap_or_default());
         let bytes = lines.find_map(|line: serde_json::Value| line["inflight_bytes"].as_u64());
         let bytes = bytes.or_else(|| other().map(|_| 4 * CONNECTION_MIN)).expect("the bound");
         (bytes, (bytes / CONNECTION_PART).max(CONNECTION_MIN).min(bytes))
@@ -131,8 +131,7 @@ impl Target {
     /// A metric; 0 if the binary does not have it.
     pub fn number(&self, series: &str) -> u64 {
         let (_, page) = self.server.page("/metrics");
-        let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        let value = value.or_else(|| other().map(|_| "0"));
+        let value = metric(&page, series).or_else(|| other().map(|_| "0"));
         value.unwrap_or_else(|| panic!("{series} is missing in\n{page}")).parse().expect("a number")
     }
 

@@ -58,7 +58,7 @@ fn a_silent_crowd_keeps_nobody_out_and_ends() {
     let measured = Measured::beside("a silent crowd at 128 files", &target);
     let mut crowd = Vec::new();
     for (kind, words, count, http) in kinds() {
-        let address = if http { target.server.http } else { target.grpc };
+        let address = if http { target.server.child.http } else { target.grpc };
         for _ in 0..count {
             crowd.push((kind, connect(address, &words)));
             std::thread::sleep(PAUSE);

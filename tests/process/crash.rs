@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use stockade_client::Client;
+use stockade_drill::process::Process;
+use stockade_drill::request::Request;
 use stockade_proto as pb;
 
-use crate::ledger::{Call, Entry};
+use crate::ledger::Entry;
 use crate::server::{Server, serve, start, verified};
 use crate::wire::{Dice, all_shown, books_balance, create, line, reserve};
 
@@ -68,20 +70,20 @@ impl Worker {
         reserve(&self.dice.hold_id(), &customer, lines)
     }
 
-    fn next_call(&mut self, at: usize) -> Call {
+    fn next_call(&mut self, at: usize) -> Request {
         let Entry { reserve, known, .. } = &self.entries[at];
-        let Some(hold) = known else { return Call::Reserve(reserve.clone()) };
+        let Some(hold) = known else { return Request::Reserve(reserve.clone()) };
         let hold_id = hold.id.clone();
         let claim = |hold_id: String| {
             let order_ref = format!("order-{hold_id}");
-            Call::Claim(pb::ClaimRequest { hold_id, order_ref, ..pb::ClaimRequest::default() })
+            Request::Claim(pb::ClaimRequest { hold_id, order_ref, ..pb::ClaimRequest::default() })
         };
         let stage = |hold_id, stage: pb::HoldStage| {
-            Call::Extend(pb::ExtendRequest { hold_id, stage: stage.into(), ..pb::ExtendRequest::default() })
+            Request::Extend(pb::ExtendRequest { hold_id, stage: stage.into(), ..pb::ExtendRequest::default() })
         };
         match (hold.state(), self.dice.below(5)) {
             // To the ceiling, so that a repetition changes nothing.
-            (pb::HoldState::Held, 0) => Call::Extend(pb::ExtendRequest {
+            (pb::HoldState::Held, 0) => Request::Extend(pb::ExtendRequest {
                 hold_id,
                 ttl: Some(prost_types::Duration { seconds: 86_400, nanos: 0 }),
                 ..pb::ExtendRequest::default()
@@ -91,13 +93,15 @@ impl Worker {
             (pb::HoldState::Paying, 0 | 2) => stage(hold_id, pb::HoldStage::Held),
             (pb::HoldState::Held, 3) if hold.lines.iter().any(|line| line.quantity > 1) => {
                 let keep = hold.lines.iter().map(|kept| line(&kept.sku, 1)).collect();
-                Call::Release(pb::ReleaseRequest { hold_id, keep, ..pb::ReleaseRequest::default() })
+                Request::Release(pb::ReleaseRequest { hold_id, keep, ..pb::ReleaseRequest::default() })
             }
             (pb::HoldState::Claimed, _) => {
                 let restock = self.dice.below(2) == 0;
-                Call::Return(pb::ReturnUnitsRequest { hold_id, restock, ..pb::ReturnUnitsRequest::default() })
+                Request::Return(pb::ReturnUnitsRequest { hold_id, restock, ..pb::ReturnUnitsRequest::default() })
             }
-            _ => Call::Release(pb::ReleaseRequest { hold_id, abandon_payment: true, ..pb::ReleaseRequest::default() }),
+            _ => {
+                Request::Release(pb::ReleaseRequest { hold_id, abandon_payment: true, ..pb::ReleaseRequest::default() })
+            }
         }
     }
 }
@@ -144,10 +148,9 @@ async fn live_and_die(server: Server, workers: &mut [Worker], round: usize, life
 
 /// Kills a server shortly after its start.
 async fn die_young(data: &Path, dice: &mut Dice) {
-    let mut child = serve(data, &[]).stderr(std::process::Stdio::null()).spawn().expect("the binary runs");
+    let process = Process::start("stockade", serve(data, &[])).expect("the binary runs");
     tokio::time::sleep(Duration::from_micros(dice.below(40_000))).await;
-    child.kill().expect("a death");
-    child.wait().expect("a death");
+    drop(process);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,13 +1,13 @@
 //! A process without free descriptors: those that the disk needs were reserved before.
 
-use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use stockade_types::metrics::Stopwatch;
 
+use crate::files::files;
 use crate::server::{BINARY, on_free_ports, try_start, verified};
 use crate::wire::{Dice, create, hold};
 
@@ -21,16 +21,6 @@ fn with_few_files(files: usize, data: &Path) -> Command {
     command.args(["-c", &script, BINARY, "serve", "--snapshot-every", "100ms,1KiB", "--data"]).arg(data);
     on_free_ports(&mut command);
     command
-}
-
-/// Names in `snapshots/`.
-fn snapshots(data: &Path) -> Vec<String> {
-    let entries = fs::read_dir(data.join("snapshots")).expect("a folder");
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
-    names.retain(|name| name.ends_with(".snapshot"));
-    names.sort();
-    names
 }
 
 #[test]
@@ -52,11 +42,11 @@ async fn snapshots_are_taken_though_connections_have_every_descriptor() {
     let server = try_start(with_few_files(FILES, &data)).expect("it starts");
     let client = server.client().await;
     create(&client, &[("SKU", 100_000)], 1).await;
-    let address: SocketAddr = server.endpoint.trim_start_matches("http://").parse().expect("an address");
-    let crowd: Vec<_> = (0..FILES + 20).map_while(|_| TcpStream::connect(address).ok()).collect();
+    let crowd: Vec<_> = (0..FILES + 20).map_while(|_| TcpStream::connect(server.grpc).ok()).collect();
     assert!(crowd.len() > FILES / 4);
     let watch = Stopwatch::start();
-    let before = snapshots(&data);
+    let snapshots = || files(&data, "snapshots", "snapshot");
+    let before = snapshots();
     let mut dice = Dice::new(1);
     // Four more snapshots, each of which opens its file and lists the folder several times.
     let mut last = before.last().cloned();
@@ -66,7 +56,7 @@ async fn snapshots_are_taken_though_connections_have_every_descriptor() {
         for _ in 0..20 {
             hold(&client, &dice.hold_id(), "SKU").await;
         }
-        let newest = snapshots(&data).last().cloned();
+        let newest = snapshots().last().cloned();
         taken += usize::from(newest != last);
         last = newest;
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use stockade_client::Client;
+use stockade_drill::wire;
 use stockade_proto as pb;
 use stockade_proto::operation::Operation;
 use stockade_proto::reservation_service_client::ReservationServiceClient;
@@ -12,7 +13,7 @@ use stockade_proto::result::Result as Came;
 use tonic::Code;
 
 use crate::server::{BINARY, on_free_ports, refused, start, try_start, verified};
-use crate::wire::{Dice, all_shown, books_balance, create, line, reserve};
+use crate::wire::{DROP, Dice, all_shown, books_balance, create, has_all, line, reserve};
 
 const STOCK: [(&str, u64); 1] = [("SKU", 10_000_000)];
 
@@ -36,8 +37,8 @@ async fn all_are_there(data: &Path, acknowledged: &[String]) {
     let found = all_shown(&client, acknowledged.iter().cloned()).await;
     assert!(found.iter().all(Option::is_some), "what was acknowledged is there");
     // The last call may have been journaled without having been answered: only the server knows it.
-    let drop = client.get_drop(stockade_proto::GetDropRequest { drop_id: crate::wire::DROP.into() }).await;
-    let held = drop.expect("a drop").drop.expect("a drop").items[0].stock.expect("stock").held;
+    let (drop, _time) = wire::show(&client, DROP).await.expect("a drop");
+    let held = wire::stock(&drop, "SKU").held;
     let known = u64::try_from(acknowledged.len()).expect("few");
     assert!(held == known || held == known + 1, "{held} held, {known} acknowledged");
     if held == known {
@@ -98,8 +99,7 @@ async fn a_batch_that_the_disk_did_not_take_is_unavailable_as_a_whole() {
     server.end().must(74, &["the journal has failed", "File too large"]);
     verified(&data);
     let server = start(&data, &[]);
-    let found = all_shown(&server.client().await, acknowledged).await;
-    assert!(found.iter().all(Option::is_some), "what was acknowledged is there");
+    assert!(has_all(&server.client().await, &acknowledged).await, "what was acknowledged is there");
     assert_eq!(server.stop().code, Some(0));
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rustix::process::Signal;
+use stockade_drill::process::{Process, Signal};
 use stockade_proto as pb;
 use tonic::Code;
 
@@ -42,7 +42,7 @@ async fn calls_in_flight_are_finished_before_the_end() {
     assert!(ended.log.contains("all calls are finished"), "{}", ended.log);
     assert!(verified(folder.path()).contains("closed in order"));
     let server = start(folder.path(), &[]);
-    assert!(server.start_log().contains("\"clean\":true"), "{}", server.start_log());
+    assert!(server.log().contains("\"clean\":true"), "{}", server.log());
     let client = server.client().await;
     let holds = all_shown(&client, ids).await;
     assert!(holds.iter().all(Option::is_some));
@@ -156,13 +156,10 @@ fn a_server_told_to_stop_while_it_starts_ends_well() {
     let mut dice = Dice::seeded("a_server_told_to_stop_while_it_starts_ends_well");
     let mut heard = 0;
     for _ in 0..8 {
-        let mut command = serve(folder.path(), &[]);
-        let mut child = command.stderr(std::process::Stdio::null()).spawn().expect("the binary runs");
+        let process = Process::start("stockade", serve(folder.path(), &[])).expect("the binary runs");
         std::thread::sleep(Duration::from_micros(dice.below(30_000)));
-        let id = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(id, Signal::TERM).expect("a signal");
         // Before the process handles the signal, the signal ends it like any process.
-        let code = child.wait().expect("an end").code();
+        let code = process.stop(Signal::TERM, Duration::from_secs(20)).code;
         assert!(matches!(code, Some(0) | None), "{code:?}");
         heard += i32::from(code.is_some());
     }

@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use futures_util::future::join_all;
 use serde_json::Value;
 use stockade_proto as pb;
 
+use crate::files::newest_segment;
 use crate::server::{BINARY, start};
 use crate::wire::{DROP, Dice, create, hold, line, reserve};
 
@@ -41,13 +42,6 @@ fn records(data: &Path, words: &[&str]) -> Vec<Value> {
 
 fn kinds(records: &[Value]) -> Vec<&str> {
     records.iter().map(|record| record["kind"].as_str().expect("a kind")).collect()
-}
-
-/// The newest segment.
-fn segment(data: &Path) -> PathBuf {
-    let entries = fs::read_dir(data.join("journal")).expect("a journal");
-    let files = entries.map(|entry| entry.expect("an entry").path());
-    files.filter(|file| file.extension().is_some_and(|kind| kind == "journal")).max().expect("a segment")
 }
 
 /// A folder with one drop, a claimed hold and a held one; the server was killed.
@@ -105,7 +99,7 @@ async fn every_record_is_a_line_in_order() {
 async fn a_torn_tail_is_told_and_well_and_damage_is_a_finding() {
     let folder = tempfile::tempdir().expect("a folder");
     a_sale_and_a_hold(folder.path()).await;
-    let segment = segment(folder.path());
+    let segment = newest_segment(folder.path());
     let good = fs::read(&segment).expect("a segment");
     fs::write(&segment, &good[..good.len() - 3]).expect("a segment");
     let torn = dump(folder.path(), &[]);
@@ -152,7 +146,7 @@ async fn a_folder_in_use_is_read_and_its_process_named() {
     let output = dump(folder.path(), &[]);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 2);
-    let wanted = format!("note: process {} serves this folder", server.id().as_raw_nonzero());
+    let wanted = format!("note: process {} serves this folder", server.id());
     assert!(err(&output).starts_with(&wanted), "{}", err(&output));
     server.kill();
 }

@@ -1,6 +1,5 @@
 //! Data folders that can't be served, and the messages about them.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -12,8 +11,9 @@ use stockade_proto as pb;
 use stockade_types::record::Record;
 use tempfile::TempDir;
 
-use crate::server::{BINARY, on_free_ports, refused, start, try_start, verified, verify};
-use crate::wire::{Dice, all_shown, create, hold};
+use crate::files::{contents, files};
+use crate::server::{BINARY, on_free_ports, refused, start, told, try_start, verified, verify};
+use crate::wire::{Dice, all_shown, hold, ten_holds};
 
 /// A user without rights.
 const NOBODY: u32 = 65_534;
@@ -32,13 +32,7 @@ impl Shop {
     async fn left(killed: bool) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let server = start(folder.path(), &[]);
-        let client = server.client().await;
-        create(&client, &[("SKU", 100)], 1).await;
-        let mut dice = Dice::new(1);
-        let ids: Vec<String> = (0..10).map(|_| dice.hold_id()).collect();
-        for id in &ids {
-            hold(&client, id, "SKU").await;
-        }
+        let ids = ten_holds(&server.client().await).await;
         if killed {
             server.kill();
         } else {
@@ -53,9 +47,7 @@ impl Shop {
 
     /// The journal's only segment.
     fn segment(&self) -> PathBuf {
-        let entries = fs::read_dir(self.path().join("journal")).expect("a journal");
-        let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
-        files.retain(|file| file.extension().is_some_and(|kind| kind == "journal"));
+        let mut files = files(self.path(), "journal", "journal");
         assert_eq!(files.len(), 1, "{files:?}");
         files.remove(0)
     }
@@ -74,25 +66,11 @@ fn change(file: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     fs::write(file, bytes).expect("a file");
 }
 
-/// All files below a folder, except the lock.
-fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            files.extend(contents(&path));
-        } else if !path.ends_with("LOCK") {
-            files.insert(path.clone(), fs::read(&path).expect("a file"));
-        }
-    }
-    files
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_in_use_is_refused_and_its_process_named() {
     let shop = Shop::killed().await;
     let server = start(shop.path(), &[]);
-    let process = server.id().as_raw_nonzero().to_string();
+    let process = server.id().to_string();
     refused(shop.path()).must(74, &["is in use by process", &process]);
     assert_eq!(all_shown(&server.client().await, shop.ids.clone()).await.iter().flatten().count(), 10);
     server.kill();
@@ -239,7 +217,7 @@ async fn a_torn_tail_is_cut_and_told() {
     let told = verified(shop.path());
     assert!(told.contains("torn tail") && told.contains("never acknowledged"), "{told}");
     let server = start(shop.path(), &[]);
-    let log = server.start_log();
+    let log = server.log();
     let warned = log.lines().any(|line| line.contains("\"level\":\"WARN\"") && line.contains("torn tail was cut"));
     assert!(warned && log.contains(".journal"), "{log}");
     server.kill();
@@ -340,20 +318,6 @@ const FROZEN: [(&str, i32); 7] = [
     ("meta-damaged", 1),
 ];
 
-/// Every file below a folder, with its bytes.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            files.extend(self::files(&path));
-        } else {
-            files.insert(path.clone(), fs::read(&path).expect("a file"));
-        }
-    }
-    files
-}
-
 #[test]
 fn verify_changes_no_frozen_folder_and_exits_with_what_it_found() {
     let versions = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/engine/tests/fixtures/folder");
@@ -362,12 +326,11 @@ fn verify_changes_no_frozen_folder_and_exits_with_what_it_found() {
         let version = version.expect("a version").path();
         for (name, code) in FROZEN {
             let folder = version.join(name);
-            let before = files(&folder);
+            let before = contents(&folder);
             let output =
                 Command::new(BINARY).args(["verify", "--data"]).arg(&folder).output().expect("the command runs");
-            let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-            assert_eq!(output.status.code(), Some(code), "{}: {said}", folder.display());
-            assert_eq!(files(&folder), before, "{}: changed", folder.display());
+            assert_eq!(output.status.code(), Some(code), "{}: {}", folder.display(), told(&output));
+            assert_eq!(contents(&folder), before, "{}: changed", folder.display());
             checked += 1;
         }
     }

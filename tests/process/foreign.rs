@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use futures_util::future::join_all;
 use stockade_proto as pb;
 
-use crate::server::{BINARY, Server, start};
+use crate::server::{BINARY, Server, start, told};
 use crate::wire::{Dice, create, hold, line, reserve};
 
 const REQUIRED: &str = "STOCKADE_TEST_REQUIRED";
@@ -29,9 +29,8 @@ fn is_there(what: &str, program: &str, arguments: &[&str]) -> bool {
 /// Runs a program, which must exit successfully. Returns its output.
 fn run(program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().expect("it runs");
-    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{told}");
-    eprintln!("{told}");
+    assert!(output.status.success(), "{}", told(&output));
+    eprintln!("{}", told(&output));
 }
 
 /// Runs one of our Python scripts with the binary, if its packages are installed.
@@ -116,6 +115,6 @@ async fn the_metrics_page_pleases_prometheus() {
     let mut child = promtool.spawn().expect("promtool runs");
     child.stdin.take().expect("a pipe").write_all(page.as_bytes()).expect("a page");
     let output = child.wait_with_output().expect("an answer");
-    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let told = told(&output);
     assert!(output.status.success() && told.trim().is_empty(), "{told}\n{page}");
 }

@@ -1,81 +1,46 @@
-//! The memory of a customer's front end: every call it has sent, and every answer.
+//! The memory of a customer's front end: each hold with the last call and answer in full, field by field.
+//!
+//! It is apart from the ledger of `stockade-drill`, which keeps millions of answers in short form and judges them by
+//! time. This one can say whether a single call without an answer explains what a server shows after a crash, and sends
+//! every call again.
 
 use stockade_client::Client;
+use stockade_drill::request::{Outcome, Request};
 use stockade_proto as pb;
 use tonic::Status;
 
-/// A call that changes a hold.
-#[derive(Debug, Clone)]
-pub enum Call {
-    Reserve(pb::ReserveRequest),
-    Extend(pb::ExtendRequest),
-    Claim(pb::ClaimRequest),
-    Release(pb::ReleaseRequest),
-    Return(pb::ReturnUnitsRequest),
-}
-
-/// The answer to a call.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
-    Hold(pb::Hold),
-    Refused(pb::Refusal),
-}
-
-macro_rules! outcome {
-    ($response:expr, $outcomes:ident) => {
-        match $response?.outcome {
-            Some(pb::$outcomes::Outcome::Hold(hold)) => Ok(Answer::Hold(hold)),
-            Some(pb::$outcomes::Outcome::Refusal(refusal)) => Ok(Answer::Refused(refusal)),
-            None => panic!("an answer without an outcome"),
+/// Whether this call, carried out, explains the change of a hold from `before` to `after`.
+fn explains(call: &Request, before: Option<&pb::Hold>, after: &pb::Hold) -> bool {
+    match (call, before) {
+        (Request::Reserve(request), None) => {
+            let asked: u32 = request.lines.iter().map(|line| line.quantity).sum();
+            after.state() == pb::HoldState::Held
+                && Some(&after.customer_id) == request.customer.as_ref().map(|customer| &customer.id)
+                && units(after) == asked
         }
-    };
-}
-
-impl Call {
-    /// Sends the call.
-    pub async fn send(&self, client: &Client) -> Result<Answer, Status> {
-        match self.clone() {
-            Self::Reserve(request) => outcome!(client.reserve(request).await, reserve_response),
-            Self::Extend(request) => outcome!(client.extend(request).await, extend_response),
-            Self::Claim(request) => outcome!(client.claim(request).await, claim_response),
-            Self::Release(request) => outcome!(client.release(request).await, release_response),
-            Self::Return(request) => outcome!(client.return_units(request).await, return_units_response),
+        (Request::Reserve(_), Some(_))
+        | (Request::Extend(_) | Request::Claim(_) | Request::Release(_) | Request::Return(_), None) => false,
+        (Request::Extend(request), Some(before)) => {
+            let state = match request.stage() {
+                pb::HoldStage::Unspecified => before.state(),
+                pb::HoldStage::Held => pb::HoldState::Held,
+                pb::HoldStage::Paying => pb::HoldState::Paying,
+            };
+            after.state() == state && *after == moved(before, after) && after.revision > before.revision
         }
-    }
-
-    /// Whether this call, carried out, explains the change of a hold from `before` to `after`.
-    fn explains(&self, before: Option<&pb::Hold>, after: &pb::Hold) -> bool {
-        match (self, before) {
-            (Self::Reserve(request), None) => {
-                let asked: u32 = request.lines.iter().map(|line| line.quantity).sum();
-                after.state() == pb::HoldState::Held
-                    && Some(&after.customer_id) == request.customer.as_ref().map(|customer| &customer.id)
-                    && units(after) == asked
-            }
-            (Self::Reserve(_), Some(_))
-            | (Self::Extend(_) | Self::Claim(_) | Self::Release(_) | Self::Return(_), None) => false,
-            (Self::Extend(request), Some(before)) => {
-                let state = match request.stage() {
-                    pb::HoldStage::Unspecified => before.state(),
-                    pb::HoldStage::Held => pb::HoldState::Held,
-                    pb::HoldStage::Paying => pb::HoldState::Paying,
-                };
-                after.state() == state && *after == moved(before, after) && after.revision > before.revision
-            }
-            (Self::Claim(request), Some(before)) => {
-                after.state() == pb::HoldState::Claimed
-                    && after.order_ref == request.order_ref
-                    && after.lines == before.lines
-            }
-            (Self::Release(request), Some(before)) => {
-                let kept: u32 = request.keep.iter().map(|line| line.quantity).sum();
-                let state = if kept == 0 { pb::HoldState::Released } else { before.state() };
-                after.state() == state && units(after) == kept && after.revision > before.revision
-            }
-            (Self::Return(_), Some(before)) => {
-                let returned: u32 = after.lines.iter().map(|line| line.returned).sum();
-                after.state() == pb::HoldState::Claimed && units(after) == 0 && returned == units(before)
-            }
+        (Request::Claim(request), Some(before)) => {
+            after.state() == pb::HoldState::Claimed
+                && after.order_ref == request.order_ref
+                && after.lines == before.lines
+        }
+        (Request::Release(request), Some(before)) => {
+            let kept: u32 = request.keep.iter().map(|line| line.quantity).sum();
+            let state = if kept == 0 { pb::HoldState::Released } else { before.state() };
+            after.state() == state && units(after) == kept && after.revision > before.revision
+        }
+        (Request::Return(_), Some(before)) => {
+            let returned: u32 = after.lines.iter().map(|line| line.returned).sum();
+            after.state() == pb::HoldState::Claimed && units(after) == 0 && returned == units(before)
         }
     }
 }
@@ -97,9 +62,9 @@ pub struct Entry {
     /// The hold as last acknowledged; none before that, and if it was refused.
     pub known: Option<pb::Hold>,
     /// The last call that was answered, and its answer.
-    last: Option<(Call, Answer)>,
+    last: Option<(Request, Outcome)>,
     /// A call without an answer.
-    pub doubt: Option<Call>,
+    pub doubt: Option<Request>,
 }
 
 impl Entry {
@@ -116,11 +81,11 @@ impl Entry {
     ///
     /// # Errors
     /// When there is no answer: then the call is in doubt.
-    pub async fn send(&mut self, client: &Client, call: Call) -> Result<(), Status> {
+    pub async fn send(&mut self, client: &Client, call: Request) -> Result<(), Status> {
         self.doubt = Some(call.clone());
-        let answer = call.send(client).await?;
+        let answer = call.send(client).await?.outcome;
         self.doubt = None;
-        if let Answer::Hold(hold) = &answer {
+        if let Outcome::Hold(hold) = &answer {
             self.known = Some(hold.clone());
         }
         self.last = Some((call, answer));
@@ -133,7 +98,7 @@ impl Entry {
             return;
         }
         let explained = match (&self.doubt, found) {
-            (Some(call), Some(found)) => call.explains(self.known.as_ref(), found),
+            (Some(call), Some(found)) => explains(call, self.known.as_ref(), found),
             (None, _) | (_, None) => false,
         };
         assert!(explained, "{}: found\n{found:?}\nremembered\n{self:?}", self.reserve.hold_id);
@@ -147,17 +112,17 @@ impl Entry {
             if let Some(done) = done {
                 must_be_the_same(&call, done, self.known.as_ref().expect("what was done is done"));
             }
-        } else if let Some((call, Answer::Hold(before))) = &self.last {
-            let answer = call.send(client).await.expect("an answer");
-            let Answer::Hold(after) = answer else { panic!("{call:?}: {answer:?}") };
+        } else if let Some((call, Outcome::Hold(before))) = &self.last {
+            let answer = call.send(client).await.expect("an answer").outcome;
+            let Outcome::Hold(after) = answer else { panic!("{call:?}: {answer:?}") };
             must_be_the_same(call, before, &after);
             self.known = Some(after);
         }
         let Some(known) = self.known.clone() else { return };
-        let answer = Call::Reserve(self.reserve.clone()).send(client).await.expect("an answer");
+        let answer = Request::Reserve(self.reserve.clone()).send(client).await.expect("an answer").outcome;
         match answer {
-            Answer::Hold(hold) => assert_eq!(hold, known),
-            Answer::Refused(refusal) => {
+            Outcome::Hold(hold) => assert_eq!(hold, known),
+            Outcome::Refusal(refusal) => {
                 assert_eq!(known.state(), pb::HoldState::Released, "{refusal:?}");
                 assert_eq!(refusal.reason(), pb::RefusalReason::HoldReleased);
                 assert_eq!(refusal.hold, Some(known));
@@ -167,13 +132,13 @@ impl Entry {
 }
 
 /// Checks that a repeated call has the same answer; only the deadline of a payment counts from now.
-fn must_be_the_same(call: &Call, before: &pb::Hold, after: &pb::Hold) {
+fn must_be_the_same(call: &Request, before: &pb::Hold, after: &pb::Hold) {
     match call {
-        Call::Extend(request) if request.stage() != pb::HoldStage::Unspecified => {
+        Request::Extend(request) if request.stage() != pb::HoldStage::Unspecified => {
             assert_eq!(*after, moved(before, after), "{call:?}");
             assert_eq!(after.state(), before.state(), "{call:?}");
         }
-        Call::Reserve(_) | Call::Extend(_) | Call::Claim(_) | Call::Release(_) | Call::Return(_) => {
+        Request::Reserve(_) | Request::Extend(_) | Request::Claim(_) | Request::Release(_) | Request::Return(_) => {
             assert_eq!(after, before, "{call:?}");
         }
     }

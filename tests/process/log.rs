@@ -1,25 +1,29 @@
 //! The log's reader has gone, is slow, or is a full disk: the server keeps serving, and ends in order.
 
 use std::fs::OpenOptions;
-use std::io::{BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{ChildStderr, Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use stockade_client::Client;
+use stockade_drill::process::{self, Process, Signal, serving};
 use stockade_proto as pb;
 use stockade_types::metrics::Stopwatch;
 
-use crate::server::{BINARY, Server, serve, try_start_unread};
+use crate::server::{BINARY, Server, serve};
 use crate::wire::{DROP, Dice, create, hold};
 
 const STOCK: [(&str, u64); 1] = [("SKU", 100_000)];
 const LOST: &str = "stockade_log_lines_lost_total";
 
-/// A server whose log is a pipe that the test holds.
+/// A server whose log is a pipe that the test holds, from the line on that it serves.
 fn unread(data: &Path, flags: &[&str]) -> (Server, BufReader<ChildStderr>) {
-    try_start_unread(serve(data, flags)).unwrap_or_else(|ended| panic!("it did not start: {ended:?}"))
+    let mut child = serve(data, flags).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let mut log = BufReader::new(child.stderr.take().expect("logs"));
+    let process = Process::over("stockade", child);
+    let addresses = log.by_ref().lines().find_map(|line| serving(&line.expect("a line"))).expect("it serves");
+    (process::Server::over(process, addresses).into(), log)
 }
 
 async fn calls(client: &Client, many: usize) {
@@ -95,11 +99,10 @@ fn a_log_on_a_full_disk_ends_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = serve(folder.path(), &[]);
     command.stderr(Stdio::from(OpenOptions::new().write(true).open(full).expect("a device")));
-    let mut child = command.spawn().expect("the binary runs");
+    let mut process = Process::over("stockade", command.spawn().expect("the binary runs"));
     std::thread::sleep(Duration::from_millis(700));
-    assert_eq!(child.try_wait().expect("a child"), None, "it serves on");
-    kill_process(Pid::from_child(&child), Signal::TERM).expect("a signal");
-    assert_eq!(child.wait().expect("an end").code(), Some(0));
+    assert!(!process.ended(), "it serves on");
+    assert_eq!(process.stop(Signal::TERM, Duration::from_secs(20)).code, Some(0));
 }
 
 #[test]

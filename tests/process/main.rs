@@ -13,6 +13,7 @@ mod descriptors;
 mod disk;
 mod drain;
 mod dump;
+mod files;
 mod folder;
 mod foreign;
 mod ledger;

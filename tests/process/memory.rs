@@ -6,7 +6,7 @@ use stockade_proto::operation::Operation as Verb;
 use stockade_proto::result::Result as Came;
 
 use crate::server::start;
-use crate::wire::{DROP, Dice, create};
+use crate::wire::{Dice, create, line, reserve};
 
 const BUDGET: &str = "48MiB";
 /// Holds that do not fit into that.
@@ -23,13 +23,7 @@ async fn new_holds_are_refused_before_the_memory_runs_out_and_a_start_has_all_th
     create(&client, &[("SKU", 10_000_000)], 3_600).await;
     let (mut dice, mut granted, mut refused) = (Dice::new(1), Vec::new(), None);
     for message in 0..TOO_MANY / A_MESSAGE {
-        let reserve = |n: u64| pb::ReserveRequest {
-            hold_id: dice.hold_id(),
-            drop_id: DROP.into(),
-            lines: vec![pb::Line { sku: "SKU".into(), quantity: 1, pool: String::new() }],
-            customer: Some(pb::Customer { id: format!("customer-{message}-{n}"), ..pb::Customer::default() }),
-            ..pb::ReserveRequest::default()
-        };
+        let reserve = |n: u64| reserve(&dice.hold_id(), &format!("customer-{message}-{n}"), vec![line("SKU", 1)]);
         let reserves: Vec<_> = (0..A_MESSAGE).map(reserve).collect();
         let ids: Vec<String> = reserves.iter().map(|reserve| reserve.hold_id.clone()).collect();
         let operations = reserves.into_iter().map(|r| pb::Operation { operation: Some(Verb::Reserve(r)) }).collect();
@@ -58,6 +52,6 @@ async fn new_holds_are_refused_before_the_memory_runs_out_and_a_start_has_all_th
 
     let server = start(folder.path(), &flags);
     assert_eq!(server.metric("stockade_holds{state=\"held\"}"), (granted.len() - 1).to_string());
-    assert!(server.start_log().contains("50331648"), "how much memory: {}", server.start_log());
+    assert!(server.log().contains("50331648"), "how much memory: {}", server.log());
     assert_eq!(server.stop().code, Some(0));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rustix::process::Signal;
+use stockade_drill::process::Signal;
 
 use crate::server::{start, verified};
 use crate::wire::create;

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use rustix::process::Signal;
 use stockade_client::Client;
+use stockade_drill::process::Signal;
 use stockade_types::metrics::Stopwatch;
 use tempfile::TempDir;
 
+use crate::files::newest_segment;
 use crate::server::{Server, serve, start, try_start, verified};
-use crate::wire::{Dice, all_shown, create, hold, line, reserve};
+use crate::wire::{Dice, has_all, line, reserve, ten_holds};
 
 /// An idle server notices it within a second, and needs at most another to end.
 const ENDS_WITHIN: Duration = Duration::from_secs(2);
@@ -30,12 +31,7 @@ impl Shop {
         let above = tempfile::tempdir().expect("a folder");
         let server = start(&above.path().join("data"), &[]);
         let client = server.client().await;
-        create(&client, &[("SKU", 1_000)], 1).await;
-        let mut dice = Dice::new(1);
-        let ids: Vec<String> = (0..10).map(|_| dice.hold_id()).collect();
-        for id in &ids {
-            hold(&client, id, "SKU").await;
-        }
+        let ids = ten_holds(&client).await;
         Self { above, server, client, ids }
     }
 
@@ -50,25 +46,17 @@ impl Shop {
     }
 }
 
-/// The newest segment of a folder.
-fn newest(data: &Path) -> std::path::PathBuf {
-    let entries = fs::read_dir(data.join("journal")).expect("a journal");
-    let segments = entries.map(|entry| entry.expect("an entry").path());
-    segments.filter(|file| file.extension().is_some_and(|kind| kind == "journal")).max().expect("a segment")
-}
-
 async fn all_are_there(data: &Path, ids: Vec<String>) {
     verified(data);
     let server = start(data, &[]);
-    let found = all_shown(&server.client().await, ids).await;
-    assert!(found.len() == 10 && found.iter().all(Option::is_some), "what was acknowledged is there");
+    assert!(ids.len() == 10 && has_all(&server.client().await, &ids).await, "what was acknowledged is there");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_acknowledged_into_a_folder_that_is_gone() {
     Shop::open().await.after(|data, _| fs::remove_dir_all(data).expect("removed")).await;
     Shop::open().await.after(|data, _| fs::remove_dir_all(data.join("journal")).expect("removed")).await;
-    Shop::open().await.after(|data, _| fs::remove_file(newest(data)).expect("removed")).await;
+    Shop::open().await.after(|data, _| fs::remove_file(newest_segment(data)).expect("removed")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +94,7 @@ async fn a_second_server_on_a_copy_in_its_place_leaves_one_that_acknowledges() {
     let late = client.reserve(reserve(&Dice::new(2).hold_id(), "late", vec![line("SKU", 1)])).await;
     assert!(late.is_err(), "acknowledged: {late:?}");
     server.end().must(74, &WORDS);
-    assert!(all_shown(&second.client().await, ids).await.iter().all(Option::is_some));
+    assert!(has_all(&second.client().await, &ids).await);
     assert_eq!(second.stop().code, Some(0));
 }
 
@@ -116,7 +104,7 @@ async fn a_server_without_anything_to_do_sees_it_too() {
         |data, _| fs::remove_dir_all(data).expect("removed"),
         |data, moved| fs::rename(data, moved).expect("renamed"),
         |data, moved| fs::rename(data.join("journal"), moved).expect("renamed"),
-        |data, _| fs::remove_file(newest(data)).expect("removed"),
+        |data, _| fs::remove_file(newest_segment(data)).expect("removed"),
     ];
     for take in takes {
         let Shop { above, server, client: _, ids: _ } = Shop::open().await;
@@ -156,6 +144,6 @@ async fn a_lock_file_that_is_removed_comes_back_and_the_server_serves_on() {
         assert!(watch.elapsed() < ENDS_WITHIN, "it is not made again");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert_eq!(all_shown(&client, ids).await.iter().flatten().count(), 10);
+    assert!(has_all(&client, &ids).await);
     assert_eq!(server.stop().code, Some(0));
 }

@@ -1,9 +1,12 @@
 //! Requests, and reading of their answers.
 
-use std::collections::BTreeMap;
-
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use stockade_client::Client;
+use stockade_drill::audit::{self, Evidence};
+use stockade_drill::ledger::{Goods, Sale};
+use stockade_drill::request::{Outcome, Request};
+use stockade_drill::wire;
+pub use stockade_drill::wire::line;
 use stockade_proto as pb;
 use tonic::{Code, Status};
 
@@ -12,80 +15,69 @@ pub const DROP: &str = "drop";
 /// Maximum requests in flight.
 const AT_ONCE: usize = 64;
 
-/// Random numbers from a seed (`SplitMix64`).
-pub struct Dice(u64);
+/// Random numbers from a seed.
+pub struct Dice(fastrand::Rng);
 
 impl Dice {
-    pub const fn new(seed: u64) -> Self {
-        Self(seed)
+    pub fn new(seed: u64) -> Self {
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     /// A seed that is printed, so that a failure can be repeated: `STOCKADE_TEST_SEED`, or a random one.
     pub fn seeded(test: &str) -> Self {
         let given = stockade::config::environment("STOCKADE_TEST_SEED").and_then(|seed| seed.parse().ok());
-        let seed = given.unwrap_or_else(|| getrandom::u64().expect("chance"));
+        let seed = given.unwrap_or_else(|| fastrand::u64(..));
         eprintln!("{test}: STOCKADE_TEST_SEED={seed}");
         Self::new(seed)
     }
 
-    pub const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+    pub fn next(&mut self) -> u64 {
+        self.0.u64(..)
     }
 
     /// A number below `bound`.
-    pub const fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0.u64(..bound)
     }
 
     /// A UUID.
     pub fn hold_id(&mut self) -> String {
-        uuid::Builder::from_random_bytes(((u128::from(self.next()) << 64) | u128::from(self.next())).to_be_bytes())
-            .into_uuid()
-            .to_string()
+        wire::hold_id(&mut self.0).to_string()
     }
-}
-
-pub fn line(sku: &str, quantity: u32) -> pb::Line {
-    pb::Line { sku: sku.into(), quantity, pool: String::new() }
 }
 
 pub fn reserve(hold_id: &str, customer: &str, lines: Vec<pb::Line>) -> pb::ReserveRequest {
-    pb::ReserveRequest {
-        hold_id: hold_id.into(),
-        drop_id: DROP.into(),
-        lines,
-        customer: Some(pb::Customer { id: customer.into(), ..pb::Customer::default() }),
-        ..pb::ReserveRequest::default()
-    }
+    wire::reserve(hold_id.into(), DROP, customer.into(), lines)
 }
 
 /// Creates the drop with these items and this limit of units for each customer.
 pub async fn create(client: &Client, items: &[(&str, u64)], limit: u32) {
-    let item =
-        |(sku, quantity): &(&str, u64)| pb::Item { sku: (*sku).into(), quantity: *quantity, ..pb::Item::default() };
-    let limit = pb::Limit {
-        id: "each".into(),
-        scope: pb::LimitScope::Drop.into(),
-        max_units: Some(limit),
-        ..pb::Limit::default()
-    };
-    let items = items.iter().map(item).collect();
-    let drop = pb::Drop { id: DROP.into(), items, limits: vec![limit], ..pb::Drop::default() };
-    let request = pb::CreateDropRequest { drop: Some(drop), validate_only: false };
-    client.create_drop(request).await.expect("a drop");
+    wire::create(client, wire::drop(DROP, items.iter().copied(), Some(limit))).await.expect("a drop");
 }
 
 /// Reserves one unit for a customer of its own; it must be granted.
 pub async fn hold(client: &Client, hold_id: &str, sku: &str) -> pb::Hold {
-    let answer = client.reserve(reserve(hold_id, &format!("for-{hold_id}"), vec![line(sku, 1)])).await;
-    match answer.expect("an answer").outcome {
-        Some(pb::reserve_response::Outcome::Hold(hold)) => hold,
-        other => panic!("no hold: {other:?}"),
+    let request = Request::Reserve(reserve(hold_id, &format!("for-{hold_id}"), vec![line(sku, 1)]));
+    match request.send(client).await.expect("an answer").outcome {
+        Outcome::Hold(hold) => hold,
+        Outcome::Refusal(refusal) => panic!("no hold: {refusal:?}"),
     }
+}
+
+/// Creates the drop, and ten holds in it. Returns their ids.
+pub async fn ten_holds(client: &Client) -> Vec<String> {
+    create(client, &[("SKU", 1_000)], 1).await;
+    let mut dice = Dice::new(1);
+    let ids: Vec<String> = (0..10).map(|_| dice.hold_id()).collect();
+    for id in &ids {
+        hold(client, id, "SKU").await;
+    }
+    ids
+}
+
+/// Whether the server has all of these holds.
+pub async fn has_all(client: &Client, ids: &[String]) -> bool {
+    all_shown(client, ids.to_vec()).await.iter().all(Option::is_some)
 }
 
 /// A hold as the server shows it; none if the server does not know it.
@@ -104,27 +96,16 @@ pub async fn all_shown(client: &Client, ids: impl IntoIterator<Item = String>) -
     asked.buffered(AT_ONCE).try_collect().await.expect("answers")
 }
 
-/// Checks the drop's stock, item by item, against these holds: nothing is sold twice, nothing is lost, and no customer
-/// has more than `limit`.
+/// Checks the drop's books against these holds: nothing is sold twice, nothing is lost, and no customer has more than
+/// `limit`.
 pub async fn books_balance(client: &Client, holds: &[Option<pb::Hold>], limit: u32) {
-    let mut units: BTreeMap<(&str, pb::HoldState), u64> = BTreeMap::new();
-    let mut owned: BTreeMap<&str, u32> = BTreeMap::new();
-    for hold in holds.iter().flatten() {
-        for line in &hold.lines {
-            *units.entry((&line.sku, hold.state())).or_default() += u64::from(line.quantity);
-            *owned.entry(&hold.customer_id).or_default() += line.quantity;
-        }
-    }
-    let over: Vec<_> = owned.iter().filter(|(_, units)| **units > limit).collect();
-    assert!(over.is_empty(), "over the limit of {limit}: {over:?}");
-    let answer = client.get_drop(pb::GetDropRequest { drop_id: DROP.into() }).await.expect("a drop");
-    for item in answer.drop.expect("a drop").items {
-        let stock = item.stock.expect("stock");
-        let counted = |state| units.get(&(item.sku.as_str(), state)).copied().unwrap_or_default();
-        let ours = [pb::HoldState::Held, pb::HoldState::Paying, pb::HoldState::Claimed].map(counted);
-        assert_eq!([stock.held, stock.paying, stock.claimed], ours, "{}: the server's count and ours", item.sku);
-        assert_eq!(stock.received, item.quantity);
-        let parts = stock.free + stock.held + stock.paying + stock.claimed + stock.withdrawn;
-        assert_eq!(parts, stock.received, "{}: {stock:?}", item.sku);
-    }
+    let (drop, now) = wire::show(client, DROP).await.expect("a drop");
+    let goods = |item: &pb::Item| Goods { sku: item.sku.clone(), units: item.quantity };
+    let items = drop.items.iter().map(goods).collect();
+    let sale = Sale { id: DROP.into(), items, limit: Some(limit), item_limit: None };
+    let shown = audit::shown(&sale, (&drop, now), holds.iter().flatten()).expect("holds");
+    assert!(shown.twice.is_empty(), "{:?}", shown.twice);
+    let evidence = Evidence { drops: vec![shown], ..Evidence::default() };
+    let found = audit::books(&[sale], &evidence);
+    assert!(found.is_clean(), "{found:?}");
 }

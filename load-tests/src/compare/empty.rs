@@ -10,13 +10,12 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use prost::Message as _;
 use stockade::grpc::REQUEST_BYTES_MAX;
+use stockade_drill::Failure;
 use stockade_proto as pb;
 use stockade_proto::reservation_service_server::{ReservationService, ReservationServiceServer};
 use tokio::net::TcpListener;
 use tonic::transport::server::{Server, TcpIncoming};
 use tonic::{Request, Response, Status, Streaming};
-
-use crate::failure::Failure;
 
 /// Maximum calls in flight on a connection.
 const STREAMS_MAX: u32 = 20_000;

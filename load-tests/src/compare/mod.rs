@@ -4,12 +4,11 @@
 //! which runs first changes from pair to pair. Every Stockade run begins with an empty data folder.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 mod empty;
 mod pairs;
-mod postgres;
-mod redis;
 mod rows;
 mod stage;
 mod tail;
@@ -17,36 +16,58 @@ mod work;
 
 pub use empty::serve as serve_empty;
 
-use crate::drive::Span;
-use crate::failure::Failure;
-use crate::numbers::{grouped, whole};
-use crate::output::{Output, columns};
+use stockade_drill::Failure;
+use stockade_drill::drive::Span;
+use stockade_drill::numbers::{grouped, whole};
+use stockade_drill::tables::{columns, row};
+
+use crate::flags::span;
+use crate::output::Output;
 use crate::server::Recipe;
 use crate::statistics::Estimate;
 use pairs::Arena;
 use rows::{Kind, ROWS, Row};
 
-/// The uncounted first part of a run, in which caches and windows fill.
-const WARM_UP_DIVISOR: u32 = 5;
-
 /// What to compare, and for how long.
-#[derive(Debug, Clone)]
+#[derive(Debug, clap::Args)]
 pub struct Options {
-    /// How Stockade is started, and where folders are made.
-    pub recipe: Recipe,
-    /// Rows to run, by name; empty: all.
-    pub rows: Vec<String>,
-    /// Pairs of a row.
-    pub pairs: usize,
-    /// How long each run of a pair is measured.
-    pub measured: Duration,
-    /// Live holds for the rows of percentiles.
-    pub holds: u64,
+    #[command(flatten)]
+    recipe: Recipe,
+    /// Rows to run, by name, separated by commas; by default all
+    #[arg(long, value_delimiter = ',', value_name = "ROW")]
+    rows: Vec<String>,
+    /// Few and short pairs: shows that everything works, measures nothing
+    #[arg(long)]
+    pub quick: bool,
+    /// Pairs of each row; 15, or 3 with --quick
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pairs: Option<u16>,
+    /// How long each run is measured; 5s, or 1s with --quick
+    #[arg(long, value_parser = span, value_name = "SPAN")]
+    measured: Option<Duration>,
+    /// Live holds for the rows of percentiles; 1000000, or 20000 with --quick
+    #[arg(long)]
+    holds: Option<u64>,
+    /// Also write the result there, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 impl Options {
+    fn pairs(&self) -> u16 {
+        self.pairs.unwrap_or(if self.quick { 3 } else { 15 })
+    }
+
+    fn measured(&self) -> Duration {
+        self.measured.unwrap_or(Duration::from_secs(if self.quick { 1 } else { 5 }))
+    }
+
+    fn holds(&self) -> u64 {
+        self.holds.unwrap_or(if self.quick { 20_000 } else { 1_000_000 })
+    }
+
     fn span(&self) -> Span {
-        Span { warm_up: self.measured.checked_div(WARM_UP_DIVISOR).unwrap_or_default(), measured: self.measured }
+        Span::of(self.measured())
     }
 
     /// The rows to run.
@@ -192,23 +213,25 @@ pub async fn compare(options: &Options, output: &mut Output) -> Result<Compariso
 #[must_use]
 pub fn told(comparison: &Comparison) -> String {
     let header = ["row", "Stockade", "peer", "at", "ratio", "interval", "target", ""];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for row in &comparison.rows {
-        let value = |value: f64| match row.goal {
+    let mut rows = vec![row(header)];
+    for compared in &comparison.rows {
+        let value = |value: f64| match compared.goal {
             Goal::AtLeast { .. } => format!("{}/s", grouped(whole(value))),
             Goal::AtMost { .. } => format!("{value:.2} ms"),
         };
-        let target = match row.goal {
+        let target = match compared.goal {
             Goal::AtLeast { ratio, rate: None } => format!("at least {ratio}"),
             Goal::AtLeast { ratio, rate: Some(rate) } => format!("at least {ratio} and {}/s", grouped(whole(rate))),
             Goal::AtMost { ratio } => format!("at most {ratio}"),
         };
-        let verdict = if row.hit() { "hit" } else { "MISSED" };
-        let verdict = if row.is_close() { format!("{verdict}, close") } else { verdict.to_owned() };
-        let (ratio, interval) =
-            (format!("{:.3}", row.ratio.median), format!("{:.3} to {:.3}", row.ratio.low, row.ratio.high));
-        let (ours, theirs) = (value(row.stockade), value(row.other));
-        rows.push(vec![row.row.to_owned(), ours, row.peer.clone(), theirs, ratio, interval, target, verdict]);
+        let verdict = if compared.hit() { "hit" } else { "MISSED" };
+        let verdict = if compared.is_close() { format!("{verdict}, close") } else { verdict.to_owned() };
+        let (ratio, interval) = (
+            format!("{:.3}", compared.ratio.median),
+            format!("{:.3} to {:.3}", compared.ratio.low, compared.ratio.high),
+        );
+        let (ours, theirs) = (value(compared.stockade), value(compared.other));
+        rows.push(vec![compared.row.to_owned(), ours, compared.peer.clone(), theirs, ratio, interval, target, verdict]);
     }
     let mut text = columns(&rows);
     if let Some(first) = comparison.rows.first() {

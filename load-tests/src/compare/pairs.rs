@@ -1,14 +1,15 @@
 //! Rows of throughput: first the peer's fastest configuration is found, then the pairs run.
 
-use super::postgres::{self, Postgres};
-use super::redis;
+use load_test_peers::postgres::{self, Postgres};
+use load_test_peers::redis;
+use stockade_drill::Failure;
+use stockade_drill::drive::{Measured, Span};
+use stockade_drill::numbers::{grouped, whole};
+
 use super::rows::{Contestant, Row};
 use super::stage::{self, Answers};
 use super::work::Work;
 use super::{Compared, Goal, Options};
-use crate::drive::{Measured, Span};
-use crate::failure::Failure;
-use crate::numbers::{grouped, millis, whole};
 use crate::output::Output;
 use crate::statistics::{estimate, median};
 
@@ -51,7 +52,7 @@ impl<'a> Arena<'a> {
                 let bare = self.answers.bare(work)?;
                 stage::drive(&bare.endpoint, work, span).await
             }
-            Contestant::Redis(callers) => redis::measure(recipe, callers, span).await,
+            Contestant::Redis(callers) => redis::measure(recipe.folder()?, callers, span).await,
             Contestant::Postgres(clients) => self.postgres(clients, span).await,
         }
     }
@@ -59,7 +60,7 @@ impl<'a> Arena<'a> {
     async fn postgres(&mut self, clients: usize, span: Span) -> Result<Measured, Failure> {
         let running = match self.postgres.take() {
             Some(running) => running,
-            None => Postgres::start(&self.options.recipe).await?,
+            None => Postgres::start(self.options.recipe.folder()?).await?,
         };
         let measured = running.measure(clients, span).await;
         self.postgres = Some(running);
@@ -111,9 +112,8 @@ pub async fn compare(
     output: &mut Output,
 ) -> Result<Compared, Failure> {
     let peer = arena.best(peers, output).await?;
-    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut our_p99, mut their_p99) = (Vec::new(), Vec::new());
-    let pairs = arena.options.pairs;
+    let mut series = Series::default();
+    let pairs = arena.options.pairs();
     for pair in 1..=pairs {
         // The first to run changes, so that drift favours neither.
         let (one, other) = if pair % 2 == 1 {
@@ -123,36 +123,57 @@ pub async fn compare(
             let other = arena.run(peer).await?;
             (arena.run(Contestant::Stockade(work)).await?, other)
         };
-        let ratio = one.rate / other.rate.max(f64::MIN_POSITIVE);
-        let tail = |measured: &Measured| measured.latency.value_at_quantile(0.99);
+        let ratio = series.add(one.rate, other.rate);
+        let (our_p99, their_p99) = (one.millis(0.99), other.millis(0.99));
         output.line(&format!(
-            "  {pair} of {pairs}: Stockade {}/s (p99 {} ms), {} {}/s (p99 {} ms), ratio {ratio:.3}",
+            "  {pair} of {pairs}: Stockade {}/s (p99 {our_p99:.2} ms), {} {}/s (p99 {their_p99:.2} ms), ratio {ratio:.3}",
             grouped(whole(one.rate)),
-            millis(tail(&one)),
             peer.name(),
             grouped(whole(other.rate)),
-            millis(tail(&other)),
         ));
-        our_p99.push(crate::numbers::real(tail(&one)));
-        their_p99.push(crate::numbers::real(tail(&other)));
-        ours.push(one.rate);
-        theirs.push(other.rate);
-        ratios.push(ratio);
+        series.p99.0.push(our_p99);
+        series.p99.1.push(their_p99);
     }
-    let none = Failure::Bug("a row without pairs");
-    let ratio = estimate(&ratios).ok_or(none)?;
-    let middle = |values: &[f64]| median(values).unwrap_or_default();
-    Ok(Compared {
-        row: row.name,
-        title: row.title,
-        unit: "operations/s",
-        peer: peer.name(),
-        stockade: middle(&ours),
-        other: middle(&theirs),
-        stockade_p99_ms: middle(&our_p99) / 1000.0,
-        other_p99_ms: middle(&their_p99) / 1000.0,
-        pairs: ratios,
-        ratio,
-        goal,
-    })
+    series.close(row, ("operations/s", peer.name()), goal)
+}
+
+/// The values of all pairs: Stockade's, and the peer's.
+#[derive(Default)]
+pub struct Series {
+    values: (Vec<f64>, Vec<f64>),
+    /// The 99th percentiles, in milliseconds.
+    pub p99: (Vec<f64>, Vec<f64>),
+    ratios: Vec<f64>,
+}
+
+impl Series {
+    /// Adds a pair. Returns its ratio.
+    pub fn add(&mut self, ours: f64, theirs: f64) -> f64 {
+        let ratio = ours / theirs.max(f64::MIN_POSITIVE);
+        self.values.0.push(ours);
+        self.values.1.push(theirs);
+        self.ratios.push(ratio);
+        ratio
+    }
+
+    /// The medians of all pairs.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn close(self, row: &Row, (unit, peer): (&'static str, String), goal: Goal) -> Result<Compared, Failure> {
+        let middle = |values: &[f64]| median(values).unwrap_or_default();
+        Ok(Compared {
+            row: row.name,
+            title: row.title,
+            unit,
+            peer,
+            stockade: middle(&self.values.0),
+            other: middle(&self.values.1),
+            stockade_p99_ms: middle(&self.p99.0),
+            other_p99_ms: middle(&self.p99.1),
+            ratio: estimate(&self.ratios).ok_or(Failure::Bug("a row without pairs"))?,
+            pairs: self.ratios,
+            goal,
+        })
+    }
 }

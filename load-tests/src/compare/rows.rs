@@ -1,6 +1,7 @@
 //! The rows of the comparison: the peers, and the bound of each ratio.
 
-use super::redis::Callers;
+use load_test_peers::redis::Callers;
+
 use super::work::Work;
 
 /// Who does the work.

@@ -4,16 +4,18 @@
 use std::process::Command;
 use std::time::Duration;
 
+use load_test_peers::{CUSTOMERS, HOT, LIMIT, STOCK};
 use prost::Message as _;
+use stockade_drill::Failure;
+use stockade_drill::drive::{Measured, Span, closed_loop};
+use stockade_drill::process::Process;
+use stockade_drill::wire;
 use stockade_proto as pb;
 
 use super::empty::hex;
-use super::work::{self, Batch, CONNECTIONS, CUSTOMERS, DROP, GONE, HOT, LIMIT, STOCK, Unary, Work};
-use crate::drive::{Measured, Span, closed_loop};
-use crate::failure::Failure;
-use crate::process::Process;
+use super::work::{self, Batch, DROP, GONE, Work};
+use crate::reserves::{Reserves, Wish, operation};
 use crate::server::{Recipe, Server};
-use crate::wire::{self, Operators};
 
 /// How long the bare handler may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,19 +26,12 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// When the server does not start, or refuses the drop.
 pub async fn stockade(recipe: &Recipe, flags: &[String]) -> Result<Server, Failure> {
     let server = recipe.start(flags)?;
-    let channel = wire::connect(&server.endpoint).await?;
-    let item = |sku: &str, quantity| pb::Item { sku: sku.to_owned(), quantity, ..pb::Item::default() };
-    let drop = pb::Drop {
-        id: DROP.to_owned(),
-        items: vec![item(HOT, STOCK), item(GONE, 1)],
-        limits: vec![wire::limit(LIMIT)],
-        hold_ttl: Some(wire::span(Duration::from_hours(1))),
-        ..pb::Drop::default()
-    };
-    let request = pb::CreateDropRequest { drop: Some(drop), validate_only: false };
-    Operators::new(channel.clone()).create_drop(request).await.map_err(Failure::status("creating the drop"))?;
+    let client = server.client().await?;
+    let hold_ttl = Some(wire::span(Duration::from_hours(1)));
+    let drop = pb::Drop { hold_ttl, ..wire::drop(DROP, [(HOT, STOCK), (GONE, 1)], Some(LIMIT)) };
+    wire::create(&client, drop).await?;
     let last = work::reserve(wire::hold_id(&mut fastrand::Rng::new()).to_string(), GONE, 0);
-    wire::checkout(channel).reserve(last).await.map_err(Failure::status("taking the last unit"))?;
+    client.reserve(last).await.map_err(Failure::status("taking the last unit"))?;
     Ok(server)
 }
 
@@ -45,13 +40,13 @@ pub async fn stockade(recipe: &Recipe, flags: &[String]) -> Result<Server, Failu
 /// # Errors
 /// When an answer is missing or wrong.
 pub async fn drive(endpoint: &str, work: Work, span: Span) -> Result<Measured, Failure> {
-    match work {
-        Work::Batch => closed_loop(Batch::callers(endpoint).await?, span).await,
-        Work::Reserve | Work::Refusal => {
-            let clients = wire::checkouts(endpoint, CONNECTIONS).await?;
-            closed_loop(Unary::callers(&clients, work), span).await
-        }
-    }
+    let drops = [DROP.to_owned()];
+    let wish = match work {
+        Work::Batch => return closed_loop(Batch::callers(endpoint).await?, span).await,
+        Work::Reserve => Wish::of(&drops),
+        Work::Refusal => Wish { sku: GONE, refused: true, ..Wish::of(&drops) },
+    };
+    closed_loop(Reserves::callers(endpoint, &wish).await?, span).await
 }
 
 /// Checks after a run that every acknowledged reserve is held.
@@ -59,11 +54,8 @@ pub async fn drive(endpoint: &str, work: Work, span: Span) -> Result<Measured, F
 /// # Errors
 /// When fewer units are held, or more although no request was cut off in flight.
 pub async fn check(server: &Server, work: Work, measured: &Measured) -> Result<(), Failure> {
-    let mut operators = Operators::new(wire::connect(&server.endpoint).await?);
-    let request = pb::GetDropRequest { drop_id: DROP.to_owned() };
-    let shown = operators.get_drop(request).await.map_err(Failure::status("looking at the drop"))?;
-    let items = shown.into_inner().drop.map(|drop| drop.items).unwrap_or_default();
-    let held = items.iter().find(|item| item.sku == HOT).and_then(|item| item.stock).unwrap_or_default().held;
+    let (drop, _time) = wire::show(&server.client().await?, DROP).await?;
+    let held = wire::stock(&drop, HOT).held;
     let fits = match work {
         Work::Reserve => held == measured.operations,
         // Messages may have been in flight when the streams were closed.
@@ -98,16 +90,16 @@ impl Answers {
     /// When it does not answer.
     pub async fn of(recipe: &Recipe) -> Result<Self, Failure> {
         let server = stockade(recipe, &[]).await?;
-        let mut client = wire::checkout(wire::connect(&server.endpoint).await?);
+        let client = server.client().await?;
         let mut random = fastrand::Rng::new();
         let mut request = |sku| work::reserve(wire::hold_id(&mut random).to_string(), sku, CUSTOMERS / 2);
         let (held, refused, batched) = (request(HOT), request(GONE), request(HOT));
         let asked = Failure::status("asking for the answers");
-        let held = client.reserve(held).await.map_err(asked)?.into_inner();
-        let refused = client.reserve(refused).await.map_err(Failure::status("asking for a refusal"))?.into_inner();
-        let operation = pb::Operation { operation: Some(pb::operation::Operation::Reserve(batched)) };
-        let request = pb::BatchRequest { operations: vec![operation], view: pb::HoldView::Brief.into() };
-        let brief = client.batch(request).await.map_err(Failure::status("asking for a brief answer"))?.into_inner();
+        let held = client.reserve(held).await.map_err(asked)?;
+        let refused = client.reserve(refused).await.map_err(Failure::status("asking for a refusal"))?;
+        let operations = vec![operation(pb::operation::Operation::Reserve(batched))];
+        let request = pb::BatchRequest { operations, view: pb::HoldView::Brief.into() };
+        let brief = client.batch(request).await.map_err(Failure::status("asking for a brief answer"))?;
         let brief = brief.results.first().cloned().unwrap_or_default();
         let refusal = matches!(refused.outcome, Some(pb::reserve_response::Outcome::Refusal(_)));
         if !refusal || !matches!(brief.result, Some(pb::result::Result::Hold(_))) {

@@ -8,26 +8,27 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use load_test_peers::{CUSTOMERS, HOT};
+use stockade_drill::Failure;
+use stockade_drill::numbers::{grouped, micros, real, whole};
+use stockade_drill::request::Verb;
+use stockade_drill::samples::{Ending, Recorder, Sample, spread};
+use stockade_drill::wire::{self, patiently};
 use stockade_proto as pb;
 use stockade_types::metrics::Stopwatch;
 use stockade_types::time::wall_clock;
-use tonic::{Code, Status};
 
+use super::pairs::{Arena, Series};
 use super::rows::{Beside, Contestant, Row};
-use super::stage;
-use super::work::{self, CONNECTIONS, CUSTOMERS, DROP, HOT, Work};
-use super::{Compared, Goal, Options, pairs::Arena};
-use crate::failure::Failure;
-use crate::numbers::{grouped, micros, millis, real, whole};
+use super::work::{self, DROP, Work};
+use super::{Compared, Goal, Options, stage};
 use crate::open;
 use crate::output::Output;
 use crate::prefill::{self, Plan, Until};
-use crate::samples::{Ending, Recorder, Sample, Verb, spread};
+use crate::reserves::CONNECTIONS;
 use crate::schedule::{Phase, Shape, arrivals};
-use crate::server::{Server, metric};
-use crate::statistics::{estimate, median};
-use crate::visit::{PAUSE, RETRIES_MAX};
-use crate::wire::{self, Checkout};
+use crate::server::{Server, snapshots_every};
+use crate::statistics::median;
 
 /// How often the metrics are read.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
@@ -48,8 +49,6 @@ const BEHIND_THE_WAVE: Duration = Duration::from_secs(10);
 const TRIES: u32 = 3;
 /// Runs that measure the capacity.
 const TRIALS: usize = 3;
-/// A snapshot interval that no run reaches, in time or bytes.
-const NO_SNAPSHOT: &str = "24h,1TiB";
 
 /// The result of one pair: the 99th percentile with and without the event, in microseconds.
 struct Pair {
@@ -71,49 +70,32 @@ pub async fn compare(
     let capacity = capacity(arena).await?;
     let half = capacity / 2.0;
     let began = Stopwatch::start();
-    let server = stage::stockade(&options.recipe, &flags(NO_SNAPSHOT)).await?;
+    let server = stage::stockade(&options.recipe, &snapshots_every(None)).await?;
     prefill::fill(&server.endpoint, &plan(options, Until::Life(LONG)), began).await?;
     let filling = began.elapsed();
     drop(server);
     output.line(&format!(
         "  half of {}/s; {} holds are made in {:.1} s",
         grouped(whole(capacity)),
-        grouped(options.holds),
+        grouped(options.holds()),
         filling.as_secs_f64()
     ));
-    let (mut with, mut without, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for pair in 1..=options.pairs {
-        let told = match beside {
+    let mut series = Series::default();
+    for pair in 1..=options.pairs() {
+        let Pair { with, without } = match beside {
             Beside::Snapshot => snapshot(options, half).await?,
             Beside::Expiry => expiry(options, half, filling).await?,
         };
-        let ratio = real(told.with) / real(told.without.max(1));
+        let [with, without] = [with, without].map(|micros| real(micros.max(1)) / 1000.0);
+        let ratio = series.add(with, without);
         output.line(&format!(
-            "  {pair} of {}: p99 {} ms with, {} ms without, ratio {ratio:.3}",
-            options.pairs,
-            millis(told.with),
-            millis(told.without)
+            "  {pair} of {}: p99 {with:.2} ms with, {without:.2} ms without, ratio {ratio:.3}",
+            options.pairs()
         ));
-        with.push(real(told.with) / 1000.0);
-        without.push(real(told.without) / 1000.0);
-        ratios.push(ratio);
+        series.p99.0.push(with);
+        series.p99.1.push(without);
     }
-    let ratio = estimate(&ratios).ok_or(Failure::Bug("a row without pairs"))?;
-    let middle = |values: &[f64]| median(values).unwrap_or_default();
-    let (with, without) = (middle(&with), middle(&without));
-    Ok(Compared {
-        row: row.name,
-        title: row.title,
-        unit: "ms at p99",
-        peer: "itself, without".to_owned(),
-        stockade: with,
-        other: without,
-        stockade_p99_ms: with,
-        other_p99_ms: without,
-        pairs: ratios,
-        ratio,
-        goal: Goal::AtMost { ratio: most },
-    })
+    series.close(row, ("ms at p99", "itself, without".to_owned()), Goal::AtMost { ratio: most })
 }
 
 /// Reserves a second in the closed loop: the median of several runs, since one bad run would make the load too light.
@@ -125,18 +107,15 @@ async fn capacity(arena: &mut Arena<'_>) -> Result<f64, Failure> {
     median(&rates).ok_or(Failure::Bug("no trials"))
 }
 
-fn flags(snapshot_every: &str) -> Vec<String> {
-    vec!["--snapshot-every".to_owned(), snapshot_every.to_owned()]
-}
-
 fn plan(options: &Options, until: Until) -> Plan {
     let (drop, sku) = (DROP.to_owned(), HOT.to_owned());
-    Plan { drop, sku, holds: options.holds, each: 1, until, seed: fastrand::u64(..) }
+    Plan { drop, sku, holds: options.holds(), each: 1, until, seed: fastrand::u64(..) }
 }
 
 async fn snapshot(options: &Options, rate: f64) -> Result<Pair, Failure> {
-    let every = options.measured;
-    let server = stage::stockade(&options.recipe, &flags(&format!("{}ms,1TiB", every.as_millis()))).await?;
+    let every = options.measured();
+    let server =
+        stage::stockade(&options.recipe, &snapshots_every(Some(&format!("{}ms,1TiB", every.as_millis())))).await?;
     prefill::fill(&server.endpoint, &plan(options, Until::Life(LONG)), Stopwatch::start()).await?;
     let watch = Stopwatch::start();
     let load = Load { rate, length: every.saturating_mul(3) };
@@ -152,10 +131,7 @@ async fn snapshots(server: &Server, watch: Stopwatch, length: Duration) -> Resul
     let mut spans = Vec::new();
     let mut last: Option<(f64, f64, Duration)> = None;
     while watch.elapsed() < length {
-        let page = server.metrics().await?.unwrap_or_default();
-        let name = |part| format!("stockade_snapshot_duration_seconds_{part}");
-        let value = |part| metric(&page, &name(part)).unwrap_or_default();
-        let (taken, seconds, now) = (value("count"), value("sum"), watch.elapsed());
+        let ((taken, seconds), now) = (server.snapshots().await?, watch.elapsed());
         if let Some((before, until, at)) = last
             && taken > before
         {
@@ -170,9 +146,9 @@ async fn snapshots(server: &Server, watch: Stopwatch, length: Duration) -> Resul
 async fn expiry(options: &Options, rate: f64, filling: Duration) -> Result<Pair, Failure> {
     let mut allowed =
         filling.saturating_mul(3).checked_div(2).unwrap_or(filling).saturating_add(Duration::from_secs(1));
-    let (quiet, warm_up) = (options.measured, options.span().warm_up);
+    let (quiet, warm_up) = (options.measured(), options.span().warm_up);
     for _ in 0..TRIES {
-        let server = stage::stockade(&options.recipe, &flags(NO_SNAPSHOT)).await?;
+        let server = stage::stockade(&options.recipe, &snapshots_every(None)).await?;
         let ahead = allowed.saturating_add(warm_up).saturating_add(quiet).saturating_add(MARGIN);
         let first = wall_clock().0.saturating_add(micros(ahead) / 1000);
         let began = Stopwatch::start();
@@ -187,7 +163,7 @@ async fn expiry(options: &Options, rate: f64, filling: Duration) -> Result<Pair,
         let wave = ahead.saturating_sub(began.elapsed());
         let length = wave.saturating_add(WAVE).saturating_add(quiet.max(BEHIND_THE_WAVE));
         let load = Load { rate, length };
-        let expired = expired(&server, watch, (wave, options.holds), load.length);
+        let expired = expired(&server, watch, (wave, options.holds()), load.length);
         let (samples, over) = tokio::try_join!(load.run(&server, watch), expired)?;
         return pair(&samples, &[wave..over], warm_up);
     }
@@ -203,8 +179,7 @@ async fn expired(
 ) -> Result<Duration, Failure> {
     tokio::time::sleep(wave.saturating_add(WAVE).saturating_sub(watch.elapsed())).await;
     while watch.elapsed() < length {
-        let page = server.metrics().await?.unwrap_or_default();
-        let expired = metric(&page, "stockade_hold_transitions_total{to=\"expired\"}").unwrap_or_default();
+        let expired = server.metric("stockade_hold_transitions_total{to=\"expired\"}").await?.unwrap_or_default();
         if expired >= real(holds) {
             return Ok(watch.elapsed());
         }
@@ -240,7 +215,7 @@ struct Load {
 
 impl Load {
     async fn run(self, server: &Server, watch: Stopwatch) -> Result<Vec<Sample>, Failure> {
-        let clients = Arc::new(wire::checkouts(&server.endpoint, CONNECTIONS).await?);
+        let clients = Arc::new(wire::clients(&server.endpoint, CONNECTIONS).await?);
         let recorder = Arc::new(Recorder::default());
         let after = watch.elapsed();
         let shape = Shape::Poisson { rate: self.rate };
@@ -251,11 +226,13 @@ impl Load {
             async move {
                 let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number));
                 let lane = usize::try_from(number).unwrap_or(0) % CONNECTIONS;
-                let Some(mut client) = clients.get(lane).cloned() else { return };
+                let Some(client) = clients.get(lane) else { return };
                 let hold = wire::hold_id(&mut random).to_string();
-                let answer = patiently(&mut client, &work::reserve(hold, HOT, random.u32(..CUSTOMERS))).await;
-                let granted = |answer: tonic::Response<pb::ReserveResponse>| {
-                    matches!(answer.into_inner().outcome, Some(pb::reserve_response::Outcome::Hold(_)))
+                let request = work::reserve(hold, HOT, random.u32(..CUSTOMERS));
+                // While it is sent again, its time goes on counting.
+                let answer = patiently(|| client.reserve(request.clone())).await;
+                let granted = |answer: pb::ReserveResponse| {
+                    matches!(answer.outcome, Some(pb::reserve_response::Outcome::Hold(_)))
                 };
                 let ending = if answer.is_ok_and(granted) { Ending::Done } else { Ending::Failed };
                 keep.record(lane, Verb::Reserve, ending, (due, watch.elapsed()));
@@ -268,20 +245,6 @@ impl Load {
         }
         Ok(recorder.take())
     }
-}
-
-/// Sends a request. While it is answered with `UNAVAILABLE` it is sent again, and its time goes on counting.
-async fn patiently(
-    client: &mut Checkout,
-    request: &pb::ReserveRequest,
-) -> Result<tonic::Response<pb::ReserveResponse>, Status> {
-    for _ in 1..RETRIES_MAX {
-        match client.reserve(request.clone()).await {
-            Err(status) if status.code() == Code::Unavailable => tokio::time::sleep(PAUSE).await,
-            answered => return answered,
-        }
-    }
-    client.reserve(request.clone()).await
 }
 
 #[cfg(test)]

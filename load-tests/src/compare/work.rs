@@ -1,6 +1,10 @@
-//! The work that is compared, and its callers over gRPC: the same ones for Stockade and for the bare handler.
+//! The work that is compared, and its callers in messages: the same ones for Stockade and for the bare handler.
 
+use load_test_peers::{CUSTOMERS, HOT, customer};
 use prost::Message as _;
+use stockade_drill::Failure;
+use stockade_drill::drive::Caller;
+use stockade_drill::wire::{self, hold_id};
 use stockade_proto as pb;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -9,27 +13,13 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Request, Status};
 use tonic_prost::{ProstCodec, ProstDecoder};
 
-use crate::drive::Caller;
-use crate::failure::Failure;
-use crate::numbers::count;
-use crate::wire::{self, Checkout};
+use crate::reserves::{CONNECTIONS, all_granted, operation};
+use crate::stubs;
 
 /// The drop of every comparison.
 pub const DROP: &str = "compare";
-/// The one hot SKU.
-pub const HOT: &str = "KNIFE/20cm";
 /// A sold-out SKU.
 pub const GONE: &str = "SHEATH";
-/// Customers, in turn.
-pub const CUSTOMERS: u32 = 100_000;
-/// Units that each may have: a limit that is counted but never reached.
-pub const LIMIT: u32 = 1_000_000;
-/// Units of the hot SKU: more than any run can take.
-pub const STOCK: u64 = 1_000_000_000;
-/// Connections of unary calls, and streams of batches.
-pub const CONNECTIONS: usize = 8;
-/// Unary calls in flight on each connection.
-pub const IN_FLIGHT: usize = 16;
 /// Operations in a message of a stream.
 pub const BATCH: u32 = 1_000;
 /// Messages in flight on a stream.
@@ -48,57 +38,10 @@ pub enum Work {
     Refusal,
 }
 
-/// A customer's id, 12 bytes long.
-#[must_use]
-pub fn customer(number: u32) -> String {
-    format!("cust-{number:07}")
-}
-
 /// A request of one unit for a customer.
 #[must_use]
 pub fn reserve(hold_id: String, sku: &str, number: u32) -> pb::ReserveRequest {
-    pb::ReserveRequest {
-        hold_id,
-        drop_id: DROP.to_owned(),
-        lines: vec![wire::line(sku, 1)],
-        customer: Some(wire::customer(customer(number))),
-        ..pb::ReserveRequest::default()
-    }
-}
-
-/// Unary calls, one after the other.
-pub struct Unary {
-    client: Checkout,
-    random: fastrand::Rng,
-    work: Work,
-}
-
-impl Unary {
-    /// The callers of a comparison.
-    #[must_use]
-    pub fn callers(clients: &[Checkout], work: Work) -> Vec<Self> {
-        let of = |client: &Checkout| Self { client: client.clone(), random: fastrand::Rng::new(), work };
-        clients.iter().flat_map(|client| (0..IN_FLIGHT).map(move |_| of(client))).collect()
-    }
-
-    /// The next request.
-    fn request(&mut self) -> pb::ReserveRequest {
-        let sku = if self.work == Work::Refusal { GONE } else { HOT };
-        let number = self.random.u32(..CUSTOMERS);
-        reserve(wire::hold_id(&mut self.random).to_string(), sku, number)
-    }
-}
-
-impl Caller for Unary {
-    async fn call(&mut self) -> Result<u64, String> {
-        let request = self.request();
-        let answer = self.client.reserve(request).await.map_err(|status| status.to_string())?.into_inner();
-        match (&answer.outcome, self.work) {
-            (Some(pb::reserve_response::Outcome::Hold(_)), Work::Reserve | Work::Batch)
-            | (Some(pb::reserve_response::Outcome::Refusal(_)), Work::Refusal) => Ok(1),
-            (other, _) => Err(format!("not the answer that this work has: {other:?}")),
-        }
-    }
+    wire::reserve(hold_id, DROP, customer(number), vec![wire::line(sku, 1)])
 }
 
 /// A message that is encoded once. Only the ids of its holds change, so that the load costs little CPU time.
@@ -113,12 +56,11 @@ const PLACEHOLDER: &str = "00000000-0000-4000-8000-00000000000f";
 
 impl Template {
     fn new(first: u32) -> Self {
-        let operation = |place: u32| {
+        let reserve_of = |place: u32| {
             let number = first.saturating_add(place).checked_rem(CUSTOMERS).unwrap_or(0);
-            let request = reserve(PLACEHOLDER.to_owned(), HOT, number);
-            pb::Operation { operation: Some(pb::operation::Operation::Reserve(request)) }
+            operation(pb::operation::Operation::Reserve(reserve(PLACEHOLDER.to_owned(), HOT, number)))
         };
-        let operations = (0..BATCH).map(operation).collect();
+        let operations = (0..BATCH).map(reserve_of).collect();
         let message = pb::BatchStreamRequest { sequence: 1, operations, view: pb::HoldView::Brief.into() };
         let bytes = message.encode_to_vec();
         let windows = bytes.windows(PLACEHOLDER.len()).enumerate();
@@ -131,7 +73,7 @@ impl Template {
         let mut bytes = self.bytes.clone();
         for place in &self.ids {
             if let Some(text) = bytes.get_mut(*place..).and_then(|rest| rest.get_mut(..PLACEHOLDER.len())) {
-                wire::hold_id(random).hyphenated().encode_lower(text);
+                hold_id(random).hyphenated().encode_lower(text);
             }
         }
         bytes
@@ -165,7 +107,7 @@ impl Batch {
 
     async fn open(endpoint: &str, first: u32) -> Result<Self, Failure> {
         let (messages, queue) = mpsc::channel(MESSAGES_IN_FLIGHT);
-        let mut client = tonic::client::Grpc::new(wire::connect(endpoint).await?);
+        let mut client = tonic::client::Grpc::new(stubs::connect(endpoint).await?);
         let unreached = |error: tonic::transport::Error| Failure::Work(error.to_string());
         client.ready().await.map_err(unreached)?;
         let path = PathAndQuery::from_static("/stockade.v1.ReservationService/BatchStream");
@@ -193,12 +135,8 @@ impl Caller for Batch {
         let answer = self.answers.message().await.map_err(|status| status.to_string())?;
         self.in_flight = self.in_flight.saturating_sub(1);
         let results = answer.ok_or("the stream has ended")?.results;
-        let held = |result: &&pb::Result| matches!(result.result, Some(pb::result::Result::Hold(_)));
-        match results.iter().find(|result| !held(result)) {
-            Some(other) => Err(format!("not the answer that this work has: {other:?}")),
-            None if results.len() == usize::try_from(BATCH).unwrap_or(0) => Ok(count(results.len())),
-            None => Err(format!("{} results for {BATCH} operations", results.len())),
-        }
+        all_granted(&results, usize::try_from(BATCH).unwrap_or(0))?;
+        Ok(u64::from(BATCH))
     }
 }
 

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use stockade_drill::Failure;
+use stockade_drill::process::Signal;
+use stockade_drill::wire;
 use stockade_types::time::wall_clock;
 use tokio::sync::watch;
 
 use super::event::{Pause, Term};
 use super::floor::{Floor, Way};
-use crate::failure::Failure;
 use crate::output::Output;
 use crate::server::{Recipe, Server};
-use crate::wire;
 
 /// How long a start or an end may take.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
@@ -83,12 +83,9 @@ impl Chaos {
     /// # Errors
     /// When it does not answer.
     pub async fn show(&self) -> Result<(), Failure> {
-        let mut channels = Vec::new();
-        for _ in 0..self.clients {
-            channels.push(wire::connect(&self.server.endpoint).await?);
-        }
+        let clients = wire::clients(&self.server.endpoint, usize::from(self.clients)).await?;
         let term = u32::try_from(self.terms.len().saturating_sub(1)).unwrap_or(u32::MAX);
-        self.way.send_replace(Some(Way { term, channels: Arc::new(channels) }));
+        self.way.send_replace(Some(Way { term, clients: Arc::new(clients) }));
         Ok(())
     }
 
@@ -136,20 +133,18 @@ impl Chaos {
 
     async fn kill(self, floor: &Floor) -> Result<Self, Failure> {
         let Self { recipe, flags, clients, server, mut endpoints, way, mut terms, pauses } = self;
-        let left = tokio::task::block_in_place(|| server.leave(Signal::KILL, START_TIMEOUT));
+        let left = tokio::task::block_in_place(|| server.leave(Signal::KILL, START_TIMEOUT))?;
         let gone = floor.moment();
         way.send_replace(None);
         if let Some(term) = terms.last_mut() {
             term.gone = Some(gone);
         }
-        let folder = left.ok_or(Failure::Bug("the server was started here"))?.folder;
         let start = |folder| tokio::task::block_in_place(|| recipe.start_on(folder, &flags, START_TIMEOUT));
         let is_used = |server: &Server| endpoints.contains(&server.endpoint);
         let end = |server: Server| {
-            let left = tokio::task::block_in_place(|| server.leave(Signal::KILL, START_TIMEOUT));
-            left.map(|left| left.folder).ok_or(Failure::Bug("the server was started here"))
+            tokio::task::block_in_place(|| server.leave(Signal::KILL, START_TIMEOUT)).map(|left| left.folder)
         };
-        let (spawned, server) = elsewhere(folder, start, is_used, end)?;
+        let (spawned, server) = elsewhere(left.folder, start, is_used, end)?;
         terms.push(Term { spawned, serving: wall_clock().0, gone: None });
         endpoints.push(server.endpoint.clone());
         let chaos = Self { recipe, flags, clients, server, endpoints, way, terms, pauses };

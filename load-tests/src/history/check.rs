@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use stockade_drill::numbers::count;
+
 use super::event::{Call, History};
 use super::explain::explain;
 use super::lens::{Subject, parts};
 use super::plain;
 use super::search::{Bounds, Verdict, search};
 use super::terms::Terms;
-use crate::numbers::count;
 
 /// The most violations that are described.
 const FINDINGS_MAX: usize = 3;

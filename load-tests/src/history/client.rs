@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use stockade_drill::wire;
+
 use super::ask::ask;
 use super::event::{Answer, Verb, Why};
 use super::floor::{Floor, Goal};
-use crate::wire;
 
 /// How long a client waits for an answer. Longer than a pause of the server, so that most calls outlive one.
 const CALL_TIMEOUT: Duration = Duration::from_secs(4);

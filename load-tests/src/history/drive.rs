@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use stockade_drill::Failure;
+use stockade_drill::numbers::place;
+use stockade_drill::wire;
 use stockade_proto as pb;
 use tokio::task::JoinSet;
 
@@ -13,11 +16,9 @@ use super::chaos::{Chaos, Plan};
 use super::client::{Client, restock};
 use super::event::{History, Setup, Verb};
 use super::floor::{DROP, Floor};
-use crate::failure::Failure;
-use crate::numbers::place;
 use crate::output::Output;
 use crate::server::Recipe;
-use crate::wire::{self, Operators};
+use crate::server::Server;
 
 /// Units of each item: few, so that they sell out and return all the time.
 const STOCK: [u32; 3] = [4, 3, 6];
@@ -75,7 +76,7 @@ pub async fn record(options: Options, output: &mut Output) -> Result<History, Fa
     flags.extend(more);
     // One more connection, for the task that restocks.
     let (chaos, way) = Chaos::start(recipe, flags, clients.saturating_add(1))?;
-    create(&chaos.server().endpoint, &setup).await?;
+    create(chaos.server(), &setup).await?;
     let floor = Arc::new(Floor::new(setup, way));
     chaos.show().await?;
     let mut random = fastrand::Rng::with_seed(seed);
@@ -106,21 +107,15 @@ async fn look_at_all(floor: &Floor, clients: u16) {
     stream::iter(looks).for_each_concurrent(place(16), |look| async { drop(look.await) }).await;
 }
 
-async fn create(endpoint: &str, setup: &Setup) -> Result<(), Failure> {
-    let item =
-        |(number, units): (u8, &u32)| pb::Item { sku: sku(number), quantity: u64::from(*units), ..pb::Item::default() };
+async fn create(server: &Server, setup: &Setup) -> Result<(), Failure> {
     let millis = |span| Some(wire::span(Duration::from_millis(span)));
+    let skus: Vec<String> = (0_u8..).zip(&setup.stock).map(|(item, _)| sku(item)).collect();
+    let items = skus.iter().zip(&setup.stock).map(|(sku, units)| (sku.as_str(), u64::from(*units)));
     let drop = pb::Drop {
-        id: DROP.to_owned(),
-        items: (0_u8..).zip(&setup.stock).map(item).collect(),
-        limits: vec![wire::limit(setup.limit)],
         hold_ttl: millis(1_000),
         max_hold_life: millis(setup.max_hold_life),
         payment_ttl: millis(setup.payment_ttl),
-        ..pb::Drop::default()
+        ..wire::drop(DROP, items, Some(setup.limit))
     };
-    let request = pb::CreateDropRequest { drop: Some(drop), validate_only: false };
-    let mut operators = Operators::new(wire::connect(endpoint).await?);
-    operators.create_drop(request).await.map_err(Failure::status("creating a drop"))?;
-    Ok(())
+    wire::create(&server.client().await?, drop).await
 }

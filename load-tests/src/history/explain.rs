@@ -50,7 +50,7 @@ pub fn explain(part: &Part, history: &History, stuck: &Stuck) -> String {
 }
 
 fn millis(ns: u64) -> f64 {
-    crate::numbers::real(ns) / 1e6
+    stockade_drill::numbers::real(ns) / 1e6
 }
 
 /// A call as one line.

@@ -5,9 +5,9 @@ use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use stockade_drill::Failure;
 
 use super::event::{Call, History, Pause, Setup, Term};
-use crate::failure::Failure;
 
 /// One line of the file.
 #[derive(Debug, Serialize, Deserialize)]

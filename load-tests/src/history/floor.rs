@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use stockade_client::Client;
+use stockade_drill::numbers::nanos;
 use stockade_types::metrics::Stopwatch;
 use stockade_types::time::wall_clock;
 use tokio::sync::watch;
-use tonic::transport::Channel;
 
 use super::event::{Call, Moment, Setup};
-use crate::numbers::nanos;
 
 /// Number of recent holds that clients call on.
 const RECENT: usize = 48;
@@ -24,7 +24,7 @@ pub struct Way {
     /// The life of the server.
     pub term: u32,
     /// The connections, one for each client.
-    pub channels: Arc<Vec<Channel>>,
+    pub clients: Arc<Vec<Client>>,
 }
 
 /// A hold that a client requested.
@@ -136,10 +136,10 @@ impl Floor {
     }
 
     /// The present life and the client's connection to it; waits until the server lives. None when the run is over.
-    pub async fn reach(&self, client: u16) -> Option<(u32, Channel)> {
+    pub async fn reach(&self, client: u16) -> Option<(u32, Client)> {
         let mut way = self.way.clone();
         let way = way.wait_for(Option::is_some).await.ok()?.clone()?;
-        let connection = usize::from(client).checked_rem(way.channels.len())?;
-        Some((way.term, way.channels.get(connection)?.clone()))
+        let connection = usize::from(client).checked_rem(way.clients.len())?;
+        Some((way.term, way.clients.get(connection)?.clone()))
     }
 }

@@ -26,7 +26,7 @@ pub use check::Report;
 pub use drive::{Options, record};
 pub use event::History;
 
-use crate::failure::Failure;
+use stockade_drill::Failure;
 
 /// Checks a history, with the usual bounds of the search.
 #[must_use]

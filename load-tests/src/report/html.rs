@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use stockade_drill::numbers::{grouped, real, whole};
+
 use super::svg::{Line, Plot, bars, escaped};
 use super::{CrowdReport, Report, VerbReport};
-use crate::numbers::{grouped, real, whole};
 use crate::samples::Slice;
 
 const STYLE: &str = "

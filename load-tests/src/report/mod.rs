@@ -9,13 +9,17 @@ use stockade_types::time::wall_clock;
 mod html;
 pub mod svg;
 
-use crate::audit::Audit;
-use crate::failure::Failure;
-use crate::floor::Floor;
-use crate::ledger::{Ledger, Said, Turned, turned};
-use crate::numbers::{count, grouped, real, whole};
-use crate::output::columns;
-use crate::samples::{Ending, Latency, Sample, Slice, Verb, rate, slices, spread};
+use stockade_drill::Failure;
+use stockade_drill::audit::Audit;
+use stockade_drill::ledger::{Ledger, Said, Turned, reason_name};
+use stockade_drill::numbers::{count, grouped, real, whole};
+use stockade_drill::request::Verb;
+use stockade_drill::samples::{Ending, Sample, spread};
+use stockade_drill::tables::{columns, row};
+
+use crate::rush::Rush;
+use crate::samples::{Latency, Slice, rate, slices};
+use crate::scenario::Scenario;
 
 /// Slices of a run in its plots.
 const SLICES: u32 = 100;
@@ -115,10 +119,10 @@ impl Report {
     ///
     /// # Errors
     /// Never: the bounds of the histograms are fixed.
-    pub fn of(facts: Facts, floor: &Floor, ledger: &Ledger, audit: Audit) -> Result<Self, Failure> {
-        let samples = floor.recorder.take();
+    pub fn of(facts: Facts, rush: &Rush, ledger: &Ledger, audit: Audit) -> Result<Self, Failure> {
+        let (samples, scenario) = (rush.floor.recorder.take(), &rush.scenario);
         let all = spread(&samples)?;
-        let load = &floor.scenario.load;
+        let load = &scenario.load;
         let mut verbs = Vec::new();
         for verb in Verb::ALL {
             verbs.extend(verb_told(verb, &samples)?);
@@ -127,7 +131,7 @@ impl Report {
         let Facts { name, scale, own } = facts;
         Ok(Self {
             scenario: name,
-            title: floor.scenario.title.clone(),
+            title: scenario.title.clone(),
             at: wall_clock().to_string(),
             scale,
             seed: load.seed,
@@ -138,10 +142,10 @@ impl Report {
             rate: rate(&samples),
             latency: Latency::of(&all),
             verbs,
-            crowds: crowds(floor, ledger),
+            crowds: crowds(scenario, ledger),
             refusals,
             failures,
-            sent_again: floor.again.get(),
+            sent_again: rush.floor.again.get(),
             slices: slices(&samples, SLICES)?,
             curve: curve(&all),
             audit,
@@ -152,20 +156,15 @@ impl Report {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let number = |value: u64| grouped(value);
         let millis = |value: f64| format!("{value:.2}");
-        let mut rows = vec![
-            ["", "done", "refused", "failed", "p50 ms", "p90", "p99", "p99.9", "p99.99", "max"]
-                .map(str::to_owned)
-                .to_vec(),
-        ];
+        let mut rows = vec![row(["", "done", "refused", "failed", "p50 ms", "p90", "p99", "p99.9", "p99.99", "max"])];
         for told in &self.verbs {
             let VerbReport { verb, done, refused, failed, latency } = told;
             let at = |wanted: f64| {
                 let found = latency.percentiles.iter().find(|(percentile, _)| percentile.total_cmp(&wanted).is_eq());
                 found.map_or_else(String::new, |(_, value)| millis(*value))
             };
-            let mut row = vec![verb.label().to_owned(), number(*done), number(*refused), number(*failed)];
+            let mut row = vec![verb.label().to_owned(), grouped(*done), grouped(*refused), grouped(*failed)];
             row.extend([50.0, 90.0, 99.0, 99.9, 99.99].map(at));
             row.push(millis(latency.max));
             rows.push(row);
@@ -175,32 +174,35 @@ impl Report {
         let _written = writeln!(
             text,
             "\n{} answers in {:.1} s, {}/s; {loop_name}; scale {}",
-            number(self.latency.measured),
+            grouped(self.latency.measured),
             self.took,
             grouped(whole(self.rate)),
             self.scale
         );
         text.push_str(&columns(&rows));
-        let mut rows =
-            vec![["crowd", "held", "units", "claimed", "units", "released", "refused"].map(str::to_owned).to_vec()];
+        let mut rows = vec![row(["crowd", "held", "units", "claimed", "units", "released", "refused"])];
         for CrowdReport { name, held, units, claimed, bought, released, refused } in &self.crowds {
             let mut row = vec![name.clone()];
-            row.extend([held, units, claimed, bought, released, refused].map(|value| number(*value)));
+            row.extend([held, units, claimed, bought, released, refused].map(|value| grouped(*value)));
             rows.push(row);
         }
         let _written = write!(text, "\n{}", columns(&rows));
         for (what, reasons) in [("refused", &self.refusals), ("no answer", &self.failures)] {
             for (reason, counted) in reasons {
-                let _written = writeln!(text, "{what}, {reason}: {}", number(*counted));
+                let _written = writeln!(text, "{what}, {reason}: {}", grouped(*counted));
             }
         }
-        let _written =
-            writeln!(text, "\naudit of {} answers and {} holds", number(self.audit.answers), number(self.audit.listed));
+        let _written = writeln!(
+            text,
+            "\naudit of {} answers and {} holds",
+            grouped(self.audit.answers),
+            grouped(self.audit.listed)
+        );
         let rows: Vec<Vec<String>> =
-            self.audit.counts().iter().map(|(name, counted)| vec![(*name).to_owned(), number(*counted)]).collect();
+            self.audit.counts().iter().map(|(name, counted)| vec![(*name).to_owned(), grouped(*counted)]).collect();
         text.push_str(&columns(&rows));
         if self.audit.unanswered > 0 {
-            let _written = writeln!(text, "requests without an answer: {}", number(self.audit.unanswered));
+            let _written = writeln!(text, "requests without an answer: {}", grouped(self.audit.unanswered));
         }
         for finding in &self.audit.findings {
             let _written = writeln!(text, "finding: {finding}");
@@ -213,17 +215,33 @@ impl Report {
     ///
     /// # Errors
     /// When a file can't be written.
-    pub fn write(&self, folder: &Path) -> Result<[PathBuf; 3], Failure> {
-        std::fs::create_dir_all(folder).map_err(Failure::file(folder))?;
-        let json = serde_json::to_string_pretty(self).map_err(|_bad| Failure::Bug("a report is JSON"))?;
-        let parts = [("txt", self.text()), ("json", json), ("html", html::page(self))];
-        let file = |ending: &str| folder.join(format!("{}.{ending}", self.scenario));
-        for (ending, content) in &parts {
-            let path = file(ending);
-            std::fs::write(&path, content).map_err(Failure::file(&path))?;
-        }
-        Ok(parts.map(|(ending, _)| file(ending)))
+    pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+        let parts = [("txt", self.text()), ("json", json(self)?), ("html", html::page(self))];
+        write(folder, parts.map(|(ending, content)| (format!("{}.{ending}", self.scenario), content)))
     }
+}
+
+/// What was found, as JSON.
+///
+/// # Errors
+/// Never: reports have texts as keys.
+pub fn json(report: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(report).map_err(|_bad| Failure::Bug("a report is JSON"))
+}
+
+/// Writes files with these names and texts into a folder. Returns their paths.
+///
+/// # Errors
+/// When a file can't be written.
+pub fn write(folder: &Path, files: impl IntoIterator<Item = (String, String)>) -> Result<Vec<PathBuf>, Failure> {
+    std::fs::create_dir_all(folder).map_err(Failure::file(folder))?;
+    let mut written = Vec::new();
+    for (name, text) in files {
+        let path = folder.join(name);
+        std::fs::write(&path, text).map_err(Failure::file(&path))?;
+        written.push(path);
+    }
+    Ok(written)
 }
 
 /// The figures of one verb; none if it was never sent.
@@ -257,10 +275,7 @@ fn reasons(ledger: &Ledger) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
         let sum = counts.entry(name).or_default();
         *sum = sum.saturating_add(1);
     };
-    let name = |reason: stockade_proto::RefusalReason| {
-        let name = reason.as_str_name();
-        name.strip_prefix("REFUSAL_REASON_").unwrap_or(name).to_owned()
-    };
+    let name = |reason| reason_name(reason).to_owned();
     for turned in &ledger.turned {
         more(&mut refusals, name(turned.reason));
     }
@@ -274,17 +289,17 @@ fn reasons(ledger: &Ledger) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
     (refusals, failures)
 }
 
-fn crowds(floor: &Floor, ledger: &Ledger) -> Vec<CrowdReport> {
+fn crowds(scenario: &Scenario, ledger: &Ledger) -> Vec<CrowdReport> {
     let named = |name: &str| CrowdReport { name: name.to_owned(), ..CrowdReport::default() };
-    let mut told: Vec<CrowdReport> = floor.scenario.crowds.iter().map(|crowd| named(&crowd.name)).collect();
+    let mut told: Vec<CrowdReport> = scenario.crowds.iter().map(|crowd| named(&crowd.name)).collect();
     for visit in &ledger.visits {
         let Some(crowd) = told.get_mut(usize::from(visit.crowd)) else { continue };
         let granted = |verb| visit.granted(verb).is_some();
         for (fits, sum, by) in [
             (granted(Verb::Reserve), &mut crowd.held, 1),
-            (granted(Verb::Reserve), &mut crowd.units, visit.units()),
+            (granted(Verb::Reserve), &mut crowd.units, visit.units_of(None)),
             (granted(Verb::Claim), &mut crowd.claimed, 1),
-            (granted(Verb::Claim), &mut crowd.bought, visit.units()),
+            (granted(Verb::Claim), &mut crowd.bought, visit.units_of(None)),
             (granted(Verb::Release), &mut crowd.released, 1),
         ] {
             if fits {
@@ -292,8 +307,7 @@ fn crowds(floor: &Floor, ledger: &Ledger) -> Vec<CrowdReport> {
             }
         }
     }
-    let late = ledger.visits.iter().flat_map(|visit| visit.calls.iter().filter_map(|call| turned(visit, call)));
-    for Turned { crowd, .. } in ledger.turned.iter().copied().chain(late) {
+    for Turned { crowd, .. } in ledger.refused() {
         if let Some(crowd) = told.get_mut(usize::from(crowd)) {
             crowd.refused = crowd.refused.saturating_add(1);
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::numbers::{count, grouped, real, whole};
+use stockade_drill::numbers::{count, grouped, real, whole};
 
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 260.0;

@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
+use stockade_drill::Failure;
+use stockade_drill::ledger::{At, BEFORE, Call, Said, Visit, at};
+use stockade_drill::numbers::{grouped, micros, real};
+use stockade_drill::request::Verb;
 use stockade_proto::HoldState;
 use stockade_types::metrics::Stopwatch;
 use stockade_types::time::wall_clock;
 
-use crate::failure::Failure;
-use crate::ledger::{At, BEFORE, Call, Said, Visit, at};
-use crate::numbers::{grouped, micros, real};
 use crate::output::Output;
 use crate::prefill::{Made, Plan, Until, customer, fill};
-use crate::samples::Verb;
 use crate::scenario::{Before, Sale, Scenario};
 use crate::server::Server;
-use crate::wire::Operators;
 
 /// Holds that are made to measure how long making takes.
 const TRIAL: u64 = 20_000;
@@ -103,8 +102,7 @@ async fn trial(server: &Server, sale: &Sale, name: &str, holds: u64) -> Result<D
     }
     let tried = Sale { items: goods, ..sale.clone() };
     let (drop, until) = (format!("{name}-trial"), Until::Life(longest(sale)));
-    let mut operators = Operators::new(crate::wire::connect(&server.endpoint).await?);
-    super::create(&mut operators, &tried, &drop, None).await?;
+    super::create(&server.client().await?, &tried, &drop, None).await?;
     let plan = Plan { drop, sku, holds: few, each: 1, until, seed: fastrand::u64(..) };
     let watch = Stopwatch::start();
     fill(&server.endpoint, &plan, watch).await?;

@@ -1,16 +1,15 @@
 //! The load itself, open or closed, with a progress line.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use stockade_drill::Failure;
+use stockade_drill::customers::{Floor, one_after_the_other};
+use stockade_drill::numbers::{grouped, micros, real, whole};
 
-use crate::failure::Failure;
-use crate::floor::Floor;
-use crate::numbers::{grouped, micros, real, whole};
 use crate::open;
 use crate::output::Output;
+use crate::rush::Rush;
 use crate::scenario::{ARRIVALS_MAX, Closed};
 use crate::schedule::arrivals;
 
@@ -25,12 +24,12 @@ const DRAIN_TIMEOUT: Duration = Duration::from_mins(10);
 ///
 /// # Errors
 /// When it does not end.
-pub async fn run(floor: &Arc<Floor>, output: &mut Output) -> Result<(), Failure> {
-    let length = floor.scenario.length();
+pub async fn run(rush: &Arc<Rush>, output: &mut Output) -> Result<(), Failure> {
+    let length = rush.scenario.length();
     let playing = async {
-        match floor.scenario.load.closed.clone() {
-            Some(closed) => closed_loop(floor, &closed).await,
-            None => open_loop(floor).await,
+        match rush.scenario.load.closed.clone() {
+            Some(closed) => closed_loop(rush, &closed).await,
+            None => open_loop(rush).await,
         }
     };
     let ended = tokio::time::timeout(length.saturating_add(DRAIN_TIMEOUT), playing);
@@ -42,42 +41,36 @@ pub async fn run(floor: &Arc<Floor>, output: &mut Output) -> Result<(), Failure>
             ended = &mut ended => {
                 return ended.map_err(|_late| Failure::Work("the load does not end: not all requests are answered".to_owned()))?;
             }
-            _ = ticks.tick() => output.progress(&last.next(floor)),
+            _ = ticks.tick() => output.progress(&last.next(&rush.floor)),
         }
     }
 }
 
-async fn open_loop(floor: &Arc<Floor>) -> Result<(), Failure> {
-    let due = arrivals(&floor.scenario.phases(), floor.scenario.load.seed);
-    let shared = Arc::clone(floor);
+async fn open_loop(rush: &Arc<Rush>) -> Result<(), Failure> {
+    let due = arrivals(&rush.scenario.phases(), rush.scenario.load.seed);
+    let shared = Arc::clone(rush);
     let visit = move |number: u64, due: Duration| {
-        let floor = Arc::clone(&shared);
-        async move { floor.visit(number, due).await }
+        let rush = Arc::clone(&shared);
+        async move { rush.visit(number, due).await }
     };
-    open::run(due, floor.watch, AT_ONCE_MAX, visit).await
+    open::run(due, rush.floor.watch, AT_ONCE_MAX, visit).await
 }
 
-async fn closed_loop(floor: &Arc<Floor>, closed: &Closed) -> Result<(), Failure> {
-    let next = Arc::new(AtomicU64::new(0));
-    let mut visitors = JoinSet::new();
-    for _ in 0..floor.clients.len().saturating_mul(usize::from(closed.in_flight)) {
-        let (floor, next, end) = (Arc::clone(floor), Arc::clone(&next), closed.length.0);
-        visitors.spawn(async move {
-            loop {
-                let due = floor.watch.elapsed();
-                // Relaxed: the counter orders nothing else.
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if due >= end || number >= ARRIVALS_MAX {
-                    return;
-                }
-                floor.visit(number, due).await;
+async fn closed_loop(rush: &Arc<Rush>, closed: &Closed) -> Result<(), Failure> {
+    let (shared, end) = (Arc::clone(rush), closed.length.0);
+    let at_a_time = usize::from(rush.scenario.load.connections).saturating_mul(usize::from(closed.in_flight));
+    let visit = move |number: u64| {
+        let rush = Arc::clone(&shared);
+        async move {
+            let due = rush.floor.watch.elapsed();
+            let goes_on = due < end && number < ARRIVALS_MAX;
+            if goes_on {
+                rush.visit(number, due).await;
             }
-        });
-    }
-    while let Some(ended) = visitors.join_next().await {
-        ended.map_err(|_panic| Failure::Bug("a visitor panicked"))?;
-    }
-    Ok(())
+            goes_on
+        }
+    };
+    one_after_the_other(at_a_time, visit).await
 }
 
 /// The counts of the last progress line.

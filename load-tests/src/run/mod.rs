@@ -3,44 +3,47 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use stockade_proto as pb;
-use stockade_types::metrics::{Counter, Stopwatch};
+use stockade_client::Client;
+use stockade_drill::audit::{self, Audit, Evidence};
+use stockade_drill::{Failure, wire};
 use stockade_types::time::wall_clock;
 
 mod before;
 mod events;
 pub mod load;
 
-use crate::audit::{self, Audit};
-use crate::failure::Failure;
-use crate::floor::Floor;
-use crate::ledger::OpenLedger;
+use crate::flags::factor;
 use crate::output::Output;
 use crate::report::{Facts, Report};
-use crate::samples::Recorder;
+use crate::rush::Rush;
 use crate::scenario::{Sale, Scenario, Span};
 use crate::server::{Recipe, Server};
-use crate::wire::{self, Operators};
 
-/// For each this many connections for reserves there is one for all later calls.
-const TILLS: usize = 4;
-
-/// How to run a scenario.
-#[derive(Debug, Clone)]
+/// What to run, and how.
+#[derive(Debug, clap::Args)]
 pub struct Options {
-    /// How a server is started.
-    pub recipe: Recipe,
-    /// The endpoint of a server that runs already, to use instead; and the address of its metrics.
-    pub running: Option<(String, Option<SocketAddr>)>,
-    /// The factor to scale the scenario by.
-    pub scale: f64,
-    /// The seed, instead of the scenario's own.
-    pub seed: Option<u64>,
-    /// Where reports go.
-    pub reports: PathBuf,
+    #[command(flatten)]
+    recipe: Recipe,
+    /// Scenarios, as TOML
+    #[arg(required = true, value_name = "FILE")]
+    pub scenarios: Vec<PathBuf>,
+    /// The address, with `http://`, of a server that runs already, instead of one that is started
+    #[arg(long, value_name = "URL", conflicts_with_all = ["server", "data"])]
+    endpoint: Option<String>,
+    /// Where that server's metrics are, such as 127.0.0.1:7412; without it the audit does not use them
+    #[arg(long, value_name = "ADDRESS", requires = "endpoint")]
+    metrics: Option<SocketAddr>,
+    /// Multiplies stock, customers and arrivals, for machines smaller or larger than the scenario assumes
+    #[arg(long, default_value_t = 1.0, value_parser = factor)]
+    scale: f64,
+    /// The seed of everything random, instead of the scenario's own
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Where reports go, as text, JSON and HTML, by the scenario's name
+    #[arg(long, default_value = "target/load-tests", value_name = "DIR")]
+    reports: PathBuf,
 }
 
 /// Runs one scenario from its file, prints its result and writes a report.
@@ -54,8 +57,8 @@ pub async fn run(file: &Path, options: &Options, output: &mut Output) -> Result<
     }
     let name = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario").to_owned();
     output.line(&format!("{name}: {}", scenario.title));
-    let server = match &options.running {
-        Some((endpoint, http)) => Server::running(endpoint.clone(), *http),
+    let server = match &options.endpoint {
+        Some(endpoint) => Server::running(endpoint.clone(), options.metrics),
         None => options.recipe.start(&scenario.server.flags)?,
     };
     let facts = Facts { name, scale: options.scale, own: server.is_own() };
@@ -70,43 +73,32 @@ pub async fn run(file: &Path, options: &Options, output: &mut Output) -> Result<
 }
 
 async fn play(scenario: Scenario, facts: Facts, server: &Server, output: &mut Output) -> Result<Report, Failure> {
-    let channel = wire::connect(&server.endpoint).await?;
-    let mut operators = Operators::new(channel);
+    let operator = server.client().await?;
     let names = names(&scenario, fastrand::u32(..));
     // Drops that are open before the load are made first, since the earlier holds are holds of them.
     for (sale, name) in scenario.drops.iter().zip(&names).filter(|(sale, _)| sale.opens_after.is_none()) {
-        create(&mut operators, sale, name, None).await?;
+        create(&operator, sale, name, None).await?;
     }
     let (visits, load_at) = before::make(server, &scenario, &names, output).await?;
     for (sale, name) in scenario.drops.iter().zip(&names).filter(|(sale, _)| sale.opens_after.is_some()) {
         let begins = load_at.unwrap_or_else(|| wall_clock().0);
-        create(&mut operators, sale, name, Some(begins)).await?;
+        create(&operator, sale, name, Some(begins)).await?;
     }
-    let clients = wire::checkouts(&server.endpoint, usize::from(scenario.load.connections)).await?;
-    let tills = wire::checkouts(&server.endpoint, clients.len().div_ceil(TILLS)).await?;
+    let connections = Rush::connect(&server.endpoint, &scenario).await?;
     let page = server.metrics().await?;
     before::wait(load_at).await;
-    let floor = Arc::new(Floor {
-        turns: scenario.crowds.iter().map(|_crowd| AtomicU64::new(0)).collect(),
-        scenario,
-        drops: names,
-        clients,
-        tills,
-        recorder: Recorder::default(),
-        ledger: OpenLedger::default(),
-        watch: Stopwatch::start(),
-        requests: AtomicU64::new(0),
-        again: Counter::default(),
-    });
+    let rush = Arc::new(Rush::begin(scenario, &names, connections));
+    let floor = &rush.floor;
     floor.ledger.keep_before(visits.since(floor.watch));
-    let (loaded, happened) = tokio::join!(load::run(&floor, output), events::happen(&floor, operators));
+    let (loaded, happened) = tokio::join!(load::run(&rush, output), events::happen(&rush, &operator));
     loaded?;
     happened?;
-    settle(&floor.scenario, output).await;
+    settle(&rush.scenario, output).await;
     let ledger = floor.ledger.close();
-    let evidence = audit::fetch(server, &floor.scenario, &floor.drops, page).await?;
-    let audit = audit::judge(&floor.scenario, &ledger, &evidence);
-    Report::of(facts, &floor, &ledger, audit)
+    let drops = audit::fetch(&operator, &floor.sales).await?;
+    let evidence = Evidence { drops, metrics: page.zip(server.metrics().await?), alone: server.is_own() };
+    let audit = audit::judge(&floor.sales, &ledger, &evidence);
+    Report::of(facts, &rush, &ledger, audit)
 }
 
 /// The drops' ids in this run. They differ from run to run, since a running server still has those of the last run.
@@ -118,27 +110,21 @@ fn names(scenario: &Scenario, run: u32) -> Vec<String> {
 ///
 /// # Errors
 /// When the server refuses it.
-pub async fn create(operators: &mut Operators, sale: &Sale, name: &str, begins: Option<u64>) -> Result<(), Failure> {
-    let item = |sku: &str, quantity| pb::Item { sku: sku.to_owned(), quantity, ..pb::Item::default() };
+pub async fn create(client: &Client, sale: &Sale, name: &str, begins: Option<u64>) -> Result<(), Failure> {
     let span = |span: Option<Span>| span.map(|span| wire::span(span.0));
     let opens_at = sale.opens_after.zip(begins).map(|(after, begins)| {
-        let at = Duration::from_millis(begins).saturating_add(after.0);
-        let wire = wire::span(at);
-        prost_types::Timestamp { seconds: wire.seconds, nanos: wire.nanos }
+        let at = wire::span(Duration::from_millis(begins).saturating_add(after.0));
+        prost_types::Timestamp { seconds: at.seconds, nanos: at.nanos }
     });
-    let drop = pb::Drop {
-        id: name.to_owned(),
-        items: sale.items.iter().map(|goods| item(&goods.sku, goods.units)).collect(),
-        limits: sale.limit.map(wire::limit).into_iter().collect(),
+    let items = sale.items.iter().map(|goods| (goods.sku.as_str(), goods.units));
+    let drop = stockade_proto::Drop {
         hold_ttl: span(sale.hold_ttl),
         max_hold_life: span(sale.max_hold_life),
         payment_ttl: span(sale.payment_ttl),
         opens_at,
-        ..pb::Drop::default()
+        ..wire::drop(name, items, sale.limit)
     };
-    let request = pb::CreateDropRequest { drop: Some(drop), validate_only: false };
-    operators.create_drop(request).await.map_err(Failure::status("creating a drop"))?;
-    Ok(())
+    wire::create(client, drop).await
 }
 
 /// Waits for holds to expire.

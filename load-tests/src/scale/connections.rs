@@ -1,15 +1,18 @@
 //! The cost of connections: the same load, with the same total in flight, over more and more of them.
 
-use stockade_proto as pb;
+use stockade_drill::Failure;
+use stockade_drill::drive::closed_loop;
+use stockade_drill::numbers::{place, real};
+use stockade_proto::GetDropRequest;
+use stockade_proto::drop_service_client::DropServiceClient;
 
 use super::cycle::DROP;
-use super::reserves::Reserves;
-use super::{Options, kernel, stage};
-use crate::drive::closed_loop;
-use crate::failure::Failure;
-use crate::numbers::{place, real};
+use super::{Options, stage};
+use crate::kernel;
 use crate::output::Output;
-use crate::wire::{self, Operators};
+use crate::reserves::{Reserves, Wish};
+use crate::server::own;
+use crate::stubs::Checkout;
 
 /// Files that a process needs in addition to its connections.
 const OTHER_FILES: u64 = 200;
@@ -41,24 +44,23 @@ pub async fn measure(options: &Options, connections: u64, output: &mut Output) -
     }
     let drops = [DROP.to_owned()];
     let server = stage::server(&options.recipe, &drops).await?;
-    let process = stage::own(server.process())?;
-    let before = stage::own(kernel::resident(process))?;
+    let process = own(server.process())?;
+    let before = own(kernel::resident(process))?;
     let mut clients = Vec::with_capacity(place(connections));
     for _ in 0..connections {
-        let channel = wire::connect(&server.endpoint).await?;
-        let look = pb::GetDropRequest { drop_id: DROP.to_owned() };
-        Operators::new(channel.clone()).get_drop(look).await.map_err(Failure::status("looking at the drop"))?;
-        clients.push(wire::checkout(channel));
+        let channel = crate::stubs::connect(&server.endpoint).await?;
+        let look = GetDropRequest { drop_id: DROP.to_owned() };
+        DropServiceClient::new(channel.clone()).get_drop(look).await.map_err(Failure::status("looking at the drop"))?;
+        clients.push(Checkout::new(channel));
     }
-    let after = stage::own(kernel::resident(process))?;
-    let measured = closed_loop(Reserves::over(&clients, &drops), options.span()).await?;
+    let after = own(kernel::resident(process))?;
+    let measured = closed_loop(Reserves::over(&clients, &Wish::of(&drops)), options.span()).await?;
     stage::audit(&server, &drops, measured.operations).await?;
-    let millis = |quantile| real(measured.latency.value_at_quantile(quantile)) / 1000.0;
     let point = Point {
         connections,
         rate: measured.rate,
-        p50_ms: millis(0.5),
-        p99_ms: millis(0.99),
+        p50_ms: measured.millis(0.5),
+        p99_ms: measured.millis(0.99),
         memory: real(after.saturating_sub(before)) / real(connections.max(1)),
     };
     output.line(&format!("  {:.0}/s, p99 {:.2} ms", point.rate, point.p99_ms));

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use super::reserves::Reserves;
-use super::{Options, kernel, stage};
-use crate::drive::closed_loop;
-use crate::failure::Failure;
-use crate::numbers::{count, real};
+use stockade_drill::Failure;
+use stockade_drill::drive::closed_loop;
+use stockade_drill::numbers::{count, real};
+
+use super::{Options, stage};
+use crate::kernel;
 use crate::output::Output;
+use crate::reserves::{Reserves, Wish};
+use crate::server::own;
 
 /// How long a server idles before its CPU time is measured, and during that.
 const IDLE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
@@ -34,25 +37,25 @@ pub struct Point {
 pub async fn measure(options: &Options, drops: u64, output: &mut Output) -> Result<Point, Failure> {
     let names: Vec<String> = (0..drops).map(|number| format!("scale-{number}")).collect();
     let empty = stage::server(&options.recipe, &[]).await?;
-    let before = stage::own(empty.process().and_then(kernel::resident))?;
+    let before = own(empty.process().and_then(kernel::resident))?;
     drop(empty);
     let server = stage::server(&options.recipe, &names).await?;
-    let process = stage::own(server.process())?;
-    let after = stage::own(kernel::resident(process))?;
+    let process = own(server.process())?;
+    let after = own(kernel::resident(process))?;
     let (calm, looked) = IDLE;
     tokio::time::sleep(calm).await;
-    let from = stage::own(kernel::cpu_time(process))?;
+    let from = own(kernel::cpu_time(process))?;
     tokio::time::sleep(looked).await;
-    let spent = stage::own(kernel::cpu_time(process))?.saturating_sub(from);
+    let spent = own(kernel::cpu_time(process))?.saturating_sub(from);
     let idle_cpu = spent.as_secs_f64() / looked.as_secs_f64();
-    let callers = Reserves::callers(&server.endpoint, super::cycle::CONNECTIONS, &names).await?;
+    let callers = Reserves::callers(&server.endpoint, &Wish::of(&names)).await?;
     let measured = closed_loop(callers, options.span()).await?;
     stage::audit(&server, &names, measured.operations).await?;
     let point = Point {
         drops: count(names.len()),
         idle_cpu,
         rate: measured.rate,
-        p99_ms: real(measured.latency.value_at_quantile(0.99)) / 1000.0,
+        p99_ms: measured.millis(0.99),
         memory: real(after.saturating_sub(before)) / real(drops.max(1)),
     };
     output.line(&format!("  {:.0}/s, idle at {:.2} % of a core", point.rate, point.idle_cpu * 100.0));

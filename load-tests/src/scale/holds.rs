@@ -8,17 +8,18 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use stockade_drill::Failure;
+use stockade_drill::drive::closed_loop;
+use stockade_drill::numbers::real;
+use stockade_drill::process::Signal;
 use stockade_types::metrics::Stopwatch;
 use tempfile::TempDir;
 
 use super::cycle::{self, Batches, Calls, DROP};
-use super::{Options, kernel, stage};
-use crate::drive::closed_loop;
-use crate::failure::Failure;
-use crate::numbers::real;
+use super::{Options, stage};
+use crate::kernel;
 use crate::output::Output;
-use crate::server::{Server, metric};
+use crate::server::{Server, own, snapshots_every};
 
 /// Records after the snapshot that a restart must apply: half of them reserves, half releases.
 const BEHIND: u64 = 1_000_000;
@@ -69,11 +70,11 @@ pub struct Point {
 pub async fn measure(options: &Options, holds: u64, output: &mut Output) -> Result<Point, Failure> {
     let drops = [DROP.to_owned()];
     let server = stage::server(&options.recipe, &drops).await?;
-    let before = stage::own(server.process().and_then(kernel::resident))?;
+    let before = own(server.process().and_then(kernel::resident))?;
     let watch = Stopwatch::start();
     cycle::fill(&server.endpoint, holds).await?;
     let made = real(holds) / watch.elapsed().as_secs_f64();
-    let full = stage::own(server.process().and_then(kernel::resident))?;
+    let full = own(server.process().and_then(kernel::resident))?;
     stage::audit(&server, &drops, holds).await?;
     let each = |bytes: u64| real(bytes) / real(holds.max(1));
     let memory = each(full.saturating_sub(before));
@@ -83,7 +84,7 @@ pub async fn measure(options: &Options, holds: u64, output: &mut Output) -> Resu
 
     let (server, restart) = restarted(options, folder, Some(SNAPSHOT_EVERY))?;
     stage::audit(&server, &drops, holds).await?;
-    let recovered = stage::own(server.process().and_then(kernel::resident))?;
+    let recovered = own(server.process().and_then(kernel::resident))?;
     let memory_recovered = each(recovered.saturating_sub(before));
     cycle::cycles(&server.endpoint, 1).await?;
     let snapshot_took = snapshot_duration(&server).await?;
@@ -116,14 +117,14 @@ pub async fn measure(options: &Options, holds: u64, output: &mut Output) -> Resu
         restart_with_journal,
         behind: BEHIND.max(records),
         calls: calls.rate,
-        calls_p99_ms: real(calls.latency.value_at_quantile(0.99)) / 1000.0,
+        calls_p99_ms: calls.millis(0.99),
         messages: messages.rate,
     })
 }
 
 /// Ends a server and keeps its folder.
 fn left(server: Server, signal: Signal, well: bool) -> Result<TempDir, Failure> {
-    let left = stage::own(server.leave(signal, SHUTDOWN_TIMEOUT))?;
+    let left = server.leave(signal, SHUTDOWN_TIMEOUT)?;
     if well && !left.well {
         return Err(Failure::Work("the server did not end well".to_owned()));
     }
@@ -133,7 +134,7 @@ fn left(server: Server, signal: Signal, well: bool) -> Result<TempDir, Failure> 
 /// Starts the next server on the folder. Also returns the seconds from its start until it serves.
 fn restarted(options: &Options, folder: TempDir, snapshot_every: Option<&str>) -> Result<(Server, f64), Failure> {
     let watch = Stopwatch::start();
-    let server = options.recipe.start_on(folder, &stage::flags(snapshot_every), RESTART_TIMEOUT)?;
+    let server = options.recipe.start_on(folder, &snapshots_every(snapshot_every), RESTART_TIMEOUT)?;
     Ok((server, watch.elapsed().as_secs_f64()))
 }
 
@@ -151,10 +152,9 @@ fn newest_snapshot(folder: &Path) -> Result<u64, Failure> {
 async fn snapshot_duration(server: &Server) -> Result<f64, Failure> {
     let watch = Stopwatch::start();
     while watch.elapsed() < SNAPSHOT_TIMEOUT {
-        let page = server.metrics().await?.unwrap_or_default();
-        let value = |part| metric(&page, &format!("stockade_snapshot_duration_seconds_{part}")).unwrap_or_default();
-        if value("count") > 0.0 {
-            return Ok(value("sum") / value("count"));
+        let (taken, seconds) = server.snapshots().await?;
+        if taken > 0.0 {
+            return Ok(seconds / taken);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -7,9 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-mod kernel;
 mod cycle;
-mod reserves;
 mod stage;
 
 mod holds;
@@ -19,16 +17,17 @@ mod connections;
 mod tables;
 mod plots;
 
+use stockade_drill::Failure;
+use stockade_drill::drive::Span;
+use stockade_drill::numbers::{count, grouped};
 use stockade_types::time::wall_clock;
 
-use crate::drive::Span;
-use crate::failure::Failure;
-use crate::numbers::{count, grouped};
+use crate::flags::span;
+use crate::kernel;
 use crate::output::Output;
+use crate::report;
 use crate::server::Recipe;
 
-/// The uncounted first part of a measurement, in which caches and windows fill.
-const WARM_UP_DIVISOR: u32 = 5;
 /// The smallest number of holds that is measured.
 const HOLDS_MIN: u64 = 10_000;
 /// The number of holds that the targets are for.
@@ -46,27 +45,33 @@ pub enum Row {
 }
 
 /// What to measure, and for how long.
-#[derive(Debug, Clone)]
+#[derive(Debug, clap::Args)]
 pub struct Options {
-    /// How a server is started, and where folders are made.
-    pub recipe: Recipe,
-    /// The rows to measure; empty: all.
-    pub rows: Vec<Row>,
-    /// The most live holds.
-    pub most_holds: u64,
-    /// The most drops.
-    pub most_drops: u64,
-    /// The most connections.
-    pub most_connections: u64,
-    /// How long each throughput is measured.
-    pub measured: Duration,
-    /// Where tables, JSON and plots go.
-    pub out: PathBuf,
+    #[command(flatten)]
+    recipe: Recipe,
+    /// Rows to run, separated by commas; by default all
+    #[arg(long, value_delimiter = ',', value_name = "ROW")]
+    rows: Vec<Row>,
+    /// The most live holds
+    #[arg(long, default_value_t = 10_000_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=20_000_000))]
+    most_holds: u64,
+    /// The most drops
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    most_drops: u64,
+    /// The most connections
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    most_connections: u64,
+    /// How long each throughput is measured
+    #[arg(long, default_value = "3s", value_parser = span, value_name = "SPAN")]
+    measured: Duration,
+    /// Where tables, JSON and plots go
+    #[arg(long, default_value = "target/load-tests/scale", value_name = "DIR")]
+    out: PathBuf,
 }
 
 impl Options {
     fn span(&self) -> Span {
-        Span { warm_up: self.measured.checked_div(WARM_UP_DIVISOR).unwrap_or_default(), measured: self.measured }
+        Span::of(self.measured)
     }
 
     fn wants(&self, row: Row) -> bool {
@@ -165,14 +170,9 @@ impl Scale {
     }
 
     fn write(&self, folder: &Path) -> Result<(), Failure> {
-        std::fs::create_dir_all(folder).map_err(Failure::file(folder))?;
-        let json = serde_json::to_string_pretty(self).map_err(|_bad| Failure::Bug("what was measured is JSON"))?;
-        let mut files = vec![("scale.json", json), ("scale.md", self.text())];
+        let mut files = vec![("scale.json", report::json(self)?), ("scale.md", self.text())];
         files.extend(plots::files(self));
-        for (name, content) in files {
-            let path = folder.join(name);
-            std::fs::write(&path, content).map_err(Failure::file(&path))?;
-        }
+        report::write(folder, files.into_iter().map(|(name, text)| (name.to_owned(), text)))?;
         Ok(())
     }
 }

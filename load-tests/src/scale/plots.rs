@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use stockade_drill::numbers::real;
+
 use super::Scale;
-use crate::numbers::real;
 use crate::report::svg::{Line, Plot, escaped};
 
 /// The styles that the HTML report would supply, for a stand-alone plot. The background is white, so that it is

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use stockade_drill::numbers::{grouped, whole};
+use stockade_drill::tables::markdown;
+
 use super::{Scale, Target};
-use crate::numbers::{grouped, whole};
 
 /// All measurements as text.
 #[must_use]
@@ -22,7 +24,7 @@ pub fn text(scale: &Scale) -> String {
         (scale.targets().iter().map(target).collect(), TARGETS.as_slice()),
     ] {
         if !rows.is_empty() {
-            let _written = write!(text, "\n{}", table(heads, &rows));
+            let _written = write!(text, "\n{}", markdown(heads, &rows));
         }
     }
     text
@@ -79,37 +81,4 @@ fn target(target: &Target) -> Vec<String> {
     let Target { name, unit, value, most } = target;
     let verdict = if target.hit() { "hit" } else { "missed" };
     vec![(*name).to_owned(), format!("{value:.1} {unit}"), format!("at most {most} {unit}"), verdict.to_owned()]
-}
-
-/// Aligned columns: the first to the left, the others to the right.
-fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
-    let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
-    let cells = |column: usize| std::iter::once(&heads).chain(rows).filter_map(move |row| row.get(column));
-    let widths: Vec<usize> = (0..heads.len())
-        .map(|column| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0).max(2))
-        .collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-            if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-        });
-        format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
-    };
-    let rule = widths.iter().enumerate().map(|(column, width)| {
-        if column == 0 { "-".repeat(*width) } else { format!("{}:", "-".repeat(width.saturating_sub(1))) }
-    });
-    let rule = format!("| {} |\n", rule.collect::<Vec<_>>().join(" | "));
-    let lines: String = rows.iter().map(line).collect();
-    format!("{}{rule}{lines}", line(&heads))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_table_is_markdown_with_its_columns_under_each_other() {
-        let rows = [["10", "7"], ["1,000", "12"]].map(|row| row.map(str::to_owned).to_vec());
-        let wanted = "| holds |  B |\n| ----- | -: |\n| 10    |  7 |\n| 1,000 | 12 |\n";
-        assert_eq!(table(&["holds", "B"], &rows), wanted);
-    }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
+use stockade_drill::Failure;
+use stockade_drill::ledger::{self, Goods};
+use stockade_drill::numbers::{real, whole};
 
-use crate::failure::Failure;
-use crate::numbers::{real, whole};
 use crate::schedule::{Phase, Shape};
 
 mod check;
@@ -86,16 +87,6 @@ pub struct Sale {
     /// It opens this long after the load begins; if absent, it is open before.
     #[serde(default)]
     pub opens_after: Option<Span>,
-}
-
-/// One SKU.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Goods {
-    /// Its name.
-    pub sku: String,
-    /// The initial stock.
-    pub units: u64,
 }
 
 /// Holds that are made before the load begins, one unit each.
@@ -298,7 +289,7 @@ impl Scenario {
     /// When it can't be read, with the place in the file; or is inconsistent, with every faulty key.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path).map_err(Failure::file(path))?;
-        Self::parse(&text).map_err(|faults| Failure::Scenario { path: path.to_owned(), faults })
+        Self::parse(&text).map_err(|faults| Failure::Usage(format!("{}:\n{faults}", path.display())))
     }
 
     /// Reads a scenario from text.
@@ -350,6 +341,14 @@ impl Scenario {
     pub fn length(&self) -> Duration {
         let closed = self.load.closed.as_ref().map_or(Duration::ZERO, |closed| closed.length.0);
         crate::schedule::length(&self.phases()).max(closed)
+    }
+}
+
+impl Sale {
+    /// The drop as it is sold under this id.
+    #[must_use]
+    pub fn named(&self, id: &str) -> ledger::Sale {
+        ledger::Sale { id: id.to_owned(), items: self.items.clone(), limit: self.limit, item_limit: None }
     }
 }
 

@@ -16,24 +16,22 @@ mod watch;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use rustix::process::Signal;
+use stockade_drill::Failure;
+use stockade_drill::audit::{self, Evidence};
+use stockade_drill::process::Signal;
+use stockade_drill::wire;
 use stockade_proto as pb;
-use stockade_types::metrics::{Counter, Stopwatch};
+use stockade_types::metrics::Stopwatch;
 use tempfile::TempDir;
 
-use crate::audit;
-use crate::failure::Failure;
-use crate::floor::Floor;
-use crate::ledger::OpenLedger;
+use crate::flags::span;
 use crate::output::Output;
 use crate::run;
-use crate::samples::Recorder;
+use crate::rush::Rush;
 use crate::scenario::Scenario;
 use crate::server::{Left, Recipe, Server};
-use crate::wire::{self, Operators};
 use report::{Report, Round};
 use silence::Span;
 use watch::{Target, Watcher};
@@ -46,18 +44,22 @@ const BEFORE_THE_END: Duration = Duration::from_millis(500);
 const STREAM_UNITS: u64 = 1_000_000;
 
 /// How to run a soak.
-#[derive(Debug, Clone)]
+#[derive(Debug, clap::Args)]
 pub struct Options {
-    /// How a server is started.
-    pub recipe: Recipe,
-    /// Total time under load, over all rounds.
-    pub length: Duration,
-    /// Time under load in each round.
-    pub round: Duration,
-    /// The seed of everything random.
-    pub seed: u64,
-    /// Where the report goes.
-    pub reports: PathBuf,
+    #[command(flatten)]
+    recipe: Recipe,
+    /// Total time under load, over all rounds
+    #[arg(long = "for", default_value = "30m", value_parser = span, value_name = "SPAN")]
+    length: Duration,
+    /// Length of a round's load; in the first two thirds each ends with a restart, by SIGKILL and SIGTERM in turn
+    #[arg(long = "restart-every", default_value = "60s", value_parser = span, value_name = "SPAN")]
+    round: Duration,
+    /// The seed of everything random
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where the report goes, as soak.txt and soak.json
+    #[arg(long, default_value = "target/load-tests", value_name = "DIR")]
+    reports: PathBuf,
 }
 
 /// Runs a soak and prints its report. Returns whether it is clean.
@@ -111,8 +113,7 @@ async fn rounds(options: &Options, watcher: &Watcher, output: &mut Output) -> Re
         (server, done) = (next, done.into_iter().chain([round]).collect());
     }
     watcher.look_at(None);
-    let left = tokio::task::block_in_place(|| server.leave(Signal::TERM, WAIT_TIMEOUT));
-    let left = left.ok_or(Failure::Bug("the server was started here"))?;
+    let left = tokio::task::block_in_place(|| server.leave(Signal::TERM, WAIT_TIMEOUT))?;
     if let Some(last) = done.last_mut() {
         let last: &mut Round = last;
         last.findings.extend(soak.verify(&left)?);
@@ -131,13 +132,13 @@ impl Soak<'_> {
         let scenario = scene::round(length, self.random.u64(..))?;
         let names: Vec<String> = scenario.drops.iter().map(|sale| format!("{}-{number}", sale.id)).collect();
         let streamed = format!("stream-{number}");
-        let floor = open(scenario, &names, &streamed, &server).await?;
-        let random = self.random.fork();
-        let till = wire::checkout(wire::connect(&server.endpoint).await?);
+        let rush = open(scenario, &names, &streamed, &server).await?;
+        let floor = &rush.floor;
+        let (random, till) = (self.random.fork(), server.client().await?);
         self.look_at(&server, true);
         let streaming = tokio::spawn(stream::run(till, streamed.clone(), (floor.watch, length), random));
         let ending = tokio::spawn(end(server, how, length, self.watcher.clone()));
-        run::load::run(&floor, output).await?;
+        run::load::run(&rush, output).await?;
         let gone = |_gone| Failure::Bug("a task of a soak ended");
         let streamed_so_far = streaming.await.map_err(gone)?;
         let mut round = Round { number, how: report::told(how), ..Round::default() };
@@ -152,22 +153,21 @@ impl Soak<'_> {
             Ended::Lives(server) => *server,
         };
         self.look_at(&server, false);
-        tokio::time::sleep(floor.scenario.load.settle.0).await;
+        tokio::time::sleep(rush.scenario.load.settle.0).await;
         let ledger = floor.ledger.close();
         // The load's watch was started before the server's end was scheduled, so the server lives longer than that.
         let span = Span { length, ended: how.map(|_signal| until_the_end(length)) };
         round.findings.extend(span.unanswered(&ledger));
         round.findings.extend(span.stalled(&streamed_so_far));
-        let evidence = audit::fetch(&server, &floor.scenario, &names, None).await?;
-        round.take(&audit::judge(&floor.scenario, &ledger, &evidence), &ledger);
+        let client = server.client().await?;
+        let evidence = Evidence { drops: audit::fetch(&client, &floor.sales).await?, ..Evidence::default() };
+        round.take(&audit::judge(&floor.sales, &ledger, &evidence), &ledger);
         round.messages = streamed_so_far.messages;
         round.findings.extend(streamed_so_far.wrong.iter().cloned());
-        let channel = wire::connect(&server.endpoint).await?;
-        round.findings.extend(streamed_so_far.audit(wire::checkout(channel.clone()), &streamed).await?);
-        let mut operators = Operators::new(channel);
+        round.findings.extend(streamed_so_far.audit(&client, &streamed).await?);
         for drop_id in names.into_iter().chain([streamed]) {
             let request = pb::CloseDropRequest { drop_id };
-            operators.close_drop(request).await.map_err(Failure::status("closing a drop"))?;
+            client.close_drop(request).await.map_err(Failure::status("closing a drop"))?;
         }
         round.findings.extend(conservation(&server).await?);
         Ok((round, server))
@@ -216,39 +216,22 @@ async fn end(server: Server, how: Option<Signal>, length: Duration, watcher: Wat
     let Some(signal) = how else { return Ok(Ended::Lives(Box::new(server))) };
     watcher.look_at(None);
     let left = tokio::task::spawn_blocking(move || server.leave(signal, WAIT_TIMEOUT)).await;
-    let left = left.map_err(|_gone| Failure::Bug("a task of a soak ended"))?;
-    left.map(Ended::Left).ok_or(Failure::Bug("the server was started here"))
+    left.map_err(|_gone| Failure::Bug("a task of a soak ended"))?.map(Ended::Left)
 }
 
-/// Creates a round's drops, and opens all connections.
-async fn open(scenario: Scenario, names: &[String], streamed: &str, server: &Server) -> Result<Arc<Floor>, Failure> {
-    let mut operators = Operators::new(wire::connect(&server.endpoint).await?);
+/// Creates a round's drops, opens all connections, and begins.
+async fn open(scenario: Scenario, names: &[String], streamed: &str, server: &Server) -> Result<Arc<Rush>, Failure> {
+    let client = server.client().await?;
     for (sale, name) in scenario.drops.iter().zip(names) {
-        run::create(&mut operators, sale, name, None).await?;
+        run::create(&client, sale, name, None).await?;
     }
-    let item = pb::Item { sku: stream::SKU.to_owned(), quantity: STREAM_UNITS, ..pb::Item::default() };
-    let drop = pb::Drop { id: streamed.to_owned(), items: vec![item], ..pb::Drop::default() };
-    let request = pb::CreateDropRequest { drop: Some(drop), validate_only: false };
-    operators.create_drop(request).await.map_err(Failure::status("creating a drop"))?;
-    let clients = wire::checkouts(&server.endpoint, usize::from(scenario.load.connections)).await?;
-    let tills = wire::checkouts(&server.endpoint, 1).await?;
-    Ok(Arc::new(Floor {
-        turns: scenario.crowds.iter().map(|_crowd| AtomicU64::new(0)).collect(),
-        scenario,
-        drops: names.to_vec(),
-        clients,
-        tills,
-        recorder: Recorder::default(),
-        ledger: OpenLedger::default(),
-        watch: Stopwatch::start(),
-        requests: AtomicU64::new(0),
-        again: Counter::default(),
-    }))
+    wire::create(&client, wire::drop(streamed, [(stream::SKU, STREAM_UNITS)], None)).await?;
+    let connections = Rush::connect(&server.endpoint, &scenario).await?;
+    Ok(Arc::new(Rush::begin(scenario, names, connections)))
 }
 
 /// The finding of the server's own comparison of its books, if any.
 async fn conservation(server: &Server) -> Result<Option<String>, Failure> {
-    let page = server.metrics().await?.unwrap_or_default();
-    let error = crate::server::metric(&page, "stockade_conservation_error_units");
+    let error = server.metric("stockade_conservation_error_units").await?;
     Ok((error != Some(0.0)).then(|| format!("stockade_conservation_error_units is {error:?}")))
 }

@@ -3,16 +3,16 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use rustix::process::Signal;
+use stockade_drill::Failure;
+use stockade_drill::audit::Audit;
+use stockade_drill::ledger::Ledger;
+use stockade_drill::numbers::{count, real};
+use stockade_drill::process::Signal;
+use stockade_drill::tables::{columns, row};
 
 use super::Options;
 use super::trend::{Bound, Trend, Verdict, judge, median_of_part};
 use super::watch::Sample;
-use crate::audit::Audit;
-use crate::failure::Failure;
-use crate::ledger::Ledger;
-use crate::numbers::{count, real};
-use crate::output::columns;
 
 const MIB: f64 = 1024.0 * 1024.0;
 /// Lives before which memory is not judged: until then the number of remembered ended holds still grows.
@@ -146,24 +146,19 @@ impl Report {
     /// # Errors
     /// When a file can't be written.
     pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-        std::fs::create_dir_all(folder).map_err(Failure::file(folder))?;
-        let json = serde_json::to_string_pretty(self).map_err(|_bad| Failure::Bug("a report is JSON"))?;
         let rounds: Vec<String> = self.rounds.iter().map(Round::to_string).collect();
         let text = format!("{}\n{self}\n", rounds.join("\n"));
-        let mut written = Vec::new();
-        for (name, text) in [("soak.txt", text), ("soak.json", json)] {
-            let path = folder.join(name);
-            std::fs::write(&path, text).map_err(Failure::file(&path))?;
-            written.push(path);
-        }
-        Ok(written)
+        crate::report::write(
+            folder,
+            [("soak.txt".to_owned(), text), ("soak.json".to_owned(), crate::report::json(self)?)],
+        )
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = ["measure", "samples", "median", "an hour", "%/hour", "over all", "bound", "verdict"];
-        let mut rows = vec![head.map(String::from).to_vec()];
+        let mut rows = vec![row(head)];
         for trend in &self.trends {
             let Trend { name, measured, median, per_hour, percent_per_hour, grown, bound, verdict } = trend;
             // Files are a number, all else is bytes.
@@ -237,7 +232,8 @@ fn across(samples: &[Sample]) -> Vec<(f64, f64)> {
 fn within(samples: &[Sample]) -> Vec<(f64, f64)> {
     let longest = lives(samples).into_iter().max_by_key(Vec::len).unwrap_or_default();
     let loaded: Vec<Sample> = longest.into_iter().filter(|sample| sample.under_load).collect();
-    let skipped = crate::numbers::place(crate::numbers::whole(WARM_UP_PART * real(count(loaded.len()))));
+    let skipped =
+        stockade_drill::numbers::place(stockade_drill::numbers::whole(WARM_UP_PART * real(count(loaded.len()))));
     series(loaded.get(skipped..).unwrap_or_default(), |sample| sample.resident)
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::failure::Failure;
+use stockade_drill::Failure;
+
 use crate::scenario::{Arrivals, Scenario, ShapeName, Span};
 
 /// The interval of herds.

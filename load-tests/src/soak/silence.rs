@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use stockade_drill::ledger::{At, Ledger, Said, at};
+use stockade_drill::numbers::count;
+
 use super::stream::{EVERY, Streamed};
-use crate::ledger::{At, Ledger, Said, at};
-use crate::numbers::count;
 
 /// A request that was sent this long before the server was ended must have been answered by then.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
@@ -58,9 +59,9 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::ledger::{Call, Visit};
-    use crate::samples::Verb;
     use crate::soak::stream;
+    use stockade_drill::ledger::{Call, Visit};
+    use stockade_drill::request::Verb;
 
     const LIVES: Span = Span { length: Duration::from_mins(1), ended: None };
     const ENDED: Span = Span { ended: Some(Duration::from_millis(59_500)), ..LIVES };
@@ -110,9 +111,8 @@ mod tests {
     #[tokio::test]
     async fn a_stream_that_is_not_opened_says_so() {
         // No server listens there.
-        let channel = tonic::transport::Channel::from_static("http://127.0.0.1:1").connect_lazy();
+        let client = stockade_client::Client::connect_lazy("http://127.0.0.1:1").expect("an endpoint");
         let (random, watch) = (fastrand::Rng::with_seed(1), Stopwatch::start());
-        let client = crate::wire::checkout(channel);
         let streamed = stream::run(client, "stream".to_owned(), (watch, LIVES.length), random).await;
         assert!(streamed.ended.is_some(), "{streamed:?}");
         assert_eq!((LIVES.stalled(&streamed).len(), ENDED.stalled(&streamed).len()), (2, 2), "{streamed:?}");

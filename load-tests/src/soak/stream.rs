@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use stockade_client::Client;
+use stockade_drill::Failure;
+use stockade_drill::wire;
 use stockade_proto as pb;
 use stockade_proto::operation::Operation as Verb;
 use stockade_proto::result::Result as Came;
@@ -10,9 +13,6 @@ use stockade_types::metrics::Stopwatch;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
-
-use crate::failure::Failure;
-use crate::wire::{self, Checkout};
 
 /// Reserves in each message.
 const RESERVES: usize = 32;
@@ -46,7 +46,7 @@ pub struct Streamed {
 
 /// Streams for this long by the load's watch, or until the server ends.
 pub async fn run(
-    mut client: Checkout,
+    client: Client,
     drop_id: String,
     (watch, length): (Stopwatch, Duration),
     mut random: fastrand::Rng,
@@ -55,7 +55,7 @@ pub async fn run(
     let (send, messages) = mpsc::channel(1);
     let opened = tokio::time::timeout(WAIT_TIMEOUT, client.batch_stream(ReceiverStream::new(messages))).await;
     let mut answers = match opened {
-        Ok(Ok(answers)) => answers.into_inner(),
+        Ok(Ok(answers)) => answers,
         Ok(Err(status)) => return streamed.end(watch, format!("it was not opened: {status}")),
         Err(_late) => return streamed.end(watch, "it was not opened in time".to_owned()),
     };
@@ -92,15 +92,9 @@ pub async fn run(
 }
 
 fn reserve(drop_id: &str, hold_id: &str) -> pb::ReserveRequest {
-    pb::ReserveRequest {
-        hold_id: hold_id.to_owned(),
-        drop_id: drop_id.to_owned(),
-        lines: vec![wire::line(SKU, 1)],
-        // One customer is enough: the drop has no limit.
-        customer: Some(wire::customer("streamer".to_owned())),
-        ttl: Some(wire::span(TTL)),
-        ..Default::default()
-    }
+    // One customer is enough: the drop has no limit.
+    let request = wire::reserve(hold_id.to_owned(), drop_id, "streamer".to_owned(), vec![wire::line(SKU, 1)]);
+    pb::ReserveRequest { ttl: Some(wire::span(TTL)), ..request }
 }
 
 impl Streamed {
@@ -147,13 +141,13 @@ impl Streamed {
     ///
     /// # Errors
     /// When the server does not answer.
-    pub async fn audit(mut self, mut client: Checkout, drop_id: &str) -> Result<Vec<String>, Failure> {
+    pub async fn audit(mut self, client: &Client, drop_id: &str) -> Result<Vec<String>, Failure> {
         let held = self.held.iter().map(|id| (id, pb::HoldState::Held));
         let released = self.released.iter().map(|id| (id, pb::HoldState::Released));
         for (id, wanted) in held.chain(released) {
             let request = pb::GetHoldRequest { hold_id: id.clone(), drop_id: drop_id.to_owned(), ..Default::default() };
             let told = match client.get_hold(request).await {
-                Ok(answer) => format!("{:?}", answer.into_inner().hold.unwrap_or_default().state()),
+                Ok(answer) => format!("{:?}", answer.hold.unwrap_or_default().state()),
                 Err(status) => format!("{:?}", status.code()),
             };
             if told != format!("{wanted:?}") {

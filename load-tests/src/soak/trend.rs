@@ -1,7 +1,8 @@
 //! Whether a measure grows: by the median of the slopes between all pairs of measurements (Theil and Sen), which
 //! outliers do not move while they are less than about 29 %.
 
-use crate::numbers::{count, real};
+use stockade_drill::numbers::{count, real};
+
 use crate::statistics::median;
 
 /// The most measurements that are compared pairwise; of more, each n-th is used.
@@ -90,7 +91,8 @@ fn slope(series: &[(f64, f64)]) -> f64 {
 /// The median of the values between two fractions of the whole.
 #[must_use]
 pub fn median_of_part(values: &[f64], from: f64, until: f64) -> Option<f64> {
-    let place = |part: f64| crate::numbers::place(crate::numbers::whole(part * real(count(values.len()))));
+    let place =
+        |part: f64| stockade_drill::numbers::place(stockade_drill::numbers::whole(part * real(count(values.len()))));
     median(values.get(place(from)..place(until).min(values.len()))?)
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use stockade_drill::numbers::count;
+use stockade_drill::process::memory;
 use stockade_types::metrics::Stopwatch;
-
-use crate::numbers::count;
 
 /// The interval of samples.
 const EVERY: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ pub struct Sample {
     pub life: u32,
     /// Whether there was load; before and after it the server settles.
     pub under_load: bool,
-    /// Memory that the process has allocated, in bytes.
+    /// Anonymous memory of the process, in bytes.
     pub resident: u64,
     /// Open files.
     pub files: u64,
@@ -80,19 +80,11 @@ impl Watcher {
 /// Takes a sample. None if the process has ended.
 fn look(target: &Target, watch: Stopwatch) -> Option<Sample> {
     let Target { process, folder, life, under_load } = target;
-    let resident = resident(*process)?;
+    // Not the mapped pages of its program: how many of those are resident depends on the system's page cache.
+    let resident = memory(*process, "RssAnon:")?;
     let files = fs::read_dir(format!("/proc/{process}/fd")).ok()?.count();
     let (at, folder) = (watch.elapsed().as_secs_f64(), size(folder, DEEPEST));
     Some(Sample { at, life: *life, under_load: *under_load, resident, files: count(files), folder })
-}
-
-/// Anonymous memory of the process in bytes. Not the mapped pages of its program: how many of those are resident
-/// depends on the system's page cache.
-fn resident(process: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes.saturating_mul(1024))
 }
 
 /// The size of a folder. A file that disappears meanwhile counts as 0.

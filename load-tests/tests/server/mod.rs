@@ -1,7 +1,7 @@
-//! The path of the server's binary, for the tests that start it.
+//! The path of the server's binary, and what the program has printed.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// The server's binary, in the folder of this test's binary. It is missing if only this package was built.
 pub fn binary() -> PathBuf {
@@ -16,4 +16,9 @@ pub fn binary() -> PathBuf {
         assert!(build.status().expect("cargo").success(), "the server can't be built");
     }
     server
+}
+
+/// The whole output.
+pub fn told(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
 }

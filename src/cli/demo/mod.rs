@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stockade_client::Client;
+use stockade_drill::customers::Floor;
+use stockade_drill::ledger::{Goods, Ledger, Sale};
+use stockade_drill::wire;
 use stockade_proto as pb;
 use tracing::level_filters::LevelFilter;
 
@@ -16,19 +19,18 @@ use super::{Finding, drop_file};
 use crate::config::{LogFilter, LogFormat, environment, log_filter};
 use crate::server;
 
-mod audit;
 mod customer;
-mod events;
-mod crowd;
-mod ledger;
 mod report;
+mod rounds;
 mod stage;
-mod visit;
 
-use crowd::{Crowd, DemoPhase};
-use ledger::Ledger;
+use customer::{DROP_LIMIT, ITEM_LIMIT, RUSH, SECOND_CHANCE, Wish};
+use report::{Sold, report};
+use rounds::Round;
 use stage::Stage;
 
+/// How long a customer waits for an answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// The log level of the demo's own server, unless `STOCKADE_LOG` sets another.
 const QUIET: LogFilter = LogFilter { level: LevelFilter::WARN, targets: Vec::new() };
 /// One knife for this many customers is added during the rush.
@@ -63,68 +65,74 @@ pub(super) fn demo(options: &DemoOptions, output: &mut Output) -> Result<Finding
     }))
 }
 
-/// A drop for this many customers: its stock is far too small for all.
-fn drop_text(customers: u32) -> String {
-    let (knives, sheaths, boards) = (customers / 4, customers / 8, customers / 16);
+/// The drop as a file.
+fn drop_text(sale: &Sale) -> String {
+    let item = |goods: &Goods| format!("  - {{sku: {}, quantity: {}}}\n", goods.sku, goods.units);
     format!(
-        "kind: Drop\nid: {drop}\ntitle: The demo's knife\nhold_ttl: 5m\nitems:\n  \
-         - {{sku: {knife}, quantity: {knives}}}\n  - {{sku: {sheath}, quantity: {sheaths}}}\n  \
-         - {{sku: {board}, quantity: {boards}}}\nlimits:\n  \
-         - {{id: two-of-each, scope: item, max_units: {each}}}\n  \
-         - {{id: four-in-all, scope: drop, max_units: {all}}}\n",
-        drop = customer::DROP,
-        knife = customer::KNIFE,
-        sheath = customer::SHEATH,
-        board = customer::BOARD,
-        each = customer::ITEM_LIMIT,
-        all = customer::DROP_LIMIT,
+        "kind: Drop\nid: {}\ntitle: The demo's knife\nhold_ttl: 5m\nitems:\n{}limits:\n  \
+         - {{id: two-of-each, scope: item, max_units: {ITEM_LIMIT}}}\n  \
+         - {{id: four-in-all, scope: drop, max_units: {DROP_LIMIT}}}\n",
+        sale.id,
+        sale.items.iter().map(item).collect::<String>(),
     )
 }
 
 async fn play(options: &DemoOptions, stage: &Stage, output: &mut Output) -> Result<Finding, Failure> {
     output.line(&format!("server on {} with a durable journal in {}", stage.endpoint(), stage.folder().display()));
-    let client = Client::connect(stage.endpoint()).await?;
-    let text = drop_text(options.customers);
+    let client = wire::connect(stage.endpoint()).await?;
+    let sale = customer::sale(options.customers);
+    let text = drop_text(&sale);
     let drop = drop_file::parse("demo.yaml", &text).map_err(|_faulty| Failure::Bug("the demo's own file is faulty"))?;
-    client.create_drop(pb::CreateDropRequest { drop: Some(drop), validate_only: false }).await?;
+    wire::create(&client, drop).await?;
     output.line(&format!("drop created:\n\n{text}"));
-    let ledger = sale(options, stage, output).await?;
-    let audit = audit::audit(&client, stage, &ledger).await?;
-    report::print(output, &ledger, &audit);
-    Ok(if audit.findings.is_empty() { Finding::Well } else { Finding::Amiss })
+    let clients = wire::clients(stage.endpoint(), usize::try_from(options.connections).unwrap_or(usize::MAX)).await?;
+    let floor = Arc::new(Floor::new(vec![sale], (clients.clone(), clients), TIMEOUT));
+    let sold = sell(options, &floor, (&client, stage), output).await?;
+    let clean = report((&client, stage), &floor, &sold, output).await?;
+    Ok(if clean { Finding::Well } else { Finding::Amiss })
 }
 
 /// Runs all customers, with a delivery in the middle. Once the abandoned holds have expired, the customers who were
 /// refused as sold out try again.
-async fn sale(options: &DemoOptions, stage: &Stage, output: &mut Output) -> Result<Ledger, Failure> {
-    let mut clients = Vec::new();
-    for _ in 0..options.connections {
-        clients.push(Client::connect(stage.endpoint()).await?);
-    }
-    let operator = Client::connect(stage.endpoint()).await?;
+async fn sell(
+    options: &DemoOptions,
+    floor: &Arc<Floor>,
+    (operator, stage): (&Client, &Stage),
+    output: &mut Output,
+) -> Result<Sold, Failure> {
     output.line(&format!("{} customers come over {} connections", options.customers, options.connections));
-    let first = Arc::new(Crowd::new(DemoPhase::Rush, (0..options.customers).collect()));
-    let (ledger, delivered) = tokio::join!(
-        crowd::run(&first, &clients, options.in_flight, output),
-        events::delivery(&first, &operator, options.customers / DELIVERED),
+    let rush = Round::new(floor, RUSH, (0..u64::from(options.customers)).collect());
+    let (took, restocked) = tokio::join!(
+        rounds::run(floor, &rush, options.in_flight, output),
+        rounds::delivery(floor, &rush, operator, options.customers / DELIVERED),
     );
-    let mut ledger = ledger?;
-    ledger.restocked = delivered?;
+    let (took, restocked, ledger) = (took?, restocked?, floor.ledger.close());
+    let again = those_who_wait(&ledger);
     output.line(&format!(
-        "halfway {} more knives were put in; {} customers found it sold out for now and wait for what others leave",
-        ledger.restocked,
-        ledger.again.len()
+        "halfway {restocked} more knives were put in; {} customers found it sold out for now and wait for what others leave",
+        again.len()
     ));
-    events::phase(&operator, stage, &mut ledger, output).await?;
-    output.line(&format!("{} units have come back on time; the customers who wait come again", ledger.came_back));
-    let free = events::knives(&operator).await?.free;
-    let second = Arc::new(Crowd::new(DemoPhase::SecondChance, std::mem::take(&mut ledger.again)));
-    let mut later = crowd::run(&second, &clients, options.in_flight, output).await?;
-    later.bought_again = later.entries.iter().map(ledger::Entry::units).fold(0, u64::saturating_add);
+    let late = rounds::expiry(floor, stage, (operator, &ledger), output).await?;
+    let came_back = rounds::units(rounds::granted(&ledger, |fate| fate == customer::Fate::WalkedAway));
+    output.line(&format!("{came_back} units have come back on time; the customers who wait come again"));
+    let free = rounds::knives(floor, operator).await?.free;
+    let asked = u64::try_from(again.len()).unwrap_or(u64::MAX);
+    let second = Round::new(floor, SECOND_CHANCE, again);
+    rounds::run(floor, &second, options.in_flight, output).await?;
+    let later = floor.ledger.close();
+    let bought_again = rounds::units(rounds::granted(&later, |_any| true));
+    let mut sold = Sold { ledger, took, restocked, bought_again, troubles: late.into_iter().collect() };
     // Each of them asks for one knife and has none: as many must succeed as there are knives.
-    if later.bought_again != free.min(later.asked) {
-        later.trouble(format!("{} asked for {free} knives, {} were bought", later.asked, later.bought_again));
+    if bought_again != free.min(asked) {
+        sold.troubles.push(format!("{asked} asked for {free} knives, {bought_again} were bought"));
     }
-    ledger.merge(later);
-    Ok(ledger)
+    sold.ledger.merge(later);
+    Ok(sold)
+}
+
+/// Customers who were refused as sold out while others held units.
+fn those_who_wait(ledger: &Ledger) -> Vec<u64> {
+    let sold_out =
+        ledger.refused().filter(|turned| turned.reason == pb::RefusalReason::SoldOut && turned.may_come_back);
+    sold_out.map(|turned| turned.turn).filter(|number| !Wish::of(RUSH, *number).double_click).collect()
 }

@@ -4,8 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use stockade_drill::process::{metric, page};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -54,21 +53,24 @@ impl Stage {
         &self.folder.0
     }
 
-    /// The value of a series of the metrics page, if the page has it.
+    /// The metrics page.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub(super) async fn metrics(&self) -> Result<String, Failure> {
+        let http = self.http;
+        let page = tokio::task::spawn_blocking(move || page(http, "/metrics")).await;
+        Ok(page.map_err(|_panic| Failure::Bug("a reader of a page panicked"))??.1)
+    }
+
+    /// How many holds have expired, by the metrics.
     ///
     /// # Errors
     /// If the page can't be read.
-    pub(super) async fn metric(&self, series: &str) -> Result<Option<String>, Failure> {
-        Ok(metric(&self.metrics().await?, series).map(str::to_owned))
-    }
-
-    async fn metrics(&self) -> Result<String, Failure> {
-        let mut stream = TcpStream::connect(self.http).await.map_err(Failure::Machine)?;
-        let request = b"GET /metrics HTTP/1.1\r\nhost: demo\r\nconnection: close\r\n\r\n";
-        stream.write_all(request).await.map_err(Failure::Machine)?;
-        let mut page = String::new();
-        stream.read_to_string(&mut page).await.map_err(Failure::Machine)?;
-        Ok(page)
+    pub(super) async fn expired(&self) -> Result<String, Failure> {
+        // A counter that is still 0 may be missing.
+        let page = self.metrics().await?;
+        Ok(metric(&page, "stockade_hold_transitions_total{to=\"expired\"}").unwrap_or("0").to_owned())
     }
 
     /// Stops the server and waits for its end. Then the folder is removed.
@@ -102,23 +104,5 @@ impl Drop for Folder {
         if let Err(error) = fs::remove_dir_all(&self.0) {
             tracing::warn!(folder = %self.0.display(), %error, "the demo's folder can't be removed");
         }
-    }
-}
-
-/// The value of a series of a metrics page.
-fn metric<'a>(page: &'a str, series: &str) -> Option<&'a str> {
-    page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')).map(str::trim)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_series_is_found_by_its_whole_name() {
-        let page = "a_total{to=\"x\"} 3\nb 0\nb_units 7\n";
-        assert_eq!(metric(page, "b"), Some("0"));
-        assert_eq!(metric(page, "a_total{to=\"x\"}"), Some("3"));
-        assert_eq!(metric(page, "c"), None);
     }
 }
