@@ -58,6 +58,15 @@ pub(super) fn span(faults: &mut Faults, field: impl Display, span: Option<&Durat
     millis
 }
 
+/// A duration of zero or more. Digits finer than milliseconds are cut off.
+pub(super) fn wait(faults: &mut Faults, field: impl Display, span: Duration) -> Option<Millis> {
+    let millis = if span == Duration::default() { Some(Millis(0)) } else { positive(span) };
+    if millis.is_none() {
+        faults.invalid(field, "must be a duration of 0s or more, with nanos from 0 to 999999999");
+    }
+    millis
+}
+
 fn positive(Duration { seconds, nanos }: Duration) -> Option<Millis> {
     let seconds = u64::try_from(seconds).ok()?;
     let nanos = u64::try_from(nanos).ok().filter(|nanos| *nanos < 1_000 * NANOS_PER_MILLI)?;

@@ -10,6 +10,7 @@ mod batch;
 mod drop;
 mod drop_status;
 mod drop_view;
+mod rules_view;
 mod event;
 mod event_request;
 mod faults;
@@ -19,7 +20,9 @@ mod customer;
 mod list;
 mod stock;
 mod limits;
+mod rules;
 mod update;
+mod warnings;
 
 pub use answer::{claim_mode, hold, refusal, short_lines, timestamp};
 pub use batch::{BatchCommand, OPERATIONS_MAX, View, batch, error, no_operation, operation, result};

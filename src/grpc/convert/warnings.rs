@@ -1,0 +1,1 @@
+//! Warnings about a drop: lawful, but perhaps not meant.
