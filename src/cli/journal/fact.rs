@@ -59,7 +59,8 @@ fn of_drop(kind: &'static str, number: DropNo, drops: &KnownDrops) -> Fact {
 /// Adds a drop's lifecycle; marks of its rules only if there are any.
 fn lifecycle(fact: Fact, life: &Lifecycle, drop: Option<&Definition>) -> Fact {
     let Lifecycle { drop: _, paused, opened, closed, marks } = life;
-    let fact = fact.with("paused", *paused)
+    let fact = fact
+        .with("paused", *paused)
         .with("opened", time(*opened))
         .with("closed", time(closed.map(|closed| closed.at)))
         .with("closed_by_hand", closed.is_some_and(|closed| closed.by_hand));
@@ -216,7 +217,8 @@ fn with_extras(fact: Fact, extras: &HoldExtras, drop: Option<&Definition>) -> Fa
         let (name, value) = sku(*item, drop);
         json!({name: value, "requested": requested, "reason": reason.label()})
     };
-    let fact = fact.with("order_ref", order_ref.as_ref().map(ToString::to_string))
+    let fact = fact
+        .with("order_ref", order_ref.as_ref().map(ToString::to_string))
         .with("late", *late)
         .with("superseded_by", superseded_by.map(|by| by.to_string()))
         .with("identities", identities.iter().map(identity).collect::<Value>())

@@ -141,10 +141,8 @@ fn trigger(trigger: &Trigger) -> Value {
 /// A mark, with the names of what it is about.
 pub(super) fn mark(Mark { kind, scheduled_for }: Mark, drop: &Definition) -> Value {
     let names: &RuleNames = &drop.rules.names;
-    let mut shown = Map::from_iter([
-        ("what".to_owned(), kind.label().into()),
-        ("scheduled_for".to_owned(), time(scheduled_for)),
-    ]);
+    let mut shown =
+        Map::from_iter([("what".to_owned(), kind.label().into()), ("scheduled_for".to_owned(), time(scheduled_for))]);
     let mut name = |key: &str, text: Option<&str>| {
         shown.extend(text.map(|text| (key.to_owned(), text.into())));
     };

@@ -148,7 +148,8 @@ fn as_asked(command: &BatchCommand, view: &HoldView) -> bool {
     let HoldView { hold, definition } = view;
     let asked = |wanted: &[WantedUnits], line: &HoldLine| {
         let (sku, pool) = (definition.sku(line.item), definition.pool(line.item, line.pool));
-        let is_meant = |wanted: &&WantedUnits| wanted.sku == *sku && wanted.pool.as_ref().is_none_or(|named| named == pool);
+        let is_meant =
+            |wanted: &&WantedUnits| wanted.sku == *sku && wanted.pool.as_ref().is_none_or(|named| named == pool);
         wanted.iter().find(is_meant).map_or(0, |wanted| wanted.units)
     };
     // What the request does not say: the pools of a line that names none, and what is pinned.

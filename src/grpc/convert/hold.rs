@@ -47,17 +47,7 @@ pub fn reserve(request: &pb::ReserveRequest) -> Result<Reserve, Rejection> {
         let Buyer { customer, tiers, zones, identities } = buyer;
         let Overrides { over_limits, over_windows } = overrides;
         let plain = Reserve::new(hold?, drop?, customer?, lines?);
-        Some(Reserve {
-            ttl,
-            tiers,
-            zones,
-            identities,
-            supersedes,
-            allow_partial,
-            over_limits,
-            over_windows,
-            ..plain
-        })
+        Some(Reserve { ttl, tiers, zones, identities, supersedes, allow_partial, over_limits, over_windows, ..plain })
     })();
     faults.finish(command)
 }

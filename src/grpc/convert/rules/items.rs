@@ -2,8 +2,8 @@
 
 use stockade_proto as pb;
 use stockade_types::definition::{
-    BASIS_POINTS, DROP_POOLS_MAX, FLOWS_MAX, Flow, GENERAL_POOL, ITEM_POOLS_MAX, ITEM_UNITS_MAX, ITEMS_MAX,
-    Item, PLACE_MAX, Pool, PoolSize, Slot,
+    BASIS_POINTS, DROP_POOLS_MAX, FLOWS_MAX, Flow, GENERAL_POOL, ITEM_POOLS_MAX, ITEM_UNITS_MAX, ITEMS_MAX, Item,
+    PLACE_MAX, Pool, PoolSize, Slot,
 };
 use stockade_types::ids::{PoolId, Sku};
 
@@ -193,13 +193,10 @@ fn flows(
     for (place, pb::Flow { to, when, fired_at: _ }) in given.iter().enumerate() {
         let field = format!("{path}.flows[{place}].to");
         let name = id::<PoolId>(faults, &field, to);
-        let first = given.iter().take(place).position(|flow| flow.to == *to);
-        match first {
-            None if name.is_none() => {}
-            None if to == own => faults.invalid(&field, "must be another pool"),
-            None if !pools.iter().any(|pool| pool.id == *to) => faults.invalid(&field, "is no pool of this item"),
-            None => {}
-            Some(first) => faults.invalid(&field, format_args!("duplicates flows[{first}].to")),
+        if to == own {
+            faults.invalid(&field, "must be another pool");
+        } else if name.is_some() && !pools.iter().any(|pool| pool.id == *to) {
+            faults.invalid(&field, "is no pool of this item");
         }
         let is_by_hand = when.is_none();
         let when = trigger(faults, &format!("{path}.flows[{place}].when"), when.as_ref(), scope);

@@ -2,7 +2,7 @@
 
 use stockade_proto as pb;
 use stockade_types::definition::{
-    BASIS_POINTS, Currency, LOCAL_DAYS_MAX, Level, Money, Moment, Named, StockLevel, Trigger,
+    BASIS_POINTS, Currency, LOCAL_DAYS_MAX, Level, Moment, Money, Named, StockLevel, Trigger,
 };
 
 use super::super::faults::Faults;
@@ -88,19 +88,12 @@ pub(super) fn trigger(
             faults.invalid(path, "one of moment and stock must be set");
             None
         }
-        Some(On::Moment(at)) => {
-            moment(faults, &format!("{path}.moment"), Some(at), scope.closes).map(Trigger::Moment)
-        }
+        Some(On::Moment(at)) => moment(faults, &format!("{path}.moment"), Some(at), scope.closes).map(Trigger::Moment),
         Some(On::Stock(level)) => stock_level(faults, &format!("{path}.stock"), level, scope).map(Trigger::Stock),
     }
 }
 
-fn stock_level(
-    faults: &mut Faults,
-    path: &str,
-    given: &pb::StockLevel,
-    scope: TriggerScope<'_>,
-) -> Option<StockLevel> {
+fn stock_level(faults: &mut Faults, path: &str, given: &pb::StockLevel, scope: TriggerScope<'_>) -> Option<StockLevel> {
     use pb::stock_level::Level as Wire;
     let pb::StockLevel { sku, pool, level } = given;
     let TriggerScope { listed, usual, closes: _ } = scope;

@@ -42,7 +42,8 @@ pub(super) fn prices(
         let price = price_of(faults, &format!("{path}.price"), price.as_ref());
         let scope = TriggerScope { listed, usual: named, closes };
         let steps = self::steps(faults, &format!("{path}.steps"), steps, scope, &mut price_of);
-        let whole = (|| Some(PriceTerms { id: name?, audience, skus, pools, starts, ends, price: price?, steps: steps? }))();
+        let whole =
+            (|| Some(PriceTerms { id: name?, audience, skus, pools, starts, ends, price: price?, steps: steps? }))();
         prices.extend(whole);
     }
     (prices.len() == given.len()).then_some(prices)

@@ -20,8 +20,7 @@ pub(super) fn tranches(faults: &mut Faults, drop: &pb::Drop, listed: &Listed<'_>
         return None;
     }
     let scope = TriggerScope { listed, usual: &[], closes: drop.closes_at.is_some() };
-    let mut units_of: HashMap<&str, u64> =
-        drop.items.iter().map(|item| (item.sku.as_str(), item.quantity)).collect();
+    let mut units_of: HashMap<&str, u64> = drop.items.iter().map(|item| (item.sku.as_str(), item.quantity)).collect();
     let mut tranches = Vec::with_capacity(given.len());
     for (place, tranche) in given.iter().enumerate() {
         let pb::Tranche { id: name, sku, pool, units, when, fired_at: _ } = tranche;
