@@ -120,7 +120,6 @@ pub(super) async fn list_holds(options: &ListHoldsOptions, output: &mut Output) 
             older_than: options.older_than.map(wire_span),
             page_size: i32::try_from(left).unwrap_or(PAGE).min(PAGE),
             page_token: std::mem::take(&mut all.next_page_token),
-            ..pb::ListHoldsRequest::default()
         };
         let page = client.list_holds(request).await?;
         all.holds.extend(page.holds);

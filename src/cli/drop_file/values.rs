@@ -10,6 +10,9 @@ use super::entries::{LocalEntry, MomentEntry, TriggerEntry};
 use super::money::{self, MoneyEntry};
 use crate::config::span;
 
+/// A value that may be written.
+type Given<'a> = Option<&'a Spanned<String>>;
+
 /// The faults of a file.
 pub(super) struct FileFaults<'a> {
     pub(super) name: &'a str,
@@ -113,7 +116,7 @@ impl FileFaults<'_> {
     pub(super) fn moment(&mut self, given: Option<&Spanned<MomentEntry>>, key: &str) -> Option<pb::Moment> {
         let given = given?;
         let MomentEntry { at, after_open, before_close, local } = &given.value;
-        let mut found = self.moments((at, after_open, before_close, local)).into_iter();
+        let mut found = self.moments([at, after_open, before_close].map(Option::as_ref), local.as_ref()).into_iter();
         let (first, second) = (found.next(), found.next());
         if first.is_none() || second.is_some() {
             let wanted = "must have one of at, after_open, before_close and local";
@@ -125,12 +128,8 @@ impl FileFaults<'_> {
     /// Each moment that these keys name.
     fn moments(
         &mut self,
-        (at, after_open, before_close, local): (
-            &Option<Spanned<String>>,
-            &Option<Spanned<String>>,
-            &Option<Spanned<String>>,
-            &Option<LocalEntry>,
-        ),
+        [at, after_open, before_close]: [Given<'_>; 3],
+        local: Option<&LocalEntry>,
     ) -> Vec<pb::Moment> {
         use pb::moment::When;
         let mut found = Vec::new();
@@ -162,8 +161,8 @@ impl FileFaults<'_> {
         use pb::stock_level::Level;
         use pb::trigger::On;
         let TriggerEntry { at, after_open, before_close, local, free_at_most, sold, taken, sku, pool } = &given.value;
-        let mut found: Vec<On> =
-            self.moments((at, after_open, before_close, local)).into_iter().map(On::Moment).collect();
+        let moments = self.moments([at, after_open, before_close].map(Option::as_ref), local.as_ref());
+        let mut found: Vec<On> = moments.into_iter().map(On::Moment).collect();
         let names_stock = !sku.is_empty() || !pool.is_empty();
         let levels = [
             free_at_most.as_ref().map(|most| Level::FreeAtMost(self.whole(most, "free_at_most", 0))),

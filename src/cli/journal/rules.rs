@@ -5,7 +5,7 @@ use stockade_types::definition::{
     Audience, Definition, Flow, Item, Level, Moment, Money, Named, Pool, PoolSize, PriceStep, PriceTerms, RuleNames,
     Rules, Slot, StockLevel, Tranche, Trigger, Window,
 };
-use stockade_types::ids::{PoolId, Sku, TierId, ZoneId};
+use stockade_types::ids::{ItemNo, PoolId, PoolNo, Sku, TermsId, TierId, TrancheId, WindowId, ZoneId};
 use stockade_types::record::{FlowPlace, Mark, MarkKind};
 
 use super::fields::{is_nothing, millis, time};
@@ -146,26 +146,25 @@ pub(super) fn mark(Mark { kind, scheduled_for }: Mark, drop: &Definition) -> Val
     let mut name = |key: &str, text: Option<&str>| {
         shown.extend(text.map(|text| (key.to_owned(), text.into())));
     };
-    let sku = |item: stockade_types::ids::ItemNo| drop.items.get(item.index()).map(|item| item.sku.as_str());
+    let sku = |item: ItemNo| drop.items.get(item.index()).map(|item| item.sku.as_str());
     match kind {
         MarkKind::Opens | MarkKind::Closes => {}
         MarkKind::WindowOpens(window) | MarkKind::WindowCloses(window) => {
-            name("window", names.window(window).map(|id| id.as_str()));
+            name("window", names.window(window).map(WindowId::as_str));
         }
         MarkKind::Flow(FlowPlace { item, from, to }) => {
-            let pool = |pool: stockade_types::ids::PoolNo| {
-                drop.items.get(item.index())?.pools.get(pool.index()).map(|pool| pool.id.as_str())
-            };
+            let pool =
+                |pool: PoolNo| drop.items.get(item.index())?.pools.get(pool.index()).map(|pool| pool.id.as_str());
             name("sku", sku(item));
             name("pool", pool(from));
             name("to", pool(to));
         }
-        MarkKind::Tranche(tranche) => name("tranche", names.tranche(tranche).map(|id| id.as_str())),
+        MarkKind::Tranche(tranche) => name("tranche", names.tranche(tranche).map(TrancheId::as_str)),
         MarkKind::TermsStart(terms) | MarkKind::TermsEnd(terms) => {
-            name("terms", names.terms(terms).map(|id| id.as_str()));
+            name("terms", names.terms(terms).map(TermsId::as_str));
         }
         MarkKind::PriceStep(terms, step) => {
-            name("terms", names.terms(terms).map(|id| id.as_str()));
+            name("terms", names.terms(terms).map(TermsId::as_str));
             shown.insert("step".to_owned(), step.into());
         }
         MarkKind::SlotStarts(item) => name("sku", sku(item)),

@@ -5,7 +5,7 @@ use stockade_types::ids::{CustomerId, IdError, IdentityKind, OPAQUE_MAX, TierId,
 
 use super::answer::CUSTOMER;
 use super::faults::Faults;
-use super::fields::id;
+use super::fields::{id, ids};
 use crate::text;
 
 /// Most tiers, and most zones, of a request.
@@ -36,26 +36,10 @@ pub(super) fn buyer(faults: &mut Faults, customer: Option<&pb::Customer>) -> Buy
     let pb::Customer { id: name, tiers, zones, identities } = customer;
     Buyer {
         customer: id(faults, "customer.id", name),
-        tiers: names(faults, "customer.tiers", tiers),
-        zones: names(faults, "customer.zones", zones),
+        tiers: ids(faults, "customer.tiers", tiers, NAMES_MAX),
+        zones: ids(faults, "customer.zones", zones, NAMES_MAX),
         identities: self::identities(faults, identities),
     }
-}
-
-/// Tiers or zones, sorted, each once.
-fn names<T>(faults: &mut Faults, field: &str, named: &[String]) -> Vec<T>
-where
-    T: for<'t> TryFrom<&'t str, Error = IdError> + Ord,
-{
-    if named.len() > NAMES_MAX {
-        faults.invalid(field, format_args!("must be at most {NAMES_MAX}, not {}", named.len()));
-        return Vec::new();
-    }
-    let name = |(place, text): (usize, &String)| id(faults, format_args!("{field}[{place}]"), text);
-    let mut names: Vec<T> = named.iter().enumerate().filter_map(name).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
 }
 
 fn identities(faults: &mut Faults, named: &[pb::Identity]) -> Vec<(IdentityKind, String)> {

@@ -11,11 +11,10 @@ mod tranches;
 mod windows;
 
 use stockade_proto as pb;
-use stockade_types::definition::{Item, LOCATION_MAX, Rules, ZONES_MAX};
-use stockade_types::ids::ZoneId;
+use stockade_types::definition::{Item, LOCATION_MAX, RuleNames, Rules, ZONES_MAX};
 
 use super::faults::Faults;
-use super::fields::id;
+use super::fields::ids;
 use crate::text;
 
 use moments::Currencies;
@@ -45,21 +44,8 @@ pub(super) fn items_and_rules(faults: &mut Faults, drop: &pb::Drop) -> Option<(V
         slot_required: drop.slot_required,
         time_zone: drop.time_zone.clone(),
         location: drop.location.clone(),
-        zones: zones(faults, &drop.zones),
-        names: Default::default(),
+        zones: ids(faults, "drop.zones", &drop.zones, ZONES_MAX),
+        names: RuleNames::default(),
     };
     Some((items?, rules))
-}
-
-/// The places that a drop is for, sorted, each once.
-fn zones(faults: &mut Faults, named: &[String]) -> Vec<ZoneId> {
-    if named.len() > ZONES_MAX {
-        faults.invalid("drop.zones", format_args!("must be at most {ZONES_MAX}, not {}", named.len()));
-        return Vec::new();
-    }
-    let zone = |(place, zone): (usize, &String)| id(faults, format_args!("drop.zones[{place}]"), zone);
-    let mut zones: Vec<ZoneId> = named.iter().enumerate().filter_map(zone).collect();
-    zones.sort_unstable();
-    zones.dedup();
-    zones
 }

@@ -1,14 +1,13 @@
 //! What rules name: audiences, SKUs and pools.
 
 use std::collections::HashMap;
-use std::fmt::Display;
 
 use stockade_proto as pb;
 use stockade_types::definition::{AUDIENCE_NAMES_MAX, Audience, GENERAL_POOL, RULE_POOLS_MAX, RULE_SKUS_MAX};
 use stockade_types::ids::{IdError, PoolId, Sku};
 
 use super::super::faults::Faults;
-use super::super::fields::id;
+use super::super::fields::{id, ids};
 
 /// The items of a request with their pools: what its rules may name.
 pub(super) struct Listed<'a> {
@@ -30,8 +29,8 @@ impl<'a> Listed<'a> {
     }
 
     /// Whether any of these items has the pool; without SKUs, whether any item has it.
-    pub(super) fn has_pool(&self, skus: &[impl AsRef<str>], pool: &str) -> bool {
-        let is_meant = |sku: &str| skus.is_empty() || skus.iter().any(|named| named.as_ref() == sku);
+    pub(super) fn has_pool(&self, skus: &[String], pool: &str) -> bool {
+        let is_meant = |sku: &str| skus.is_empty() || skus.iter().any(|named| named == sku);
         self.items.iter().any(|(sku, pools)| is_meant(sku) && pools.contains(&pool))
     }
 }
@@ -52,7 +51,7 @@ pub(super) fn reach(
 ) -> Reach {
     let known_sku = |sku: &str| listed.pools(sku).is_some().then_some(()).ok_or("is no item of this drop");
     let sorted_skus = names(faults, &format!("{path}.skus"), skus, RULE_SKUS_MAX, known_sku);
-    let known_pool = |pool: &str| match (listed.has_pool(&[] as &[&str], pool), listed.has_pool(skus, pool)) {
+    let known_pool = |pool: &str| match (listed.has_pool(&[], pool), listed.has_pool(skus, pool)) {
         (false, _) => Err("is a pool of no item of this drop"),
         (true, false) => Err("is a pool of none of the SKUs that are named here"),
         (true, true) => Ok(()),
@@ -77,7 +76,7 @@ where
         return Vec::new();
     }
     let mut seen: HashMap<&str, usize> = HashMap::with_capacity(named.len());
-    let mut names: Vec<T> = Vec::with_capacity(named.len());
+    let mut found: Vec<T> = Vec::with_capacity(named.len());
     for (place, text) in named.iter().enumerate() {
         let field = format_args!("{path}[{place}]");
         let Some(name) = id(faults, field, text) else { continue };
@@ -87,10 +86,10 @@ where
         } else if let Err(what) = known(text) {
             faults.invalid(field, what);
         }
-        names.push(name);
+        found.push(name);
     }
-    names.sort_unstable();
-    names
+    found.sort_unstable();
+    found
 }
 
 fn last_of(path: &str) -> &str {
@@ -101,25 +100,9 @@ fn last_of(path: &str) -> &str {
 pub(super) fn audience(faults: &mut Faults, path: &str, given: Option<&pb::Audience>) -> Audience {
     let Some(pb::Audience { tiers, zones }) = given else { return Audience::default() };
     Audience {
-        tiers: audience_names(faults, format_args!("{path}.tiers"), tiers),
-        zones: audience_names(faults, format_args!("{path}.zones"), zones),
+        tiers: ids(faults, &format!("{path}.tiers"), tiers, AUDIENCE_NAMES_MAX),
+        zones: ids(faults, &format!("{path}.zones"), zones, AUDIENCE_NAMES_MAX),
     }
-}
-
-/// Sorted, each once.
-fn audience_names<T>(faults: &mut Faults, path: impl Display, named: &[String]) -> Vec<T>
-where
-    T: for<'t> TryFrom<&'t str, Error = IdError> + Ord,
-{
-    if named.len() > AUDIENCE_NAMES_MAX {
-        faults.invalid(path, format_args!("must be at most {AUDIENCE_NAMES_MAX}, not {}", named.len()));
-        return Vec::new();
-    }
-    let name = |(place, text): (usize, &String)| id(faults, format_args!("{path}[{place}]"), text);
-    let mut names: Vec<T> = named.iter().enumerate().filter_map(name).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
 }
 
 /// The ids of a list's entries, each of which must be there once. `None` for a faulty id.
