@@ -24,7 +24,7 @@ pub(super) async fn reserve(options: &ReserveOptions, output: &mut Output) -> Re
     let request = pb::ReserveRequest {
         hold_id: hold_id.clone(),
         drop_id: options.drop.clone(),
-        lines: lines(&options.lines),
+        lines: lines(&options.lines).into_iter().map(|line| from_pool(line, &options.pools)).collect(),
         customer: Some(options.buyer.customer()),
         ttl: options.ttl.map(proto_span),
         r#override: options.buyer.stepping_over(),
@@ -45,6 +45,12 @@ pub(super) async fn reserve(options: &ReserveOptions, output: &mut Output) -> Re
         Outcome::Refusal(refusal) => HoldAnswer::Refusal(refusal),
     });
     print(output, &options.remote, "ReserveResponse", &answer, shown)
+}
+
+/// The line, from the pool that is named for its SKU.
+fn from_pool(line: pb::Line, pools: &[(String, String)]) -> pb::Line {
+    let named = pools.iter().find(|(sku, _)| *sku == line.sku);
+    pb::Line { pool: named.map(|(_, pool)| pool.clone()).unwrap_or_default(), ..line }
 }
 
 /// Whether it is unknown after this status if the call took effect.

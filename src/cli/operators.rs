@@ -27,6 +27,7 @@ pub(super) async fn list_drops(options: &ListDropsOptions, output: &mut Output) 
     loop {
         let request = pb::ListDropsRequest {
             shop: options.shop.clone(),
+            zone: options.zone.clone(),
             state,
             page_size: PAGE,
             page_token: std::mem::take(&mut all.next_page_token),
@@ -114,11 +115,11 @@ pub(super) async fn list_holds(options: &ListHoldsOptions, output: &mut Output) 
             customer_id: options.customer.clone(),
             order_ref: options.order.clone(),
             sku: options.sku.clone(),
+            shop: options.shop.clone(),
             state,
             older_than: options.older_than.map(wire_span),
             page_size: i32::try_from(left).unwrap_or(PAGE).min(PAGE),
             page_token: std::mem::take(&mut all.next_page_token),
-            ..pb::ListHoldsRequest::default()
         };
         let page = client.list_holds(request).await?;
         all.holds.extend(page.holds);

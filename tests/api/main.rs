@@ -18,6 +18,7 @@ mod lists;
 mod operators;
 mod origin;
 mod payment;
+mod rules;
 mod server;
 mod shell;
 mod shop;

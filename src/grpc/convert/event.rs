@@ -72,9 +72,9 @@ fn shown_hold(drop: &Definition, hold: &Hold, shown: EventFields) -> pb::Hold {
 /// The lines of which units were moved.
 fn moved_lines(drop: &Definition, hold: &Hold, moved: &[MovedLine]) -> Vec<pb::HoldLine> {
     let lines = hold.lines().iter().zip(moved).filter(|(_, moved)| **moved != MovedLine::default());
-    let moved = |(HoldLine { item, pool, .. }, MovedLine { quantity, released, returned }): (HoldLine, &MovedLine)| {
-        let line = HoldLine::new(item, pool, *quantity);
-        hold_line(drop, HoldLine { released: *released, returned: *returned, ..line })
+    let moved = |(line, MovedLine { quantity, released, returned }): (HoldLine, &MovedLine)| {
+        let moved = HoldLine { quantity: *quantity, released: *released, returned: *returned, ..line };
+        hold_line(drop, moved)
     };
     lines.map(moved).collect()
 }
@@ -85,7 +85,7 @@ fn sku(drop: &Definition, item: ItemNo) -> String {
 
 /// The state of a drop according to its lifecycle record alone.
 const fn drop_state(lifecycle: &Lifecycle, is_archived: bool) -> DropState {
-    let Lifecycle { drop: _, paused, opened, closed } = lifecycle;
+    let Lifecycle { drop: _, paused, opened, closed, marks: _ } = lifecycle;
     match (closed, opened) {
         _ if is_archived => DropState::Archived,
         (Some(_), None) => DropState::Cancelled,
