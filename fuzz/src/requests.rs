@@ -10,7 +10,7 @@ use stockade_engine::command::{CreateDrop, Reserve, WantedUnits};
 use stockade_proto as pb;
 use stockade_types::definition::{Definition, Item, Pool, Schedule, Terms};
 use stockade_types::ids::{DropNo, Lsn};
-use stockade_types::record::{DropImage, Record, request_digest};
+use stockade_types::record::{DropImage, Marks, Record, request_digest};
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::bounds::bounded;
@@ -179,6 +179,7 @@ fn view(definition: Definition) -> DropView {
         revision: Lsn(7),
         as_of: Lsn(9),
         stock: Vec::new(),
+        marks: Marks::default(),
     }
 }
 
