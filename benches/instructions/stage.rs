@@ -10,13 +10,14 @@ use stockade_engine::answer::Outcome;
 use stockade_engine::attempt::{Answer, Decided};
 use stockade_engine::command::{CreateDrop, Reserve, Target, WantedUnits};
 use stockade_engine::context::Context;
-use stockade_journal::{Batches, Log, LogError, MemoryLog, SealedBatch, Trailer};
+use stockade_journal::MemoryLog;
 use stockade_types::definition::{
     Audience, Currency, Definition, Item, Limit, Money, Pool, PoolSize, PriceTerms, Scope, Window,
 };
-use stockade_types::ids::{DropId, HoldId, LimitId, Lsn, PoolId, TermsId, TierId, WindowId};
+use stockade_types::ids::{DropId, HoldId, LimitId, PoolId, TermsId, TierId, WindowId};
 use stockade_types::time::{Millis, Timestamp};
 
+use crate::before::Before;
 use crate::common::{customer, hold_id};
 use crate::crowd;
 use crate::drops::{NOW, definition, sku};
@@ -45,39 +46,6 @@ struct Gate {
     reached: AtomicBool,
 }
 
-/// A log in memory behind a gate.
-#[derive(Debug)]
-struct Gated {
-    log: MemoryLog,
-    gate: Arc<Gate>,
-}
-
-impl Log for Gated {
-    fn append(&self, expected: Lsn, batch: &SealedBatch) -> Result<(), LogError> {
-        self.gate.reached.store(true, Ordering::Release);
-        let _way = self.gate.way.lock();
-        self.log.append(expected, batch)
-    }
-    fn sync(&self) -> Result<(), LogError> {
-        self.log.sync()
-    }
-    fn read(&self, from: Lsn) -> Result<Batches<'_>, LogError> {
-        self.log.read(from)
-    }
-    fn trim(&self, below: Lsn) -> Result<(), LogError> {
-        self.log.trim(below)
-    }
-    fn bytes(&self) -> u64 {
-        self.log.bytes()
-    }
-    fn oldest(&self) -> Lsn {
-        self.log.oldest()
-    }
-    fn close(&self, trailer: &Trailer) -> Result<(), LogError> {
-        self.log.close(trailer)
-    }
-}
-
 /// The engine, its drops and its holds.
 pub struct Stage {
     pub engine: Engine,
@@ -88,7 +56,11 @@ impl Stage {
     /// Four drops, and the regulars' holds in one of them.
     pub fn new() -> Self {
         let gate = Arc::<Gate>::default();
-        let engine = crowd::engine(Gated { log: MemoryLog::ephemeral(), gate: Arc::clone(&gate) });
+        let before = Arc::clone(&gate);
+        let engine = crowd::engine(Before(MemoryLog::ephemeral(), move || {
+            before.reached.store(true, Ordering::Release);
+            drop(before.way.lock());
+        }));
         create(&engine, PLENTY, 1_000_000_000, 1_000_000);
         create(&engine, SOLD_OUT, 1, 1_000_000);
         create(&engine, ONE_EACH, 1_000_000_000, 1);

@@ -124,7 +124,7 @@ pub(super) async fn fire(options: &FireOptions, output: &mut Output) -> Result<F
     let (drop_id, sku, pool, to) = (drop.clone(), sku.clone(), pool.clone(), to.clone());
     let request = pb::FireFlowRequest { drop_id, sku, pool, to };
     let answer = Client::connect(&remote.endpoint).await?.fire_flow(request).await?;
-    steered(output, remote, "FireFlowResponse", &answer, answer.drop.as_ref())
+    print(output, remote, "FireFlowResponse", &answer, answer.drop.as_ref())
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
@@ -144,11 +144,7 @@ fn read(file: &Path) -> Result<String, Failure> {
 pub(super) async fn show(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let request = pb::GetDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.get_drop(request).await?;
-    if options.remote.json {
-        output.json(&json::text("GetDropResponse", &answer)?);
-        return Ok(Finding::Well);
-    }
-    print(output, answer.drop.as_ref())
+    print(output, &options.remote, "GetDropResponse", &answer, answer.drop.as_ref())
 }
 
 /// Stops new reserves for now.
@@ -158,7 +154,7 @@ pub(super) async fn show(options: &DropOptions, output: &mut Output) -> Result<F
 pub(super) async fn pause(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let request = pb::PauseDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.pause_drop(request).await?;
-    steered(output, &options.remote, "PauseDropResponse", &answer, answer.drop.as_ref())
+    print(output, &options.remote, "PauseDropResponse", &answer, answer.drop.as_ref())
 }
 
 /// Ends a pause.
@@ -168,7 +164,7 @@ pub(super) async fn pause(options: &DropOptions, output: &mut Output) -> Result<
 pub(super) async fn resume(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let request = pb::ResumeDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.resume_drop(request).await?;
-    steered(output, &options.remote, "ResumeDropResponse", &answer, answer.drop.as_ref())
+    print(output, &options.remote, "ResumeDropResponse", &answer, answer.drop.as_ref())
 }
 
 /// Ends a sale permanently.
@@ -178,10 +174,14 @@ pub(super) async fn resume(options: &DropOptions, output: &mut Output) -> Result
 pub(super) async fn close(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let request = pb::CloseDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.close_drop(request).await?;
-    steered(output, &options.remote, "CloseDropResponse", &answer, answer.drop.as_ref())
+    print(output, &options.remote, "CloseDropResponse", &answer, answer.drop.as_ref())
 }
 
-fn steered(
+/// Prints an answer that is a drop.
+///
+/// # Errors
+/// If the answer is empty.
+pub(super) fn print(
     output: &mut Output,
     remote: &Remote,
     name: &str,
@@ -190,12 +190,8 @@ fn steered(
 ) -> Result<Finding, Failure> {
     if remote.json {
         output.json(&json::text(name, answer)?);
-        return Ok(Finding::Well);
+    } else {
+        show::drop(output, drop.ok_or(Failure::Bug("the server answered with nothing"))?);
     }
-    print(output, drop)
-}
-
-fn print(output: &mut Output, drop: Option<&pb::Drop>) -> Result<Finding, Failure> {
-    show::drop(output, drop.ok_or(Failure::Bug("the server answered with nothing"))?);
     Ok(Finding::Well)
 }

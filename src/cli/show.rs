@@ -201,6 +201,12 @@ pub(super) fn warnings(output: &mut Output, warnings: &[pb::Warning]) {
     }
 }
 
+/// An item's stock in one line.
+pub(super) fn stock_words(stock: &pb::Stock) -> String {
+    let pb::Stock { received, free, held, paying, claimed, withdrawn, returned_total: _ } = stock;
+    format!("received={received} free={free} held={held} paying={paying} claimed={claimed} withdrawn={withdrawn}")
+}
+
 fn stock(drop: &pb::Drop) -> comfy_table::Table {
     let states = ["received", "free", "held", "paying", "claimed", "withdrawn", "returned_total"];
     let mut rows = table(&[&["sku"], &states[..]].concat());

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use stockade_types::definition::{Definition, Limit, Money, Schedule, Scope, Terms};
 use stockade_types::hold::{Change, Hold, HoldExtras, HoldLine, HoldParts, Identity, Pinned, ShortLine};
-use stockade_types::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId};
+use stockade_types::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId, WindowId};
 use stockade_types::record::{
     Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, DropFact, DropImage, DropVerb, HoldChange,
     LastUpdate, Lifecycle, Made, Mark, MovedLine, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Record, Restart,
@@ -161,20 +161,24 @@ fn limit(limit: &Limit) -> Value {
         Scope::Series => "series",
         Scope::Shop => "shop",
     };
-    let by_tier = max_units_by_tier.iter().map(|(tier, units)| (tier.to_string(), Value::from(*units)));
-    let present = [
-        ("id", Value::from(id.as_str())),
-        ("scope", scope.into()),
-        ("skus", skus.iter().map(Sku::as_str).collect()),
-        ("identity_kind", json!(identity_kind.as_ref().map(ToString::to_string))),
-        ("max_units", json!(max_units)),
-        ("max_units_by_tier", by_tier.collect::<Map<String, Value>>().into()),
-        ("max_live_units", json!(max_live_units)),
-        ("max_live_holds", json!(max_live_holds)),
-        ("rolling_ms", json!(rolling.map(millis))),
-        ("cooldown_ms", json!(cooldown.map(millis))),
-    ];
-    present.into_iter().filter(|(_, value)| !is_nothing(value)).map(|(name, value)| (name.to_owned(), value)).collect()
+    let by_tier: Map<_, _> = max_units_by_tier.iter().map(|(tier, units)| (tier.to_string(), json!(units))).collect();
+    present(json!({
+        "id": id.as_str(), "scope": scope, "skus": skus.iter().map(Sku::as_str).collect::<Value>(),
+        "identity_kind": identity_kind.as_ref().map(ToString::to_string), "max_units": max_units,
+        "max_units_by_tier": by_tier, "max_live_units": max_live_units, "max_live_holds": max_live_holds,
+        "rolling_ms": rolling.map(millis), "cooldown_ms": cooldown.map(millis),
+    }))
+}
+
+/// An object without the fields that say nothing.
+fn present(mut shown: Value) -> Value {
+    shown.as_object_mut().into_iter().for_each(|fields| fields.retain(|_name, value| !is_nothing(value)));
+    shown
+}
+
+/// A number of units; nothing if it is zero.
+fn units(units: u32) -> Option<u32> {
+    (units > 0).then_some(units)
 }
 
 fn hold(image: &Hold, drops: &KnownDrops) -> Fact {
@@ -230,24 +234,19 @@ fn with_extras(fact: Fact, extras: &HoldExtras, drop: Option<&Definition>) -> Fa
 
 fn held(line: HoldLine, drop: Option<&Definition>) -> Value {
     let HoldLine { item, pool, pinned: Pinned { window, offer }, quantity, released, returned, withdrawn } = line;
-    let mut shown: Map<String, Value> =
-        place(item, pool, drop).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    shown.insert("quantity".to_owned(), quantity.into());
+    let [(item, sku), (pool, place)] = place(item, pool, drop);
     // As in the record: only if units were given back.
-    for (name, units) in [("released", released), ("returned", returned), ("withdrawn", withdrawn)] {
-        if units > 0 {
-            shown.insert(name.to_owned(), units.into());
-        }
-    }
+    let (released, returned, withdrawn) = (units(released), units(returned), units(withdrawn));
     let names = drop.map(|drop| &drop.rules.names);
-    if let Some(window) = names.and_then(|names| names.window(window)) {
-        shown.insert("window".to_owned(), window.as_str().into());
-    }
-    if let Some((terms, Money { currency, minor_units })) = names.and_then(|names| names.offer(offer)) {
-        shown.insert("terms".to_owned(), terms.as_str().into());
-        shown.insert("price".to_owned(), json!({"currency": currency.as_str(), "minor_units": minor_units}));
-    }
-    shown.into()
+    let window = names.and_then(|names| names.window(window)).map(WindowId::as_str);
+    let offer = names.and_then(|names| names.offer(offer));
+    let terms = offer.map(|(terms, _)| terms.as_str());
+    let price = offer
+        .map(|(_, Money { currency, minor_units })| json!({"currency": currency.as_str(), "minor_units": minor_units}));
+    present(json!({
+        item: sku, pool: place, "quantity": quantity, "released": released, "returned": returned, "withdrawn": withdrawn,
+        "window": window, "terms": terms, "price": price,
+    }))
 }
 
 /// An item by SKU, if that is known, else by number.
@@ -286,9 +285,8 @@ fn changed(change: &HoldChange, drops: &KnownDrops) -> Fact {
 /// What a change moved, by line; zeros are left out.
 fn moved(change: &HoldChange) -> Value {
     let line = |MovedLine { quantity, released, returned }: MovedLine| {
-        let units = [("quantity", quantity), ("released", released), ("returned", returned)];
-        let present = units.into_iter().filter(|(_, units)| *units > 0);
-        present.map(|(name, units)| (name.to_owned(), units.into())).collect::<Map<String, Value>>()
+        let (quantity, released, returned) = (units(quantity), units(released), units(returned));
+        present(json!({"quantity": quantity, "released": released, "returned": returned}))
     };
     change.moved().into_iter().map(line).collect()
 }
