@@ -39,7 +39,7 @@ fn drop_record(number: u32, name: &str) -> Record {
         labels: BTreeMap::from([("season".to_owned(), "winter".to_owned())]),
         schedule: Schedule { opens_at: None, closes_at: Some(NOON) },
         terms: Terms { hold_ttl: Millis(300_000), max_hold_life: Millis(600_000), payment_ttl: Millis(900_000) },
-        items: vec![Item { sku: id("KNIFE/20cm"), pools }],
+        items: vec![Item::plain(id("KNIFE/20cm"), pools)],
         limits: vec![two_each],
         rules: stockade_types::definition::Rules::default(),
     };
@@ -113,7 +113,7 @@ fn a_fact_about_a_drop_shows_the_drop_after_it_and_where_it_came_from() {
         origin: Origin { peer: Some("127.0.0.1:9".into()), request_id: Some("r-1".into()), ..Origin::ENGINE },
         image: *image,
         lifecycle: Lifecycle { opened: Some(NOON), ..Lifecycle::new(DropNo(0)) },
-        moments: vec![opens],
+        marks: vec![opens],
         stock: vec![PoolFigures { basis, held: 2, ..PoolFigures::default() }],
     };
     let more = json!({
