@@ -51,6 +51,23 @@ impl<'de> Deserialize<'de> for MoneyEntry {
                 Ok(MoneyEntry::Short(text.to_owned()))
             }
 
+            // A number without its currency, which is a fault.
+            fn visit_u64<E>(self, number: u64) -> Result<MoneyEntry, E> {
+                Ok(MoneyEntry::Short(number.to_string()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<MoneyEntry, E> {
+                Ok(MoneyEntry::Short(number.to_string()))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<MoneyEntry, E> {
+                Ok(MoneyEntry::Short(number.to_string()))
+            }
+
+            fn visit_bool<E>(self, word: bool) -> Result<MoneyEntry, E> {
+                Ok(MoneyEntry::Short(word.to_string()))
+            }
+
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<MoneyEntry, A::Error> {
                 WireMoney::deserialize(MapAccessDeserializer::new(map)).map(MoneyEntry::Whole)
             }

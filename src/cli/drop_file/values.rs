@@ -36,10 +36,12 @@ impl FileFaults<'_> {
 
     pub(super) fn flag(&mut self, given: Option<&Spanned<String>>, key: &str) -> bool {
         let Some(given) = given else { return false };
-        given.value.parse().unwrap_or_else(|_bad| {
-            self.add(given.referenced, format_args!("{key} must be true or false, not {:?}", given.value));
-            false
-        })
+        match given.value.as_str() {
+            "true" | "True" | "TRUE" => return true,
+            "false" | "False" | "FALSE" => {}
+            other => self.add(given.referenced, format_args!("{key} must be true or false, not {other:?}")),
+        }
+        false
     }
 
     /// An instant; `None` also for the word `none`.
@@ -92,7 +94,7 @@ impl FileFaults<'_> {
         match &given.value {
             MoneyEntry::Whole(money) => Some(pb::Money {
                 currency_code: money.currency_code.clone(),
-                minor_units: self.minor_units(&money.minor_units),
+                minor_units: i64::try_from(self.whole(&money.minor_units, "minor_units", 0_u64)).unwrap_or(i64::MAX),
             }),
             MoneyEntry::Short(text) => {
                 let Some((currency, minor_units)) = money::short(text) else {
@@ -103,14 +105,6 @@ impl FileFaults<'_> {
                 Some(pb::Money { currency_code: currency.to_owned(), minor_units })
             }
         }
-    }
-
-    fn minor_units(&mut self, given: &Spanned<String>) -> i64 {
-        let digits: String = given.value.split('_').collect();
-        digits.parse().unwrap_or_else(|_bad| {
-            self.add(given.referenced, format_args!("minor_units must be a whole number, not {:?}", given.value));
-            0
-        })
     }
 
     pub(super) fn moment(&mut self, given: Option<&Spanned<MomentEntry>>, key: &str) -> Option<pb::Moment> {

@@ -49,3 +49,6 @@ pub(super) fn items_and_rules(faults: &mut Faults, drop: &pb::Drop) -> Option<(V
     };
     Some((items?, rules))
 }
+
+#[cfg(test)]
+mod tests;
