@@ -149,6 +149,7 @@ fn says_nothing(text: &str) -> bool {
     text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#') || line == "---")
 }
 
+/// Turns a file's entries into the contract's messages, and keeps what is faulty in them, with its place.
 struct FileFaults<'a> {
     name: &'a str,
     lines: Vec<String>,
