@@ -182,12 +182,6 @@ async fn what_may_not_be_meant_is_warned_of() {
         d.limits = vec![pb::Limit { id: "l".into(), scope, max_units: Some(110), ..pb::Limit::default() }];
     };
     assert_eq!(warned(vast).await, of("unreachable_limit", "limits[0].max_units"));
-    let idle: Change = |d| {
-        let (scope, max_units_by_tier) = (pb::LimitScope::Drop.into(), [("gold".to_owned(), 2)].into());
-        let limit = pb::Limit { id: "l".into(), scope, max_units: Some(2), max_units_by_tier, ..pb::Limit::default() };
-        d.limits = vec![limit];
-    };
-    assert_eq!(warned(idle).await, of("unreachable_limit", "limits[0].max_units_by_tier[gold]"));
     // On 28 March 2027 clocks in Berlin go from 02:00 to 03:00.
     let gap: Change = |d| {
         (d.opens_at, d.closes_at) = (at(113 * 86_400), at(115 * 86_400));
