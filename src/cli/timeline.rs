@@ -168,9 +168,6 @@ pub(super) fn timeline(output: &mut Output, drop: &pb::Drop) {
     plan.windows(drop);
     plan.prices(drop);
     plan.tranches(drop);
-    if calendar.closes_at.is_some() {
-        plan.at(calendar.closes_at, "closes: live holds can still be claimed".to_owned());
-    }
     let Plan { mut dated, others, .. } = plan;
     // A stable sort: what comes at one instant stays in the order of the definition.
     dated.sort_by_key(|(at, _)| *at);
@@ -178,24 +175,23 @@ pub(super) fn timeline(output: &mut Output, drop: &pb::Drop) {
     for (at, what) in dated {
         rows.add_row([calendar.shown(at), what]);
     }
-    if calendar.closes_at.is_none() {
-        rows.add_row([NOTHING.to_owned(), "never closes by itself".to_owned()]);
-    }
     for (when, what) in others {
         rows.add_row([when, what]);
     }
     let (ttl, life) = (show::span(drop.hold_ttl.as_ref()), show::span(drop.max_hold_life.as_ref()));
-    let mut always = vec![
-        format!("a hold lives {ttl}, {life} at most"),
-        format!("a payment may take {}", show::span(drop.payment_ttl.as_ref())),
-    ];
+    rows.add_row(["from then on".to_owned(), format!("a hold lives {ttl}, {life} at most")]);
+    let payment = show::span(drop.payment_ttl.as_ref());
+    rows.add_row(["from then on".to_owned(), format!("a payment may take {payment}")]);
     if drop.slot_required {
-        always.push("goods are reserved with a pickup slot only".to_owned());
+        rows.add_row(["all the time".to_owned(), "goods are reserved with a pickup slot only".to_owned()]);
     }
-    always.extend(drop.limits.iter().map(|limit| format!("{}: {}", limit.id, show::limit(limit))));
-    for what in always {
-        rows.add_row(["all the time".to_owned(), what]);
+    for limit in &drop.limits {
+        rows.add_row(["all the time".to_owned(), format!("{}: {}", limit.id, show::limit(limit))]);
     }
+    match calendar.closes_at {
+        Some(at) => rows.add_row([calendar.shown(Some(at)), "closes: live holds can still be claimed".to_owned()]),
+        None => rows.add_row([NOTHING.to_owned(), "never closes by itself".to_owned()]),
+    };
     output.table(rows);
 }
 

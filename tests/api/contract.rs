@@ -22,44 +22,73 @@ use crate::server::channel;
 use crate::shop::{adjustment, claim, release, returning};
 
 /// Served fields, by message. A field that is in no table must be refused.
-const SERVED: [(&str, &str); 29] = [
+const SERVED: [(&str, &str); 43] = [
     ("ReserveRequest", "hold_id drop_id lines customer ttl supersedes allow_partial override"),
-    ("Line", "sku quantity"),
-    ("Customer", "id tiers identities"),
+    ("Line", "sku quantity pool"),
+    ("Customer", "id tiers zones identities"),
     ("Identity", "kind value"),
-    ("Override", "limits reason"),
+    ("Override", "limits windows reason"),
     ("ExtendRequest", "hold_id drop_id customer_id ttl stage"),
     ("ClaimRequest", "hold_id drop_id customer_id order_ref expired_policy lines"),
     ("ReleaseRequest", "hold_id drop_id customer_id keep abandon_payment"),
     ("ReturnUnitsRequest", "hold_id drop_id returned restock"),
     ("GetHoldRequest", "hold_id drop_id"),
-    ("ListHoldsRequest", "drop_id customer_id order_ref sku state older_than page_size page_token"),
+    (
+        "ListHoldsRequest",
+        "drop_id customer_id order_ref sku state older_than page_size page_token shop",
+    ),
     ("BatchRequest", "operations view"),
     ("BatchStreamRequest", "sequence operations view"),
-    ("Drop", "id title shop series opens_at closes_at hold_ttl max_hold_life payment_ttl items limits labels"),
-    ("Item", "sku quantity pools kind"),
-    ("Limit", "id scope skus identity_kind max_units max_units_by_tier max_live_units max_live_holds rolling cooldown"),
+    (
+        "Drop",
+        "id title shop series opens_at closes_at hold_ttl max_hold_life payment_ttl items windows limits terms slot_required labels time_zone location tranches zones",
+    ),
+    ("Item", "sku quantity pools kind slot price_floor unit_cost"),
+    ("Pool", "id audience units share_basis_points flows place"),
+    ("Flow", "to when"),
+    ("Audience", "tiers zones"),
+    ("Trigger", "moment stock"),
+    ("StockLevel", "sku pool free_at_most sold_basis_points taken_basis_points"),
+    ("Moment", "at after_open before_close local"),
+    ("LocalTime", "days_after_open time"),
+    ("Slot", "place starts ends"),
+    ("Money", "currency_code minor_units"),
+    ("Window", "id audience skus starts ends hold_ttl pools"),
+    ("Terms", "id audience skus starts ends price steps pools"),
+    ("PriceStep", "when price"),
+    ("Tranche", "id sku pool units when"),
+    (
+        "Limit",
+        "id scope skus identity_kind max_units max_units_by_tier max_live_units max_live_holds rolling cooldown",
+    ),
     ("CreateDropRequest", "drop validate_only"),
     ("UpdateDropRequest", "drop update_mask revision validate_only"),
     ("GetDropRequest", "drop_id"),
-    ("ListDropsRequest", "shop series state page_size page_token"),
+    ("ListDropsRequest", "shop series state page_size page_token opens_from opens_until zone"),
     ("PauseDropRequest", "drop_id"),
     ("ResumeDropRequest", "drop_id"),
     ("CloseDropRequest", "drop_id"),
     ("AdjustStockRequest", "drop_id sku pool adjustment_id delta set_received"),
     ("SetReceived", "expected units"),
+    ("FireFlowRequest", "drop_id sku pool to"),
     ("WatchDropRequest", "drop_id"),
     ("ReadEventsRequest", "after filter follow from_now max_events with_customers with_stock"),
     ("ListEventsRequest", "after filter page_size wait with_customers with_stock latest"),
     ("EventFilter", "types shop series drop_id names channels"),
 ];
 /// Fields of requests that only the server sets.
-const OUTPUT_ONLY: [(&str, &str); 3] =
-    [("Drop", "state revision as_of_lsn tightenings occurrence"), ("Item", "stock"), ("Pool", "stock")];
-/// A list that is accepted as the server itself shows it; any other content is refused by the list's name.
-const AS_SHOWN: &str = "stockade.v1.Item.pools";
+const OUTPUT_ONLY: [(&str, &str); 8] = [
+    ("Drop", "state revision as_of_lsn tightenings occurrence"),
+    ("Item", "stock"),
+    ("Pool", "stock"),
+    ("Flow", "fired_at"),
+    ("Slot", "resolved_starts_at resolved_ends_at"),
+    ("Window", "starts_at ends_at"),
+    ("PriceStep", "fired_at"),
+    ("Tranche", "fired_at"),
+];
 /// Enum values that are refused in a request.
-const UNSERVED_VALUES: [&str; 2] = ["DROP_STATE_DRAFT", "ITEM_KIND_SLOT"];
+const UNSERVED_VALUES: [&str; 1] = ["DROP_STATE_DRAFT"];
 
 fn contract() -> DescriptorPool {
     DescriptorPool::decode(DESCRIPTORS).expect("the contract")
@@ -141,9 +170,7 @@ fn variants(message: &DynamicMessage) -> Vec<Variant> {
                 } else {
                     (field.name().to_owned(), Value::Message(variant.message))
                 };
-                let as_shown = field.full_name() == AS_SHOWN;
-                let path = if as_shown { field.name().to_owned() } else { format!("{step}.{}", variant.path) };
-                Variant { path, message: with(value), ..variant }
+                Variant { path: format!("{step}.{}", variant.path), message: with(value), ..variant }
             }));
         } else {
             add(false, sample_of(&field));
@@ -165,9 +192,13 @@ fn there(message: &DynamicMessage, field: &FieldDescriptor, inner: &MessageDescr
     if let Some(first) = first.filter(|_| message.has_field(field)) {
         return first.clone();
     }
+<<<<<<< HEAD
     let general = pb::Pool { id: "general".into(), ..Default::default() };
     let bytes = if field.full_name() == AS_SHOWN { general.encode_to_vec() } else { Vec::new() };
     DynamicMessage::decode(inner.clone(), &*bytes).expect("a message")
+=======
+    DynamicMessage::new(inner.clone())
+>>>>>>> w
 }
 
 /// Calls a method by its path, even if the generated clients do not have it.
@@ -215,6 +246,10 @@ pub fn good(request: &str) -> DynamicMessage {
         }
         "AdjustStockRequest" => {
             adjustment(9, &drop_id, "KNIFE", pb::adjust_stock_request::Change::Delta(1)).encode_to_vec()
+        }
+        "FireFlowRequest" => {
+            let (sku, pool, to) = ("KNIFE".to_owned(), "general".to_owned(), "public".to_owned());
+            pb::FireFlowRequest { drop_id, sku, pool, to }.encode_to_vec()
         }
         // Empty, since a watch of an existing drop would not end, nor would a reading of its events.
         "BatchRequest" | "BatchStreamRequest" | "ListDropsRequest" | "WatchDropRequest" | "ReadEventsRequest" => {
@@ -304,7 +339,8 @@ async fn each_field_that_is_not_built_is_refused_by_its_name() {
             }
         }
     }
-    assert!(refusals > 40, "{refusals}");
+    // Five of a drop that is made or changed, two of a reserve, one of a hold, one of a list.
+    assert_eq!(refusals, 14);
 }
 
 #[tokio::test]
@@ -330,7 +366,7 @@ async fn an_operation_of_a_batch_is_refused_as_its_call_is() {
         other => panic!("not refused: {other:?}"),
     });
     assert_eq!(messages.collect::<Vec<_>>(), wanted);
-    assert!(wanted.len() > 6, "{wanted:?}");
+    assert_eq!(wanted, ["admission_token", "superseded_customer_id"].map(|field| format!("not built yet: {field}")));
 }
 
 #[tokio::test]

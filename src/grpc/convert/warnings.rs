@@ -102,16 +102,6 @@ impl Warnings {
                 self.add("unreachable_limit", format_args!("drop.limits[{place}].{name}"), message);
             }
         }
-        for (tier, most) in &limit.max_units_by_tier {
-            if limit.max_units.is_some_and(|usual| *most <= usual) {
-                let field = format_args!("drop.limits[{place}].max_units_by_tier[{tier}]");
-                self.add(
-                    "unreachable_limit",
-                    field,
-                    "changes nothing: max_units is as high, and the higher one counts",
-                );
-            }
-        }
     }
 }
 
