@@ -33,10 +33,7 @@ const SERVED: [(&str, &str); 43] = [
     ("ReleaseRequest", "hold_id drop_id customer_id keep abandon_payment"),
     ("ReturnUnitsRequest", "hold_id drop_id returned restock"),
     ("GetHoldRequest", "hold_id drop_id"),
-    (
-        "ListHoldsRequest",
-        "drop_id customer_id order_ref sku state older_than page_size page_token shop",
-    ),
+    ("ListHoldsRequest", "drop_id customer_id order_ref sku state older_than page_size page_token shop"),
     ("BatchRequest", "operations view"),
     ("BatchStreamRequest", "sequence operations view"),
     (
@@ -57,10 +54,7 @@ const SERVED: [(&str, &str); 43] = [
     ("Terms", "id audience skus starts ends price steps pools"),
     ("PriceStep", "when price"),
     ("Tranche", "id sku pool units when"),
-    (
-        "Limit",
-        "id scope skus identity_kind max_units max_units_by_tier max_live_units max_live_holds rolling cooldown",
-    ),
+    ("Limit", "id scope skus identity_kind max_units max_units_by_tier max_live_units max_live_holds rolling cooldown"),
     ("CreateDropRequest", "drop validate_only"),
     ("UpdateDropRequest", "drop update_mask revision validate_only"),
     ("GetDropRequest", "drop_id"),
@@ -192,13 +186,7 @@ fn there(message: &DynamicMessage, field: &FieldDescriptor, inner: &MessageDescr
     if let Some(first) = first.filter(|_| message.has_field(field)) {
         return first.clone();
     }
-<<<<<<< HEAD
-    let general = pb::Pool { id: "general".into(), ..Default::default() };
-    let bytes = if field.full_name() == AS_SHOWN { general.encode_to_vec() } else { Vec::new() };
-    DynamicMessage::decode(inner.clone(), &*bytes).expect("a message")
-=======
     DynamicMessage::new(inner.clone())
->>>>>>> w
 }
 
 /// Calls a method by its path, even if the generated clients do not have it.

@@ -37,7 +37,7 @@ impl ReserveRequest<'_> {
             return self.over_limit(&violations, locks.subjects);
         }
         // In doubt until entered: a cart, a successor, and a hold shorter than a thread may be held up.
-        let certain = self.resolved.lines.len() == 1 && self.superseded.is_none() && self.shortest_ttl() >= SHORT_TTL;
+        let certain = self.resolved.count() == 1 && self.superseded.is_none() && self.shortest_ttl() >= SHORT_TTL;
         let certainty = if certain { Certainty::Certain } else { Certainty::Doubtful };
         let mut shares = Shares::default();
         for line in self.lines() {
