@@ -13,6 +13,8 @@ pub struct StockTrigger<'a> {
     level: &'a StockLevel,
     /// Of which items.
     items: Vec<ItemNo>,
+    /// Those of them that are pickup slots that have begun: what is free of them is withdrawn.
+    begun: Vec<ItemNo>,
 }
 
 /// The rules of a drop that have not fired and fire at a level of stock, in the order in which they fire: price steps,
@@ -29,7 +31,9 @@ pub fn stock_triggers<'a>(definition: &'a Definition, lifecycle: &Lifecycle) -> 
             && !lifecycle.has(kind)
         {
             let named = |sku| definition.item(sku).map(|(number, _)| number).into_iter().collect();
-            all.push(StockTrigger { kind, level, items: level.sku.as_ref().map_or(usual, named) });
+            let items = level.sku.as_ref().map_or(usual, named);
+            let begun = items.iter().copied().filter(|item| lifecycle.has(MarkKind::SlotStarts(*item))).collect();
+            all.push(StockTrigger { kind, level, items, begun });
         }
     };
     for terms in &definition.rules.prices {
@@ -65,7 +69,7 @@ impl StockTrigger<'_> {
                 if self.level.pool.as_ref().is_none_or(|named| *named == pool.id)
                     && let Some(figures) = of(*item, place)
                 {
-                    sum = sum.plus(units(&figures));
+                    sum = sum.plus(units(&figures, self.begun.contains(item)));
                 }
             }
         }
@@ -73,16 +77,13 @@ impl StockTrigger<'_> {
     }
 }
 
-fn units(figures: &PoolFigures) -> LevelUnits {
+/// What is free of a slot that has begun is withdrawn.
+fn units(figures: &PoolFigures, has_begun: bool) -> LevelUnits {
     let PoolFigures { basis, held, paying, claimed, withdrawn, returned_total: _ } = figures;
     let withdrawn = withdrawn.saturating_add(basis.taken_out);
     let live = held.saturating_add(*paying);
     let out = live.saturating_add(*claimed).saturating_add(withdrawn);
-    LevelUnits {
-        received: basis.received,
-        withdrawn,
-        free: basis.received.saturating_sub(out),
-        claimed: *claimed,
-        live,
-    }
+    let free = basis.received.saturating_sub(out);
+    let (free, withdrawn) = if has_begun { (0, withdrawn.saturating_add(free)) } else { (free, withdrawn) };
+    LevelUnits { received: basis.received, withdrawn, free, claimed: *claimed, live }
 }

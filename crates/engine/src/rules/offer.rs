@@ -48,11 +48,21 @@ pub enum Closedness {
 /// What may serve a customer later who is not served now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LaterChance {
-    /// The earliest instant at which a flow fires, a tranche comes or a window opens for this customer;
+    /// The earliest instant at which a flow, a tranche or a window brings units that are not this customer's to have now;
     /// [`Timestamp::NEVER`] for none.
     pub at: Timestamp,
     /// Whether one may come at an instant that is not known: by a level of stock, or by hand.
     pub by_trigger: bool,
+}
+
+impl LaterChance {
+    /// Something may serve the customer at this instant, or at one that is not known.
+    fn may_come(&mut self, at: Option<Timestamp>) {
+        match at {
+            Some(at) => self.at = self.at.min(at),
+            None => self.by_trigger = true,
+        }
+    }
 }
 
 impl Visitor<'_> {
@@ -107,9 +117,14 @@ impl StandingItem {
 }
 
 impl StandingWindow {
+    /// The pools of an item that may be drawn on through it.
+    fn pools_of(&self, item: ItemNo) -> Pools {
+        self.pools.get(item.index()).copied().unwrap_or_default()
+    }
+
     /// Whether it is for this customer and for any of these pools of an item.
     fn is_for(&self, visitor: Visitor<'_>, item: ItemNo, named: Option<PoolNo>) -> bool {
-        let through = self.pools.get(item.index()).copied().unwrap_or_default();
+        let through = self.pools_of(item);
         let reaches = named.map_or(!through.is_empty(), |named| through.has(named.index()));
         reaches && visitor.is_in(&self.audience)
     }
@@ -166,29 +181,39 @@ impl Standing {
     pub fn later(&self, visitor: Visitor<'_>, item: ItemNo, named: Option<PoolNo>) -> LaterChance {
         let mut later = LaterChance { at: Timestamp::NEVER, by_trigger: false };
         let Some(of) = self.items.get(item.index()) else { return later };
-        if let Some(at) = of.next_tranche {
-            later.at = later.at.min(at);
+        let his = Pools::of(of.eligible(visitor, named).iter().map(|(pool, _)| pool.index()));
+        let now = self.through_open_windows(visitor, item, named).and(his);
+        for (_, at) in of.tranches_to_come.iter().filter(|(pool, _)| now.has(*pool)) {
+            later.may_come(*at);
         }
-        later.by_trigger |= of.has_tranche_by_level;
         let own = of.own(visitor);
         for (place, pool) in of.pools.iter().enumerate() {
-            if own.has(place) || !pool.is_for_lines_of(named, place) {
-                continue;
+            let is_open = own.has(place) || !pool.flows_to.and(own).is_empty();
+            if !is_open && pool.is_for_lines_of(named, place) {
+                let to_him = pool.flows_to_come.iter().filter(|(to, _)| own.has(*to));
+                to_him.for_each(|(_, at)| later.may_come(*at));
             }
-            for (to, at) in &pool.flows_to_come {
-                match at {
-                    _ if !own.has(*to) => {}
-                    Some(at) => later.at = later.at.min(*at),
-                    None => later.by_trigger = true,
+        }
+        if !visitor.is_over_windows {
+            for window in self.windows.iter().filter(|window| window.is_for(visitor, item, named)) {
+                if let WindowState::ToCome(at) = window.state
+                    && !window.pools_of(item).and(his).without(now).is_empty()
+                {
+                    later.may_come(Some(at));
                 }
             }
         }
-        for window in self.windows.iter().filter(|window| window.is_for(visitor, item, named)) {
-            if let WindowState::ToCome(at) = window.state {
-                later.at = later.at.min(at);
-            }
-        }
         later
+    }
+
+    /// The pools of an item that windows leave to this customer now.
+    fn through_open_windows(&self, visitor: Visitor<'_>, item: ItemNo, named: Option<PoolNo>) -> Pools {
+        if self.windows.is_empty() || visitor.is_over_windows {
+            return Pools::ALL;
+        }
+        let open = self.windows.iter().filter(|window| window.state == WindowState::Open);
+        let his = open.filter(|window| window.is_for(visitor, item, named));
+        his.fold(Pools::default(), |pools, window| pools.or(window.pools_of(item)))
     }
 }
 

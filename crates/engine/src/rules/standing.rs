@@ -16,7 +16,7 @@ pub(super) struct Pools(u32);
 impl Pools {
     pub(super) const ALL: Self = Self(u32::MAX);
 
-    fn of(places: impl Iterator<Item = usize>) -> Self {
+    pub(super) fn of(places: impl Iterator<Item = usize>) -> Self {
         places.fold(Self::default(), |mut pools, place| {
             pools.add(place);
             pools
@@ -35,6 +35,14 @@ impl Pools {
 
     pub(super) const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    pub(super) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     pub(super) const fn is_empty(self) -> bool {
@@ -85,10 +93,8 @@ pub(super) struct StandingItem {
     /// Whether any terms name a price of it, so that a pool without a price is for nobody.
     pub(super) is_priced: bool,
     pub(super) pools: Vec<StandingPool>,
-    /// When stock joins it by plan next.
-    pub(super) next_tranche: Option<Timestamp>,
-    /// Whether stock joins it by plan at a level of stock.
-    pub(super) has_tranche_by_level: bool,
+    /// Stock that joins it by plan: which pool, and when if that is an instant.
+    pub(super) tranches_to_come: SmallVec<[(usize, Option<Timestamp>); 1]>,
 }
 
 #[derive(Debug, Clone)]
@@ -185,20 +191,15 @@ impl StandingItem {
         (number, item): (ItemNo, &Item),
         terms: &[CurrentTerms<'_>],
     ) -> Self {
-        let mut next_tranche: Option<Timestamp> = None;
-        let mut has_tranche_by_level = false;
-        for tranche in definition.rules.tranches.iter().filter(|tranche| tranche.sku == item.sku) {
+        let to_come = definition.rules.tranches.iter().filter(|tranche| {
             let known = definition.rules.names.tranche_no(&tranche.id);
-            if known.is_some_and(|known| lifecycle.has(MarkKind::Tranche(known))) {
-                continue;
-            }
-            match &tranche.when {
-                Trigger::Moment(moment) => {
-                    next_tranche = Some(next_tranche.map_or(moment.at, |next| next.min(moment.at)));
-                }
-                Trigger::Stock(_) => has_tranche_by_level = true,
-            }
-        }
+            tranche.sku == item.sku && !known.is_some_and(|known| lifecycle.has(MarkKind::Tranche(known)))
+        });
+        let tranches_to_come = to_come.filter_map(|tranche| {
+            let named = |id| item.pool_no(id).map(PoolNo::index);
+            let pool = tranche.pool.as_ref().map_or_else(|| item.usual_pool(), named)?;
+            Some((pool, instant(&tranche.when)))
+        });
         let pools = (0..).map(PoolNo).zip(&item.pools).map(|(from, pool)| {
             let mut flows_to = Pools::default();
             let mut flows_to_come = SmallVec::new();
@@ -208,8 +209,7 @@ impl StandingItem {
                     _ if lifecycle.has(MarkKind::Flow(FlowPlace { item: number, from, to })) => {
                         flows_to.add(to.index());
                     }
-                    Some(Trigger::Moment(moment)) => flows_to_come.push((to.index(), Some(moment.at))),
-                    Some(Trigger::Stock(_)) | None => flows_to_come.push((to.index(), None)),
+                    when => flows_to_come.push((to.index(), when.as_ref().and_then(instant))),
                 }
             }
             let here = terms.iter().filter(|terms| terms.of.covers(&item.sku) && terms.of.reaches(&pool.id));
@@ -230,9 +230,16 @@ impl StandingItem {
             },
             is_priced: definition.rules.prices.iter().any(|terms| terms.covers(&item.sku)),
             pools: pools.collect(),
-            next_tranche,
-            has_tranche_by_level,
+            tranches_to_come: tranches_to_come.collect(),
         }
+    }
+}
+
+/// When it fires, if that is an instant.
+const fn instant(trigger: &Trigger) -> Option<Timestamp> {
+    match trigger {
+        Trigger::Moment(moment) => Some(moment.at),
+        Trigger::Stock(_) => None,
     }
 }
 

@@ -179,6 +179,10 @@ impl ReserveRequest<'_> {
             if rest == 0 {
                 break;
             }
+            // What an earlier window has taken of a pool is all that this has, and in doubt until the hold is made.
+            if draws.iter().any(|draw| draw.pool == place) {
+                continue;
+            }
             if let Ok(taken) = self.attempt_of(line, pool.take_up_to(rest, self.now))? {
                 rest = rest.saturating_sub(taken.units());
                 draws.push(Draw { pool: place, pinned, taken });

@@ -1,6 +1,6 @@
 //! What the drop's rules offer of each line to the customer of a request.
 
-use stockade_types::ids::ItemNo;
+use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
 
@@ -38,7 +38,11 @@ impl ReserveRequest<'_> {
         if !closed.is_empty() {
             return Ok(Some(self.not_offered(&closed)));
         }
-        self.names_apart(&offers)?;
+        let offered = |place: usize, pool| {
+            let choices = offers.get(place).map_or(&[][..], |offer| &offer.choices[..]);
+            choices.iter().any(|choice| choice.pools.iter().any(|(of, _)| *of == pool))
+        };
+        self.names_apart(offered)?;
         if standing.slot_required && self.command.over_windows.is_none() && !self.has_slot(standing) {
             return Ok(Some(self.refused_by_drop(Reason::SlotRequired, None)));
         }
@@ -47,13 +51,21 @@ impl ReserveRequest<'_> {
         Ok(None)
     }
 
+    /// The same of a drop without rules: every line is offered all pools of its item.
+    #[cold]
+    pub(super) fn names_apart_without_rules(&self) -> Result<(), Fault> {
+        let needs = |line: &ResolvedLine| line.units > self.own(*line);
+        self.names_apart(|place, _| self.resolved.line(place).is_some_and(|line| needs(&line)))
+    }
+
     /// A pool that one line names must not be offered to a line of the same SKU that names none: units that the request
-    /// itself has taken from it are in doubt until the hold is made, and it would wait for itself.
-    fn names_apart(&self, offers: &[LineOffer]) -> Result<(), Fault> {
+    /// itself has taken from it are in doubt until the hold is made, and it would wait for itself. `offered` says whether
+    /// the line at a place is offered a pool.
+    fn names_apart(&self, offered: impl Fn(usize, PoolNo) -> bool) -> Result<(), Fault> {
         let lines = || self.resolved.lines();
-        for (line, offer) in lines().zip(offers).filter(|(line, _)| line.named.is_none()) {
-            let offered = |pool| offer.choices.iter().any(|choice| choice.pools.iter().any(|(of, _)| *of == pool));
-            let both = |other: &ResolvedLine| other.item == line.item && other.named.is_some_and(offered);
+        for (at, line) in lines().enumerate().filter(|(_, line)| line.named.is_none()) {
+            let is_offered = |pool| offered(at, pool);
+            let both = |other: &ResolvedLine| other.item == line.item && other.named.is_some_and(is_offered);
             let Some(pool) = lines().find(both).and_then(|other| other.named) else { continue };
             let definition = &self.inner.definition;
             let (sku, pool) = (definition.sku(line.item), definition.pool(line.item, pool));
@@ -107,7 +119,7 @@ impl ReserveRequest<'_> {
     }
 
     /// What rules may bring this line later.
-    pub(super) fn later(&self, item: ItemNo, named: Option<stockade_types::ids::PoolNo>) -> (Timestamp, bool) {
+    pub(super) fn later(&self, item: ItemNo, named: Option<PoolNo>) -> (Timestamp, bool) {
         self.inner.standing.as_deref().map_or((Timestamp::NEVER, false), |standing| {
             let later = standing.later(self.visitor(), item, named);
             (later.at, later.by_trigger)

@@ -281,10 +281,14 @@ impl ReserveRequest<'_> {
         if let Some((reason, retry_after)) = self.barred() {
             return Ok(self.refused_by_drop(reason, retry_after));
         }
-        if let Some(standing) = self.inner.standing.as_deref()
-            && let Some(refused) = self.find_offers(standing)?
-        {
-            return Ok(refused);
+        match self.inner.standing.as_deref() {
+            Some(standing) => {
+                if let Some(refused) = self.find_offers(standing)? {
+                    return Ok(refused);
+                }
+            }
+            None if self.resolved.named.is_some() => self.names_apart_without_rules()?,
+            None => {}
         }
         let shorts = if self.command.allow_partial { self.peek_any() } else { self.peek() }?;
         if !shorts.is_empty() {

@@ -132,7 +132,8 @@ impl ReserveRequest<'_> {
 
     /// The place in the request at which it names a SKU first.
     pub(crate) fn place_of(&self, sku: &Sku) -> usize {
-        self.command.lines.iter().find(|wanted| wanted.sku == *sku).map_or(usize::MAX, |wanted| wanted.place)
+        let named = self.command.lines.iter().filter(|wanted| wanted.sku == *sku);
+        named.map(|wanted| wanted.place).min().unwrap_or(usize::MAX)
     }
 
     /// A refusal, lines in the request's order. It waits for no record, since it says nothing about a hold of the
