@@ -20,6 +20,7 @@ mod operators;
 mod origin;
 mod payment;
 mod rules;
+mod rules_cli;
 mod rules_update;
 mod server;
 mod shell;

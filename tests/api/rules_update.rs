@@ -1,5 +1,7 @@
 //! Definitions of drops with rules: bad input, changes by mask and without, and warnings.
 
+#![expect(clippy::unnecessary_wraps, reason = "what is made here stands in optional fields")]
+
 use stockade_client::Client;
 use stockade_proto as pb;
 use tonic::{Code, Status};
@@ -81,7 +83,7 @@ async fn what_no_clock_or_calendar_can_serve_is_named_by_its_field() {
         (&["drop.windows[0].starts"], |d| d.windows[0].starts = after(2 * 86_400)),
         (&["drop.windows[0].starts"], |d| d.windows[0].starts = local(-2, "18:00")),
         (&["drop.windows[0].starts"], |d| {
-            d.windows[0].starts = moment(pb::moment::When::At(at(0).unwrap_or_default()))
+            d.windows[0].starts = moment(pb::moment::When::At(at(0).unwrap_or_default()));
         }),
         (&["drop.windows[0].ends"], |d| d.windows[0].ends = after(60)),
         (&["drop.terms[0].ends"], |d| (d.terms[0].starts, d.terms[0].ends) = (after(9), after(8))),
@@ -134,20 +136,20 @@ async fn without_a_mask_rules_stay_and_with_one_they_change() {
     wanted.tranches[0].units = 20;
     (wanted.location, wanted.zones, wanted.time_zone) = ("Hall 4".into(), vec!["kreuzberg".into()], "UTC".into());
     let mask = ["windows", "terms", "tranches", "location", "zones", "time_zone"];
-    let ruled = update(client, wanted.clone(), &mask, changed.revision).await.expect("a change");
-    assert_eq!(ruled.windows[0].starts_at, at(86_400 + 120));
-    wanted.windows[0].starts_at = ruled.windows[0].starts_at;
-    assert_eq!(rules(&ruled), rules(&wanted));
+    let named = update(client, wanted.clone(), &mask, changed.revision).await.expect("a change");
+    assert_eq!(named.windows[0].starts_at, at(86_400 + 120));
+    wanted.windows[0].starts_at = named.windows[0].starts_at;
+    assert_eq!(rules(&named), rules(&wanted));
     let other = pb::Drop { location: "Hall 5".into(), ..wanted.clone() };
-    let unnamed = update(client, other, &["title"], ruled.revision).await.expect("nothing that is named");
-    assert_eq!(unnamed.revision, ruled.revision);
+    let unnamed = update(client, other, &["title"], named.revision).await.expect("nothing that is named");
+    assert_eq!(unnamed.revision, named.revision);
 
     // With the path an item is taken whole.
-    let mut whole = ruled.clone();
+    let mut whole = named.clone();
     whole.items[0].price_floor = None;
     whole.items[0].pools[0].flows.clear();
     whole.items[0].pools[0].audience = None;
-    let taken = update(client, whole, &["items"], ruled.revision).await.expect("a change");
+    let taken = update(client, whole, &["items"], named.revision).await.expect("a change");
     assert_eq!((taken.items[0].price_floor.as_ref(), taken.items[0].pools[0].flows.len()), (None, 0));
     let bare = pb::Drop { items: vec![item("KNIFE", 100), item("STONE", 5)], ..taken.clone() };
     let refused = update(client, bare, &["items"], taken.revision).await.expect_err("pools stay");
@@ -155,7 +157,7 @@ async fn without_a_mask_rules_stay_and_with_one_they_change() {
     assert!(refused.message().contains("drop.items[0].pools"), "{refused}");
     let status = update(client, pb::Drop { slot_required: true, ..taken.clone() }, &["slot_required"], taken.revision);
     assert_eq!(fields(&status.await.expect_err("no slot")), ["drop.slot_required"]);
-    assert_eq!(create(client, self::ruled()).await.revision, taken.revision, "created again: the same drop");
+    assert_eq!(create(client, ruled()).await.revision, taken.revision, "created again: the same drop");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ pub(super) const CUSTOMER: &str = "customer";
 /// The end of the year 9999, the last instant on the wire.
 const LAST: Timestamp = Timestamp(253_402_300_799_999);
 /// The longest duration on the wire: 10,000 years.
-const DURATION_MAX: Millis = Millis(315_576_000_000_000);
+pub(super) const DURATION_MAX: Millis = Millis(315_576_000_000_000);
 
 /// An instant, at most `LAST`.
 #[must_use]

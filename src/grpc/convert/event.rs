@@ -9,7 +9,7 @@ use stockade_types::ids::ItemNo;
 use stockade_types::record::{Lifecycle, MovedLine, PoolBasis, PoolFigures};
 
 use super::answer::{hold_in, hold_line, timestamp};
-use super::drop_status::drop_status;
+use super::drop_status::{Shown, drop_status};
 
 /// Which parts of an event are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,7 +46,8 @@ pub fn event(event: &Event, journal: &str, cursor: String, shown: EventFields) -
         },
         (Detail::Drop { lifecycle, is_archived, opens_at, stock }, Some(drop)) => {
             let state = drop_state(lifecycle, *is_archived);
-            pb::Event { drop: Some(drop_status(drop, *opens_at, state, stock)), ..plain }
+            let shown = Shown { opens_at: *opens_at, state, stock, marks: &lifecycle.marks };
+            pb::Event { drop: Some(drop_status(drop, shown)), ..plain }
         }
         (Detail::Stock { item, stock, cause }, Some(drop)) => pb::Event {
             sku: sku(drop, *item),

@@ -9,6 +9,7 @@ use prost_types::{Duration, Timestamp as Instant};
 use stockade_types::ids::IdError;
 use stockade_types::time::{Millis, Timestamp};
 
+use super::answer::DURATION_MAX;
 use super::faults::Faults;
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
@@ -74,11 +75,12 @@ pub(super) fn span(faults: &mut Faults, field: impl Display, span: Option<&Durat
     millis
 }
 
-/// A duration of zero or more. Digits finer than milliseconds are cut off.
+/// A duration of zero or more, as long as a duration may be. Digits finer than milliseconds are cut off.
 pub(super) fn wait(faults: &mut Faults, field: impl Display, span: Duration) -> Option<Millis> {
     let millis = if span == Duration::default() { Some(Millis(0)) } else { positive(span) };
+    let millis = millis.filter(|millis| *millis <= DURATION_MAX);
     if millis.is_none() {
-        faults.invalid(field, "must be a duration of 0s or more, with nanos from 0 to 999999999");
+        faults.invalid(field, "must be a duration of 0s to 10000 years, with nanos from 0 to 999999999");
     }
     millis
 }

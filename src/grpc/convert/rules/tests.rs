@@ -1,5 +1,7 @@
 //! Rules of a drop: bad input, field by field, and what a good one is read back as.
 
+#![expect(clippy::unnecessary_wraps, reason = "what is made here stands in optional fields")]
+
 use std::sync::Arc;
 
 use stockade_engine::answer::{DropState, DropView, Stock};
@@ -268,7 +270,7 @@ fn each_part_of_an_item_is_checked() {
 
 #[test]
 fn each_part_of_a_rule_is_checked() {
-    let table: [(&str, Change); 43] = [
+    let table: [(&str, Change); 45] = [
         ("windows", |d| d.windows = vec![d.windows[0].clone(); 33]),
         ("windows[1].id", |d| d.windows.push(d.windows[0].clone())),
         ("windows[0].id", |d| d.windows[0].id = String::new()),
@@ -283,6 +285,10 @@ fn each_part_of_a_rule_is_checked() {
         ("windows[0].pools[0]", |d| d.windows[0].skus = vec!["KNIFE".into()]),
         ("windows[0].starts", |d| d.windows[0].starts = Some(pb::Moment::default())),
         ("windows[0].starts.after_open", |d| d.windows[0].starts = after(-1)),
+        ("windows[0].starts.after_open", |d| d.windows[0].starts = after(i64::MAX)),
+        ("windows[0].ends.before_close", |d| {
+            d.windows[0].ends = moment(pb::moment::When::BeforeClose(seconds(-1)));
+        }),
         ("windows[0].starts.at", |d| {
             d.windows[0].starts = moment(pb::moment::When::At(prost_types::Timestamp { seconds: -1, nanos: 0 }));
         }),
