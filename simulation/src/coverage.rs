@@ -14,12 +14,14 @@ const IMPORTANT: &[(&str, &str)] = &[
     (
         "refused",
         "closed, cooldown, hold_claimed, hold_expired, hold_released, limit_reached, order_mismatch, paused, \
-         payment_in_progress, sold_out, superseded, too_many_holds",
+         payment_in_progress, sold_out, superseded, too_many_holds, not_eligible, not_open, slot_required, \
+         sold_out and may come back",
     ),
     (
         "did",
         "again, claim, claim late, extend, get, release, reserve, reserve over limits, reserve partly, return, \
-         stage, supersede, adjust, archive, archive in a snapshot, turn a drop, snapshot, steer, sweep, trim, \
+         stage, supersede, fire a flow by hand, reserve at a price, reserve from a named pool, reserve over windows, \
+         reserve through a window, adjust, archive, archive in a snapshot, turn a drop, snapshot, steer, sweep, trim, \
          update",
     ),
     ("call", "acknowledged, cancelled, unknown"),
@@ -44,6 +46,11 @@ const IMPORTANT: &[(&str, &str)] = &[
     ("stop", "in order"),
     ("followers", "met"),
     ("verified", "offline"),
+    ("fired by level:", "flow, step, tranche"),
+    ("fired by moment:", "flow, price begins, price ends, slot, step, tranche, window closes, window opens"),
+    ("fired by an update", ""),
+    ("update of rules", "invalid, made, precondition"),
+    ("seed", "with rules, without rules"),
     ("recovery", ""),
 ];
 

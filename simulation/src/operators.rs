@@ -53,6 +53,7 @@ impl Simulation {
             // What is due by the change fires with it.
             before.halfway = Some(before.seen.clone());
             before.seen.turn_all();
+            self.coverage.count("fired by an update");
         }
         let ticket = Some(self.engine().journal().barrier());
         self.operated(&format!("{update:?} of {drop}"), &expected, Said { text, ticket, shown: None })?;

@@ -66,7 +66,8 @@ impl Simulation {
                 return self.violated(format!("record {lsn} says that a moment has come, and none is due"));
             };
             let come = self.truth.turn(drop);
-            self.fired(drop, &come);
+            self.coverage.count("did turn a drop");
+            self.fired(drop, (&come, "moment"));
             self.history.append(self.machine.now(), &self.truth);
         }
         match self.truth.next_due() {
@@ -75,16 +76,23 @@ impl Simulation {
         }
     }
 
-    fn fired(&mut self, drop: usize, come: &[String]) {
-        self.coverage.count("did turn a drop");
+    /// Tells what has come of a drop, and counts each kind.
+    pub(crate) fn fired(&mut self, drop: usize, (come, by): (&[String], &str)) {
         for what in come.iter().filter(|what| !what.is_empty()) {
-            let kind = ["window", "start", "end", "step", "flows", "tranche", "begins"].into_iter();
-            let kind = kind.into_iter().find(|kind| what.contains(kind)).unwrap_or("else");
-            self.coverage.count(&format!("fired by moment: {kind}"));
+            let kinds = [
+                ("opens", "window opens"),
+                ("closes", "window closes"),
+                (" start", "price begins"),
+                (" end", "price ends"),
+                ("step", "step"),
+                ("flows", "flow"),
+                ("tranche", "tranche"),
+                ("begins", "slot"),
+            ];
+            let kind = kinds.into_iter().find(|(word, _)| what.contains(word)).map_or("else", |(_, kind)| kind);
+            self.coverage.count(&format!("fired by {by}: {kind}"));
         }
-        if !come.is_empty() {
-            self.log(&format!("of {drop} has come {come:?}"));
-        }
+        self.log(&format!("of {drop} has come {come:?}, by {by}"));
     }
 
     /// Looks at levels of stock. What is reached then fires, once for each drop; nothing fires otherwise, nor between two
@@ -104,11 +112,7 @@ impl Simulation {
                 }
                 self.truth.fire(drop, &reached);
                 self.history.append(now, &self.truth);
-                for what in &reached {
-                    let kind = ["step", "flows", "tranche"].into_iter().find(|kind| what.contains(kind));
-                    self.coverage.count(&format!("fired by level: {}", kind.unwrap_or("else")));
-                }
-                self.log(&format!("of {drop} the stock fires {reached:?}"));
+                self.fired(drop, (&reached, "level"));
             }
         }
         let appended = self.engine().journal().appended().0;

@@ -96,3 +96,13 @@ planted! {
     a_history_that_shows_what_is_not_forced_is_seen: UnforcedHistory, ["was durable", "is another record than it was"];
     a_start_that_refuses_where_it_could_go_on_is_seen: TimidStart, ["a start is refused, but"];
 }
+
+#[test]
+fn a_mark_that_comes_before_its_moment_is_seen() {
+    seen(Plant::EarlyMark, &["says that a moment has come, and none is due"]);
+}
+
+#[test]
+fn marks_that_are_forgotten_at_a_start_are_seen() {
+    seen(Plant::ForgottenMarks, &["recovered at"]);
+}

@@ -3,6 +3,7 @@
 //! A step is a line `second call -> answer`. Every scenario ends with a restart: the live engine, a replay and followers
 //! from every cut must have the same state.
 
+mod corners;
 mod definitions;
 mod tables;
 
@@ -65,7 +66,7 @@ fn told(engine: &Arc<Engine>, words: &[&str], now: Timestamp) -> String {
             let mut command = claim(hold(n), "order");
             command.lines = wanted(rest);
             if rest.contains(&"late") {
-                (command.expired, command.lines) = (ExpiredPolicy::TakeFreeStock, Vec::new());
+                command.expired = ExpiredPolicy::TakeFreeStock;
             }
             answered(now, settle(|| engine.claim(&command, context)).map(|decided| decided.value))
         }

@@ -262,6 +262,8 @@ fn two_prices_in_one_pool_are_one_share_of_it() {
         80  release 2 2*A -> held: 1*A/general early=800; 1*A/general normal=1000, for 290 s
         370 reserve 3 kim 4*A -> held: 4*A/general normal=1200, for 300 s
         371 claim 2 late -> sold_out, may come back; A sold_out 0 of 2
+        371 release 3 3*A -> held: 3*A/general normal=1200, for 299 s
+        371 claim 2 late -> sold_out, may come back; A sold_out 1 of 2
         372 release 3 2*A -> held: 2*A/general normal=1200, for 298 s
         372 claim 2 late -> claimed: 1*A/general early=800; 1*A/general normal=1000
     ",
