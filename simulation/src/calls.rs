@@ -125,7 +125,7 @@ impl Simulation {
             Sent::Reserve(ask) => {
                 let mut asked = ask.clone();
                 if self.options.plant == Some(Plant::LimitPassed) && ask.hold % 8 == 0 {
-                    asked.over = true;
+                    asked.over.limits = true;
                 }
                 if self.options.plant == Some(Plant::ForgottenKey) && before.seen.holds.contains_key(&ask.hold) {
                     asked.hold = self.dice.number();
@@ -282,9 +282,9 @@ impl Simulation {
         let did = match sent {
             Sent::Reserve(ask) => {
                 let named = ask.lines.iter().any(|line| line.pool.is_some());
-                let over_windows = ask.over_windows && self.truth.drops[ask.drop].has_rules();
+                let over_windows = ask.over.windows && self.truth.drops[ask.drop].has_rules();
                 for (is, what) in [
-                    (ask.over, "over limits"),
+                    (ask.over.limits, "over limits"),
                     (ask.partial, "partly"),
                     (over_windows, "over windows"),
                     (named, "from a named pool"),

@@ -8,7 +8,7 @@ use stockade_types::record::StockChange;
 
 use crate::dice::Dice;
 use crate::model::plan::Plan;
-use crate::model::reserves::{Aim, Ask};
+use crate::model::reserves::{Aim, Ask, Over};
 use crate::model::rules::Rule;
 use crate::model::state::{Model, ModelDrop};
 use crate::model::stock::Adjust;
@@ -99,8 +99,7 @@ pub fn ask(dice: &mut Dice, model: &Model) -> Ask {
         cards: (1..4).filter(|_| dice.percent(33)).collect(),
         gold: dice.percent(50),
         zones: plans::ZONES.into_iter().filter(|_| dice.percent(40)).collect(),
-        over: dice.percent(10),
-        over_windows: dice.percent(6),
+        over: Over { limits: dice.percent(10), windows: dice.percent(6) },
         old: dice.maybe(40, 0, HOLDS - 1),
         partial: dice.percent(30),
         aim: dice.weighted(&[(9, Aim::Something), (1, Aim::Anything)]),

@@ -38,7 +38,7 @@ impl Model {
         if pools.is_empty() {
             return Err(Why::NotEligible);
         }
-        if plan.windows.is_empty() || ask.over_windows {
+        if plan.windows.is_empty() || ask.over.windows {
             return Ok(vec![Choice { window: None, pools }]);
         }
         let his = self.windows_for(ask, line);
@@ -64,7 +64,7 @@ impl Model {
             let pools = 0..u16::try_from(drop.pools[line.item].len()).expect("few");
             let mut pools = pools.filter(|pool| line.pool.is_none_or(|named| named == *pool));
             let here = window.reach.covers(line.item) && pools.any(|pool| window.reach.reaches(pool));
-            if here && (ask.over_windows || window.crowd.has(ask.gold, &ask.zones)) {
+            if here && (ask.over.windows || window.crowd.has(ask.gold, &ask.zones)) {
                 all.push((place, self.stage_of(ask.drop, place)));
             }
         }
@@ -109,7 +109,7 @@ impl Model {
     }
 
     fn is_own(&self, ask: &Ask, place: Place) -> bool {
-        ask.over_windows || self.drops[ask.drop].plan.pool(place).crowd.has(ask.gold, &ask.zones)
+        ask.over.windows || self.drops[ask.drop].plan.pool(place).crowd.has(ask.gold, &ask.zones)
     }
 
     /// A pool is drawn on by lines that name it or, unless it is a place, by those that name none.
@@ -132,7 +132,7 @@ impl Model {
             let begun = terms.span.starts.is_none() || drop.has_fired(&plan::starts(terms.id));
             let over = terms.span.ends.is_some() && drop.has_fired(&plan::ends(terms.id));
             let here = terms.reach.covers(item) && terms.reach.reaches(pool);
-            begun && !over && here && (ask.over_windows || terms.crowd.has(ask.gold, &ask.zones))
+            begun && !over && here && (ask.over.windows || terms.crowd.has(ask.gold, &ask.zones))
         })?;
         let steps = fits.steps.iter().enumerate().rev();
         let step = steps.filter(|(place, _)| drop.has_fired(&plan::steps_to(fits.id, *place))).map(|(_, step)| step.1);
@@ -168,7 +168,7 @@ impl Model {
                 comes(&plan::flows(ask.drop, place, to));
             }
         }
-        if !ask.over_windows {
+        if !ask.over.windows {
             for (window, stage) in self.windows_for(ask, line) {
                 let reach = &drop.plan.windows[window].reach;
                 let more = eligible.iter().any(|(pool, _)| reach.reaches(*pool) && !now.contains(pool));

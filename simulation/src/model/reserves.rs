@@ -26,11 +26,17 @@ pub struct Ask {
     pub cards: Vec<u8>,
     pub gold: bool,
     pub zones: Vec<&'static str>,
-    pub over: bool,
-    pub over_windows: bool,
+    pub over: Over,
     pub old: Option<u64>,
     pub partial: bool,
     pub aim: Aim,
+}
+
+/// What staff steps over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Over {
+    pub limits: bool,
+    pub windows: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,16 +91,15 @@ impl Ask {
     }
 
     pub fn command(&self) -> Reserve {
-        let Self { hold, drop, customer, lines, ttl, cards, gold, over, old, partial, zones, over_windows, aim: _ } =
-            self;
+        let Self { hold, drop, customer, lines, ttl, cards, gold, zones, over, old, partial, aim: _ } = self;
         let kind: IdentityKind = "card".parse().expect("a kind");
         Reserve {
             ttl: ttl.map(Millis),
             tiers: if *gold { vec!["gold".parse().expect("a tier")] } else { Vec::new() },
             zones: zones.iter().map(|zone| zone.parse().expect("a zone")).collect(),
             identities: cards.iter().map(|card| (kind.clone(), card.to_string())).collect(),
-            over_limits: over.then(|| "asked".into()),
-            over_windows: over_windows.then(|| "a friend".into()),
+            over_limits: over.limits.then(|| "asked".into()),
+            over_windows: over.windows.then(|| "a friend".into()),
             supersedes: old.map(hold_id),
             allow_partial: *partial,
             lines: words::wanted(*drop, lines),
@@ -191,7 +196,7 @@ impl Model {
                 return Err("invalid".to_owned());
             }
         }
-        if plan.slot_required && !ask.over_windows && !has_slot {
+        if plan.slot_required && !ask.over.windows && !has_slot {
             return Err("slot_required [] retry None".to_owned());
         }
         Ok(offers)
@@ -295,7 +300,9 @@ impl Model {
             return Err(refused);
         }
         let mut has = Parts::new();
-        drawn.iter().for_each(|drawn| self.gets(ask, drawn, drawn.line.units, &mut has));
+        for drawn in &drawn {
+            self.gets(ask, drawn, drawn.line.units, &mut has);
+        }
         Ok((has, String::new()))
     }
 
@@ -420,7 +427,7 @@ impl Model {
 
     /// The result of the limits for these units of a request, and the refusal of its lines.
     fn limits_on(&self, ask: &Ask, units: &[(usize, u32)]) -> (Limited, Option<String>) {
-        if ask.over {
+        if ask.over.limits {
             return (Limited::default(), None);
         }
         let subjects = Subjects { customer: ask.customer, cards: &ask.cards, gold: ask.gold };

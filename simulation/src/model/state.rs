@@ -224,13 +224,13 @@ impl Model {
     pub fn show(&self, id: u64) -> String {
         let hold = &self.holds[&id];
         let offers = &self.drops[hold.drop()].offers;
-        let live = !matches!(hold.state, HoldState::Released | HoldState::Expired);
+        let has_ended = matches!(hold.state, HoldState::Released | HoldState::Expired);
         let line = |(part, units): (&Part, &u32)| {
             let price = part.offer.map(|offer| (format!("t{}", offers[offer].0), offers[offer].1));
             let window = part.window.map(|id| format!("w{id}"));
             let pinned = (window.as_deref(), price.as_ref().map(|(terms, price)| (&terms[..], *price)));
             let (sku, pool) = (ITEMS[hold.drop()][part.item], pool_id(part.pool));
-            line_text(if live { *units } else { 0 }, (sku, pool.as_str()), pinned)
+            line_text(if has_ended { 0 } else { *units }, (sku, pool.as_str()), pinned)
         };
         let lines: Vec<_> = hold.has.iter().map(line).collect();
         let until = if hold.is_live() { hold.expires_at } else { 0 };
@@ -267,14 +267,12 @@ impl Model {
     pub fn on_hold(&mut self, act: &Verb, id: u64) -> String {
         let now = self.now;
         let Some(hold) = self.holds.get(&id) else { return "not found".to_owned() };
-        let (usual, knows) = (self.usual_ttl(hold.drop(), &hold.has), |units: &Units| {
-            units.iter().all(|line| self.drops[hold.drop()].has(*line))
-        });
-        let (state, ceiling, total) = (hold.state, hold.created_at + LIFE, hold.created_at + LIFE + PAYMENT);
-        let (live, known) = (hold.is_live(), knows(act.units()));
-        if !known {
+        if act.units().iter().any(|line| !self.drops[hold.drop()].has(*line)) {
             return "invalid".to_owned();
         }
+        let usual = self.usual_ttl(hold.drop(), &hold.has);
+        let (state, live) = (hold.state, hold.is_live());
+        let (ceiling, total) = (hold.created_at + LIFE, hold.created_at + LIFE + PAYMENT);
         if let Verb::Release { keep, abandon, .. } = act
             && live
             && (*abandon || state == HoldState::Held)
@@ -344,7 +342,7 @@ impl Model {
         let slots = sum(kept, |part| plan.is_slot(part.item)) > 0;
         let goods = sum(kept, |part| !plan.is_slot(part.item)) > 0;
         match (goods, slots) {
-            (true, false) if plan.slot_required && !hold.ask.over_windows => Some(self.dead(id, "slot_required")),
+            (true, false) if plan.slot_required && !hold.ask.over.windows => Some(self.dead(id, "slot_required")),
             (false, true) => Some("invalid".to_owned()),
             _ => None,
         }
@@ -385,15 +383,17 @@ impl Model {
     fn late_refusal(&self, hold: &ModelHold, takes: &Parts) -> Option<String> {
         let drop = hold.drop();
         let mut pools: BTreeMap<Place, u32> = BTreeMap::new();
-        takes.iter().for_each(|(part, units)| *pools.entry(part.place()).or_default() += units);
+        for (part, units) in takes {
+            *pools.entry(part.place()).or_default() += units;
+        }
         let mut sums: BTreeMap<usize, (u32, u32, bool)> = BTreeMap::new();
         for (place, units) in pools.into_iter().filter(|(_, units)| *units > 0) {
             let free = u32::try_from(self.free_in(drop, place)).expect("small").min(units);
-            let held =
+            let is_held =
                 self.holds.values().any(|other| other.drop() == drop && other.is_live() && other.owns_in(place) > 0);
             let (there, wanted, back) = sums.entry(place.0).or_insert((0, 0, true));
             (*there, *wanted) = (*there + free, *wanted + units);
-            *back &= held || free == units;
+            *back &= is_held || free == units;
         }
         let line = |item: usize, units: u32| Wanted { item, pool: None, units };
         let begun = sums.iter().filter(|(item, _)| self.has_begun(drop, **item));
@@ -406,7 +406,7 @@ impl Model {
         let slots = &self.slots();
         let question = Question { drop, subjects, units, slots, late: Some(hold.created_at), now: self.now };
         let lines: Units = units.iter().map(|(item, units)| line(*item, *units)).collect();
-        if !hold.ask.over
+        if !hold.ask.over.limits
             && let Some(told) = self.limited(&question, None).told(&question, &lines)
         {
             return Some(told);

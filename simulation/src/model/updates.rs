@@ -68,10 +68,9 @@ impl Model {
         update.change_rules(&mut wanted.rules);
         match update {
             Update::Ttl(ttl) => wanted.ttl = *ttl,
-            Update::MaxUnits(_) | Update::Limits(_) => {}
             Update::Closes(span) => wanted.plan.closes = Some(self.now + span),
             Update::Add(units) if wanted.pools.len() < ITEMS[drop].len() => wanted.pools.push(vec![*units]),
-            Update::Add(_) => {}
+            Update::MaxUnits(_) | Update::Limits(_) | Update::Add(_) => {}
             Update::Plan(plan) => wanted.plan = Plan { closes: wanted.plan.closes, ..plan.as_ref().clone() },
         }
         wanted

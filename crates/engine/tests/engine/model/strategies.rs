@@ -1,7 +1,7 @@
 //! Random acts on the naive model.
 
 use proptest::prelude::*;
-use stockade_simulation::model::reserves::{Aim, Ask};
+use stockade_simulation::model::reserves::{Aim, Ask, Over};
 use stockade_simulation::model::rules::Rule;
 use stockade_simulation::model::stock::Adjust;
 use stockade_simulation::model::updates::Update;
@@ -47,8 +47,8 @@ pub fn asks() -> impl Strategy<Value = Ask> {
     (0..HOLDS, drop, who, lines, manner).prop_map(|(hold, drop, who, lines, (ttl, old, partial, aim))| {
         let (customer, cards, gold, over) = who;
         let (cards, lines) = (cards.into_iter().collect(), lines.into_iter().map(Wanted::from).collect());
-        let (zones, over_windows) = (Vec::new(), false);
-        Ask { hold, drop, customer, lines, ttl, cards, gold, zones, over, over_windows, old, partial, aim }
+        let (zones, over) = (Vec::new(), Over { limits: over, windows: false });
+        Ask { hold, drop, customer, lines, ttl, cards, gold, zones, over, old, partial, aim }
     })
 }
 
