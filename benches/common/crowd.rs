@@ -77,7 +77,7 @@ pub struct Crowd {
 impl Crowd {
     /// These customers of a drop; the numbers of their holds begin at `next`.
     pub fn new(drop: &str, customers: std::ops::Range<u64>, next: u64) -> Self {
-        let lines = vec![WantedUnits { sku: sku(), units: 1, place: 0 }];
+        let lines = vec![WantedUnits { sku: sku(), pool: None, units: 1, place: 0 }];
         let drop = DropId::try_from(drop).expect("an id");
         let request = |n| Reserve::new(hold_id(0), drop.clone(), customer(n), lines.clone());
         let target = Target { hold: hold_id(0), drop: None, customer: None };

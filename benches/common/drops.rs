@@ -18,7 +18,7 @@ pub fn sku() -> Sku {
 
 /// A drop with these units and limits.
 pub fn definition(id: &str, units: u64, limits: Vec<Limit>) -> Definition {
-    let pools = vec![Pool { id: PoolId::try_from("general").expect("an id"), units }];
+    let pools = vec![Pool::plain(PoolId::try_from("general").expect("an id"), units)];
     Definition {
         id: DropId::try_from(id).expect("an id"),
         title: String::new(),
@@ -27,7 +27,8 @@ pub fn definition(id: &str, units: u64, limits: Vec<Limit>) -> Definition {
         labels: BTreeMap::new(),
         schedule: Schedule { opens_at: None, closes_at: None },
         terms: Terms { hold_ttl: TTL, max_hold_life: TTL, payment_ttl: Millis::from_secs(900) },
-        items: vec![Item { sku: sku(), pools }],
+        items: vec![Item::plain(sku(), pools)],
         limits,
+        rules: stockade_types::definition::Rules::default(),
     }
 }

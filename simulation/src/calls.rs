@@ -63,6 +63,8 @@ pub struct Before {
     pub was: Model,
     /// The same model; later with the operation applied.
     pub seen: Model,
+    /// The state after the first of an operation's records, if it has two.
+    pub halfway: Option<Model>,
 }
 
 impl Simulation {
@@ -112,7 +114,7 @@ impl Simulation {
         let live = self.truth.holds.iter().filter(|(_, hold)| hold.is_live());
         let due = live.map(|(id, _)| *id).filter(|id| !seen.holds.get(id).is_some_and(ModelHold::is_live));
         let (due, was) = (due.collect(), seen.clone());
-        Before { appended: self.engine().journal().appended().0, due, was, seen }
+        Before { appended: self.engine().journal().appended().0, due, was, seen, halfway: None }
     }
 
     fn send(&mut self, sent: &Sent) -> Checked {
@@ -123,7 +125,7 @@ impl Simulation {
             Sent::Reserve(ask) => {
                 let mut asked = ask.clone();
                 if self.options.plant == Some(Plant::LimitPassed) && ask.hold % 8 == 0 {
-                    asked.over = true;
+                    asked.over.limits = true;
                 }
                 if self.options.plant == Some(Plant::ForgottenKey) && before.seen.holds.contains_key(&ask.hold) {
                     asked.hold = self.dice.number();
@@ -184,8 +186,8 @@ impl Simulation {
     /// Explains each record that an operation has appended. It must be the expiry of a due hold, or, last, the
     /// requested operation; that record must exist if the operation changes anything.
     pub(crate) fn explain(&mut self, before: Before) -> Checked {
-        let Before { appended, due, was, mut seen } = before;
-        let changes = seen != was;
+        let Before { appended, due, was, seen, halfway } = before;
+        let mut states: Vec<Model> = halfway.into_iter().chain((seen != was).then_some(seen)).collect();
         let engine = self.engine();
         let last = engine.journal().appended().0;
         let mut expired: BTreeMap<u64, u64> = BTreeMap::new();
@@ -194,8 +196,10 @@ impl Simulation {
             match remembered(&engine, id) {
                 Some(hold) if hold.revision.0 <= appended => {
                     // No request has reached this hold yet: by the records it is live.
-                    if let (Some(hold), Some(was)) = (seen.holds.get_mut(&id), self.truth.holds.get(&id)) {
-                        hold.state = was.state;
+                    for state in &mut states {
+                        if let (Some(hold), Some(was)) = (state.holds.get_mut(&id), self.truth.holds.get(&id)) {
+                            hold.state = was.state;
+                        }
                     }
                 }
                 Some(hold) if hold.state == HoldState::Expired => {
@@ -205,12 +209,12 @@ impl Simulation {
                 None => return self.violated(format!("hold {id} is gone")),
             }
         }
-        let main = (changes && appended < last && !expired.contains_key(&last)).then_some(last);
-        if changes && main.is_none() {
+        // The operation's own records are the last ones.
+        let main = (last + 1).saturating_sub(u64::try_from(states.len()).expect("few"));
+        if main <= appended || (main..=last).any(|lsn| expired.contains_key(&lsn)) {
             return self.violated("what was asked for has no record");
         }
-        let mut unexplained: Vec<u64> =
-            (appended + 1..=last).filter(|lsn| !expired.contains_key(lsn) && Some(*lsn) != main).collect();
+        let mut unexplained: Vec<u64> = (appended + 1..main).filter(|lsn| !expired.contains_key(lsn)).collect();
         for id in ended_otherwise {
             // It was claimed late: it expired first, and the record of that is no longer its revision.
             match unexplained.pop() {
@@ -222,11 +226,12 @@ impl Simulation {
             return self.violated(format!("record {lsn} says what nobody asked for"));
         }
         let now = self.machine.now();
+        let mut states = states.into_iter();
         for lsn in appended + 1..=last {
             if let Some(hold) = expired.get(&lsn).and_then(|id| self.truth.holds.get_mut(id)) {
                 hold.state = HoldState::Expired;
-            } else {
-                self.truth = seen.clone();
+            } else if let Some(state) = states.next() {
+                self.truth = state;
             }
             self.history.append(now, &self.truth);
         }
@@ -276,7 +281,16 @@ impl Simulation {
     fn count_call(&mut self, sent: &Sent, text: &str) {
         let did = match sent {
             Sent::Reserve(ask) => {
-                for (is, what) in [(ask.over, "over limits"), (ask.partial, "partly")] {
+                let named = ask.lines.iter().any(|line| line.pool.is_some());
+                let over_windows = ask.over.windows && self.truth.drops[ask.drop].has_rules();
+                for (is, what) in [
+                    (ask.over.limits, "over limits"),
+                    (ask.partial, "partly"),
+                    (over_windows, "over windows"),
+                    (named, "from a named pool"),
+                    (text.contains(" w"), "through a window"),
+                    (text.contains('='), "at a price"),
+                ] {
                     if is && text.starts_with("Held") {
                         self.coverage.count(&format!("did reserve {what}"));
                     }
@@ -300,7 +314,12 @@ impl Simulation {
             state if state.starts_with(char::is_uppercase) => {
                 self.coverage.count(&format!("answer {}", state.to_lowercase()));
             }
-            reason => self.coverage.count(&format!("refused {reason}")),
+            reason => {
+                self.coverage.count(&format!("refused {reason}"));
+                if text.contains("may come back") {
+                    self.coverage.count("refused sold_out and may come back");
+                }
+            }
         }
     }
 }

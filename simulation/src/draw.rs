@@ -7,22 +7,31 @@ use stockade_types::definition::Scope;
 use stockade_types::record::StockChange;
 
 use crate::dice::Dice;
-use crate::model::reserves::{Aim, Ask};
+use crate::model::plan::Plan;
+use crate::model::reserves::{Aim, Ask, Over};
 use crate::model::rules::Rule;
-use crate::model::state::Model;
+use crate::model::state::{Model, ModelDrop};
 use crate::model::stock::Adjust;
 use crate::model::updates::Update;
-use crate::model::{HOUR, Shape, Units, Verb};
+use crate::model::{HOUR, Shape, Units, Verb, Wanted};
+use crate::plans::{self, SLOT};
 
 /// Hold numbers that are drawn at random.
 const HOLDS: u64 = 6;
 /// Adjustment numbers that are drawn at random: few, so that some repeat.
 const ADJUSTMENTS: u64 = 6;
+/// Percent of the drops that have rules.
+const WITH_RULES: u64 = 60;
 
 pub fn shape(dice: &mut Dice) -> Shape {
-    let units = (0..3).map(|_| vec![if dice.percent(33) { dice.below(4) } else { dice.between(4, 13) }]).collect();
-    let rules = dice.below(4);
-    (units, (0..rules).map(|_| rule(dice)).collect())
+    let limits = dice.below(4);
+    let limits = (0..limits).map(|_| rule(dice)).collect();
+    let units = |dice: &mut Dice| if dice.percent(33) { dice.below(4) } else { dice.between(4, 13) };
+    if dice.percent(WITH_RULES) {
+        let (units, plan) = plans::plan(dice, units);
+        return Shape { units, limits, plan };
+    }
+    Shape { units: (0..3).map(|_| vec![units(dice)]).collect(), limits, plan: Plan::default() }
 }
 
 fn rule(dice: &mut Dice) -> Rule {
@@ -49,29 +58,48 @@ fn ttl(dice: &mut Dice) -> Option<u64> {
     dice.maybe(40, 1, 4_000)
 }
 
-/// Lines of up to `most` items among the first `items`.
-fn lines(dice: &mut Dice, items: usize, most: u64) -> Units {
+/// Lines of up to `most` items among the first `items` of a drop; some name one of their pools.
+fn lines(dice: &mut Dice, drop: &ModelDrop, (items, most): (usize, u64)) -> Units {
     let mut units = BTreeMap::new();
     for _ in 0..dice.between(u64::from(items > 3), most) {
-        units.insert(dice.place(items), u32::try_from(dice.between(1, 3)).expect("few"));
+        let item = dice.place(items);
+        let pools = drop.pools.get(item).map_or(1, Vec::len);
+        let named = dice.percent(if pools > 1 { 35 } else { 4 });
+        // Rarely one that the item does not have.
+        let pool = named.then(|| if dice.percent(3) { pools } else { dice.place(pools) });
+        let pool = pool.map(|pool| u16::try_from(pool).expect("few"));
+        units.insert((item, pool), u32::try_from(dice.between(1, 3)).expect("few"));
     }
-    units.into_iter().collect()
+    let line = |((item, pool), units)| Wanted { item, pool, units };
+    units.into_iter().map(line).collect()
 }
 
 pub fn ask(dice: &mut Dice, model: &Model) -> Ask {
-    let mut lines = lines(dice, 4, 3);
+    let drop = dice.weighted(&[(3, 0), (1, 1)]);
+    let known = &model.drops[drop];
+    let mut lines = lines(dice, known, (4, 3));
+    if known.plan.slot_required && dice.percent(60) || lines.iter().all(|line| known.plan.is_slot(line.item)) {
+        // A visit with goods.
+        lines.retain(|line| !known.plan.is_slot(line.item));
+        for more in [(0, 1), (SLOT, 1)].map(Wanted::from) {
+            if !lines.iter().any(|line| line.item == more.item) && (more.item == 0 || dice.percent(80)) {
+                lines.push(more);
+            }
+        }
+    }
     if dice.percent(50) {
         lines.reverse();
     }
     let ask = Ask {
         hold: dice.below(HOLDS),
-        drop: dice.weighted(&[(3, 0), (1, 1)]),
+        drop,
         customer: dice.weighted(&[(3, 0), (2, 1), (1, 2)]),
         lines,
         ttl: ttl(dice),
         cards: (1..4).filter(|_| dice.percent(33)).collect(),
         gold: dice.percent(50),
-        over: dice.percent(10),
+        zones: plans::ZONES.into_iter().filter(|_| dice.percent(40)).collect(),
+        over: Over { limits: dice.percent(10), windows: dice.percent(6) },
         old: dice.maybe(40, 0, HOLDS - 1),
         partial: dice.percent(30),
         aim: dice.weighted(&[(9, Aim::Something), (1, Aim::Anything)]),
@@ -82,6 +110,7 @@ pub fn ask(dice: &mut Dice, model: &Model) -> Ask {
 pub fn verb(dice: &mut Dice, model: &Model) -> Verb {
     let drawn = dice.below(HOLDS);
     let hold = if dice.percent(97) { model.known(drawn) } else { drawn };
+    let drop = &model.drops[model.drop_of(hold).unwrap_or(0)];
     match dice.below(13) {
         0 | 1 => Verb::Extend { hold, ttl: ttl(dice) },
         2 | 3 => Verb::Stage { hold, paying: dice.percent(50) },
@@ -89,16 +118,20 @@ pub fn verb(dice: &mut Dice, model: &Model) -> Verb {
             let late = dice.percent(50);
             let hold = if late { model.expired().unwrap_or(hold) } else { hold };
             let order = u8::try_from(dice.below(2)).expect("small");
-            let lines = if dice.percent(33) { lines(dice, 3, 2) } else { Vec::new() };
+            let drop = &model.drops[model.drop_of(hold).unwrap_or(0)];
+            let lines = if dice.percent(33) { lines(dice, drop, (3, 2)) } else { Vec::new() };
             Verb::Claim { hold, order, late, lines }
         }
-        7..=9 => Verb::Release { hold, keep: lines(dice, 3, 2), abandon: dice.percent(50) },
-        10 | 11 => Verb::Return { hold, returned: lines(dice, 3, 2), restock: dice.percent(50) },
+        7..=9 => Verb::Release { hold, keep: lines(dice, drop, (3, 2)), abandon: dice.percent(50) },
+        10 | 11 => Verb::Return { hold, returned: lines(dice, drop, (3, 2)), restock: dice.percent(50) },
         _ => Verb::Get { hold },
     }
 }
 
-pub fn update(dice: &mut Dice) -> Update {
+pub fn update(dice: &mut Dice, drop: &ModelDrop) -> Update {
+    if dice.percent(if drop.has_rules() { 50 } else { 4 }) {
+        return Update::Plan(Box::new(plans::edited(dice, drop)));
+    }
     match dice.below(8) {
         0 => Update::Ttl(dice.between(1, 3_000)),
         1 | 2 => Update::MaxUnits(u32::try_from(dice.below(6)).expect("few")),
@@ -113,7 +146,12 @@ pub fn update(dice: &mut Dice) -> Update {
 
 pub fn adjust(dice: &mut Dice, model: &Model) -> Adjust {
     let (drop, item) = (dice.place(2), dice.place(4));
-    let received = model.drops[drop].pools.get(item).and_then(|pools| pools.last()).copied().unwrap_or(0);
+    let known = model.drops[drop].pools.get(item);
+    let pools = known.map_or(0, Vec::len);
+    let pool = (pools > 1 && dice.percent(70)).then(|| u16::try_from(dice.place(pools)).expect("few"));
+    let usual = || model.drops[drop].plan.usual_pool(item, u16::try_from(pools).expect("few"));
+    let at = usize::from(pool.unwrap_or_else(usual));
+    let received = known.and_then(|pools| pools.get(at)).copied().unwrap_or(0);
     let by = i64::try_from(dice.below(4)).expect("few");
     let change = match dice.below(3) {
         0 => StockChange::Delta(by),
@@ -124,7 +162,7 @@ pub fn adjust(dice: &mut Dice, model: &Model) -> Adjust {
         }
     };
     let number = if dice.percent(60) { dice.number() } else { dice.below(ADJUSTMENTS) };
-    Adjust { drop, item, pool: None, number, change }
+    Adjust { drop, item, pool, number, change }
 }
 
 pub fn steer(dice: &mut Dice) -> Steer {

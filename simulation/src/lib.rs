@@ -20,6 +20,7 @@ pub mod world;
 pub mod prelude;
 mod coverage;
 mod trace;
+mod plans;
 mod draw;
 mod machine;
 mod history;

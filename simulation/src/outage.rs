@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use stockade_engine::Engine;
 use stockade_engine::background::agenda::{Agenda, AgendaEntry};
 use stockade_engine::lifecycle::recover::{CLOCK_TOLERANCE, RecoverError, Recovered, recover_driven};
 use stockade_engine::lifecycle::verify::verify_folder;
 use stockade_journal::storage::simulated::StorageOperation;
 use stockade_journal::{Durability, Step, Writer};
-use stockade_types::record::Restart;
+use stockade_types::record::{Marks, Restart};
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::compare;
@@ -226,6 +227,10 @@ impl Simulation {
         self.running = Some(Running { engine: Arc::clone(&engine), writer, agenda: Agenda::new(Arc::clone(&engine)) });
         let (known, appended) = (engine.inventory().digest(), engine.journal().appended().0);
         self.may_be_archived = [None; DROPS.len()];
+        self.looked = None;
+        if self.options.plant == Some(Plant::ForgottenMarks) {
+            forget_marks(&engine);
+        }
         // Moments that passed during the outage are applied now. If the journal can't accept their records, the next
         // step finds that.
         self.have_turns(AgendaEntry::Moments, self.machine.instant());
@@ -233,11 +238,13 @@ impl Simulation {
         for last in self.last_times(moment.at, now, wall) {
             let (mut model, moved) = self.with_grace(&moment.model, last, START.until(now).0);
             model.now = self.machine.now();
+            let mut turned = model.clone();
+            turned.turn_all();
             if moved != (appended > upto) {
                 wrong = format!("grace from {last}: the model gives it: {moved}, the journal goes to {appended}");
                 continue;
             }
-            match compare::all(&engine, &model, self.machine.instant()) {
+            match compare::all(&engine, &turned, self.machine.instant()) {
                 Ok(()) => {
                     let restart = report.grace_until.map(|grace_until| Restart {
                         stopped_at: START.plus(Millis(last)),
@@ -316,5 +323,12 @@ impl Simulation {
             bytes.truncate(cut.max(64.min(bytes.len())));
         }
         self.machine.journal = stockade_journal::storage::SimulatedStorage::with_files(files);
+    }
+}
+
+/// Does what a faulty start would do that does not read marks.
+fn forget_marks(engine: &Engine) {
+    for drop in engine.inventory().drops.all() {
+        drop.write().lifecycle.marks = Marks::default();
     }
 }

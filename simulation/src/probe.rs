@@ -103,6 +103,8 @@ impl Simulation {
         let mut model = moment.model.clone();
         let now = recovered.now;
         model.now = crate::model::words::START.until(now).0;
+        // What is due is recorded by showing the drops.
+        model.turn_all();
         compare::all(&recovered.engine, &model, now).or_else(|wrong| self.violated(format!("{what}: {wrong}")))
     }
 

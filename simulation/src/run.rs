@@ -14,6 +14,7 @@ use crate::dice::Dice;
 use crate::draw;
 use crate::history::{History, Moment};
 use crate::machine::Machine;
+use crate::model::plan::Plan;
 use crate::model::state::Model;
 use crate::model::{DROPS, sale};
 use crate::reader::Reader;
@@ -73,8 +74,7 @@ fn begin(seed: u64, options: Options) -> Checked<Simulation> {
         machine,
         running: None,
         doom: None,
-        // Each drop is made and opened: two records.
-        history: History::beginning_with(Moment { lsn: 4, at: 0, model: truth.clone() }),
+        history: History::beginning_with(Moment { lsn: 0, at: 0, model: truth.clone() }),
         truth,
         certain: 0,
         written: 0,
@@ -87,6 +87,7 @@ fn begin(seed: u64, options: Options) -> Checked<Simulation> {
         trace: Trace::new(options.trace),
         nested: false,
         may_be_archived: [None; DROPS.len()],
+        looked: None,
     };
     let wall = simulation.machine.wall_instant();
     let started = recover_driven(&simulation.machine.folder(), &simulation.start_options(false), &|| wall);
@@ -103,6 +104,11 @@ fn begin(seed: u64, options: Options) -> Checked<Simulation> {
             return simulation.violated(format!("no drop is made: {}", fault.value));
         }
     }
+    // Each drop is made, and most are opened at once: up to two records.
+    let first = Moment { lsn: engine.journal().appended().0, at: 0, model: simulation.truth.clone() };
+    simulation.history = History::beginning_with(first);
+    let ruled = shapes.iter().filter(|shape| shape.plan != Plan::default()).count();
+    simulation.coverage.count(if ruled > 0 { "seed with rules" } else { "seed without rules" });
     simulation.log(&format!("{weather:?} {shapes:?}"));
     simulation.turn()?;
     // The first records are forced whatever the durability, since the history begins with them.

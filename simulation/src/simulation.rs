@@ -70,6 +70,10 @@ pub enum Plant {
     UnforcedHistory,
     /// More of the disk is changed than the checks know, so that a start refuses although they expect it to go on.
     TimidStart,
+    /// What a drop plans comes before its instant.
+    EarlyMark,
+    /// A start forgets what of a drop's rules has fired.
+    ForgottenMarks,
 }
 
 /// How the process ends.
@@ -147,6 +151,8 @@ pub struct Simulation {
     pub(crate) nested: bool,
     /// Since when each drop may be archived and is not.
     pub(crate) may_be_archived: [Option<u64>; DROPS.len()],
+    /// When this process has looked at levels of stock last.
+    pub(crate) looked: Option<u64>,
 }
 
 /// The kinds of steps.
@@ -158,6 +164,7 @@ enum Step {
     Answers,
     Pass,
     Sweep,
+    Look,
     Operator,
     Agenda,
     Snapshot,
@@ -203,6 +210,7 @@ impl Simulation {
             (10, Step::Answers),
             (14, Step::Pass),
             (10, Step::Sweep),
+            (6, Step::Look),
             (8, Step::Operator),
             (3, Step::Agenda),
             (2, Step::Snapshot),
@@ -217,6 +225,7 @@ impl Simulation {
             Step::Turn => self.turn(),
             Step::Answers => self.answers(),
             Step::Sweep => self.sweep(),
+            Step::Look => self.look(),
             Step::Operator => self.operate(),
             Step::Agenda => self.run_agenda(),
             Step::Snapshot if !self.nested => self.snapshot(),

@@ -5,7 +5,7 @@ use stockade_engine::background::snapshots::Between;
 use stockade_engine::inventory::DropEntry;
 use stockade_journal::LogError;
 use stockade_types::ids::Lsn;
-use stockade_types::time::Timestamp;
+use stockade_types::time::{Millis, Timestamp};
 
 use crate::compare;
 use crate::model::words::drop_id;
@@ -16,6 +16,8 @@ use crate::simulation::{Checked, Doom, Plant, Simulation};
 const TEND_EVERY: u64 = 250;
 /// Shards of holds that a snapshot walks through.
 const SHARDS: u64 = 4_096;
+/// Levels of stock are looked at after this many milliseconds at the earliest.
+const LOOK_EVERY: u64 = 10;
 /// A drop that may be archived must be after this many milliseconds.
 const ARCHIVED_WITHIN: u64 = 1_000;
 
@@ -46,22 +48,78 @@ impl Simulation {
             return Ok(());
         }
         let before = self.engine().journal().appended().0;
-        self.have_turns(AgendaEntry::Moments, self.machine.instant());
+        let early = if self.options.plant == Some(Plant::EarlyMark) { 700 } else { 0 };
+        self.have_turns(AgendaEntry::Moments, self.machine.instant().plus(Millis(early)));
         self.moments_made(before)
     }
 
     /// Adds to the history the records that these moments have appended after the LSN `before`, where the history must
-    /// end.
+    /// end: one for each drop of which something is due, with all of that.
     pub(crate) fn moments_made(&mut self, before: u64) -> Checked {
         let after = self.engine().journal().appended().0;
         if self.history.last() != before {
             return self.violated(format!("the journal goes to {before}, the history to {}", self.history.last()));
         }
-        for _ in before..after {
+        self.truth.now = self.machine.now();
+        for lsn in before + 1..=after {
+            let Some(drop) = self.truth.next_due() else {
+                return self.violated(format!("record {lsn} says that a moment has come, and none is due"));
+            };
+            let come = self.truth.turn(drop);
             self.coverage.count("did turn a drop");
+            self.fired(drop, (&come, "moment"));
             self.history.append(self.machine.now(), &self.truth);
         }
-        Ok(())
+        match self.truth.next_due() {
+            Some(drop) if !self.broken() => self.violated(format!("a moment of drop {drop} is due and has no record")),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Tells what has come of a drop, and counts each kind.
+    pub(crate) fn fired(&mut self, drop: usize, (come, by): (&[String], &str)) {
+        for what in come.iter().filter(|what| !what.is_empty()) {
+            let kinds = [
+                ("opens", "window opens"),
+                ("closes", "window closes"),
+                (" start", "price begins"),
+                (" end", "price ends"),
+                ("step", "step"),
+                ("flows", "flow"),
+                ("tranche", "tranche"),
+                ("begins", "slot"),
+            ];
+            let kind = kinds.into_iter().find(|(word, _)| what.contains(word)).map_or("else", |(_, kind)| kind);
+            self.coverage.count(&format!("fired by {by}: {kind}"));
+        }
+        self.log(&format!("of {drop} has come {come:?}, by {by}"));
+    }
+
+    /// Looks at levels of stock. What is reached then fires, once for each drop; nothing fires otherwise, nor between two
+    /// looks.
+    pub(crate) fn look(&mut self) -> Checked {
+        let now = self.machine.now();
+        let is_time = self.looked.is_none_or(|looked| looked + LOOK_EVERY <= now);
+        self.truth.now = now;
+        let watched: Vec<usize> = (0..DROPS.len()).filter(|drop| self.truth.watches(*drop)).collect();
+        self.have_turns(AgendaEntry::StockLevels, self.machine.instant());
+        if is_time && !watched.is_empty() {
+            self.looked = Some(now);
+            for drop in watched {
+                let reached = self.truth.reached(drop);
+                if reached.is_empty() {
+                    continue;
+                }
+                self.truth.fire(drop, &reached);
+                self.history.append(now, &self.truth);
+                self.fired(drop, (&reached, "level"));
+            }
+        }
+        let appended = self.engine().journal().appended().0;
+        if appended == self.history.last() || self.broken() {
+            return Ok(());
+        }
+        self.violated(format!("after a look the journal goes to {appended}, the history to {}", self.history.last()))
     }
 
     /// Makes the journal's next segment in advance.
@@ -97,7 +155,7 @@ impl Simulation {
         let due = before.due.len();
         let mut now = self.machine.instant();
         if self.options.plant == Some(Plant::EarlyExpiry) {
-            now = now.plus(stockade_types::time::Millis(700));
+            now = now.plus(Millis(700));
         }
         if self.options.plant != Some(Plant::LateExpiry) {
             self.have_turns(AgendaEntry::DueHolds, now);
@@ -116,6 +174,7 @@ impl Simulation {
     /// Runs each entry of the agenda, archiving last, and checks that none has anything left to do.
     pub(crate) fn run_agenda(&mut self) -> Checked {
         self.make_moments()?;
+        self.look()?;
         self.sweep()?;
         self.archive()?;
         if self.options.plant.is_some() {

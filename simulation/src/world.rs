@@ -332,8 +332,8 @@ pub fn holds_stand_in_open_drops(world: &World) {
     let mut open = std::collections::HashMap::new();
     for (lsn, record) in records(world) {
         if let Record::DropFact(fact) = &record {
-            let Lifecycle { drop, paused, opened, closed } = fact.lifecycle;
-            open.insert(drop, opened.is_some() && closed.is_none() && !paused);
+            let Lifecycle { drop, paused, opened, closed, marks: _ } = &fact.lifecycle;
+            open.insert(*drop, opened.is_some() && closed.is_none() && !*paused);
         }
         let made = if let Record::Made(Made { hold, .. }) = &record {
             Some(hold.drop)

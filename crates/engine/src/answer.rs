@@ -5,7 +5,8 @@ use std::sync::Arc;
 pub use crate::inventory::{DropState, Stock};
 use stockade_types::definition::{Definition, Scope};
 use stockade_types::hold::{Hold, ShortLine};
-use stockade_types::ids::{DropId, HoldId, IdentityKind, LimitId, Lsn, Sku};
+use stockade_types::ids::{DropId, HoldId, IdentityKind, LimitId, Lsn, PoolId, Sku};
+use stockade_types::record::Marks;
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
 
@@ -37,6 +38,7 @@ impl HoldView {
             reason: *reason,
             requested: *requested,
             available: self.hold.at_first(*item),
+            pool: None,
         };
         self.hold.shorts().iter().map(short).collect()
     }
@@ -51,7 +53,7 @@ pub struct Refusal {
     pub sku: Option<Sku>,
     /// When to ask again, if that is known.
     pub retry_after: Option<Millis>,
-    /// Whether units that are on hold now could serve the request if they were given back.
+    /// Whether units that are on hold now, or a rule that has not fired, may serve the request later.
     pub may_come_back: bool,
     /// Each line that can't be served.
     pub lines: Vec<RefusedLine>,
@@ -72,6 +74,8 @@ pub struct RefusedLine {
     pub requested: u32,
     /// Units that this customer could have: at most `requested`.
     pub available: u32,
+    /// The pool that the line names.
+    pub pool: Option<PoolId>,
 }
 
 /// The limit that a request ran into.
@@ -159,4 +163,6 @@ pub struct DropView {
     pub as_of: Lsn,
     /// Stock by item and pool, in the definition's order.
     pub stock: Vec<Vec<Stock>>,
+    /// Which of its rules have fired.
+    pub marks: Marks,
 }

@@ -1,15 +1,19 @@
 //! Callers' requests to the engine as typed values. All checks that need no look-up have been made.
 
 use stockade_types::definition::Definition;
-use stockade_types::ids::{AdjustmentId, CustomerId, DropId, HoldId, IdentityKind, Lsn, OrderRef, PoolId, Sku, TierId};
+use stockade_types::ids::{
+    AdjustmentId, CustomerId, DropId, HoldId, IdentityKind, Lsn, OrderRef, PoolId, Sku, TierId, ZoneId,
+};
 use stockade_types::record::StockChange;
 use stockade_types::time::Millis;
 
-/// Units of one SKU, summed over the request's lines of that SKU.
+/// Units of one SKU, summed over the request's lines of that SKU and pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WantedUnits {
     /// Its SKU.
     pub sku: Sku,
+    /// The pool that the lines name; none: any that the customer may use.
+    pub pool: Option<PoolId>,
     /// How many; at most 32 lines of 1,000,000.
     pub units: u32,
     /// Place of the first such line in the request, for naming the field in an error.
@@ -25,13 +29,15 @@ pub struct Reserve {
     pub drop: DropId,
     /// For whom.
     pub customer: CustomerId,
-    /// 1–32, each SKU once, ascending by SKU.
+    /// 1–32, each SKU and pool once, ascending by SKU; of one SKU those that name a pool first.
     pub lines: Vec<WantedUnits>,
     /// How long the hold shall live; none: the drop's `hold_ttl`. Longer than the drop's `max_hold_life` is cut to
     /// that.
     pub ttl: Option<Millis>,
     /// The customer's tiers. Ascending, each once.
     pub tiers: Vec<TierId>,
+    /// The customer's zones. Ascending, each once.
+    pub zones: Vec<ZoneId>,
     /// Further subjects that limits count, by kind and value. Ascending, each once.
     pub identities: Vec<(IdentityKind, String)>,
     /// This customer's own hold in this drop that the new one replaces.
@@ -40,6 +46,8 @@ pub struct Reserve {
     pub allow_partial: bool,
     /// The reason for which staff pass over the limits; none: limits apply.
     pub over_limits: Option<Box<str>>,
+    /// The reason for which staff pass over windows, audiences and `slot_required`; none: these apply.
+    pub over_windows: Option<Box<str>>,
 }
 
 impl Reserve {
@@ -53,10 +61,12 @@ impl Reserve {
             lines,
             ttl: None,
             tiers: Vec::new(),
+            zones: Vec::new(),
             identities: Vec::new(),
             supersedes: None,
             allow_partial: false,
             over_limits: None,
+            over_windows: None,
         }
     }
 }
@@ -101,7 +111,7 @@ pub struct Claim {
     pub order_ref: OrderRef,
     /// What to do about a hold that has expired.
     pub expired: ExpiredPolicy,
-    /// The lines claimed; the others are given back. None: all. Each SKU once, ascending.
+    /// The lines claimed; the others are given back. None: all. Each SKU and pool once, ascending.
     pub lines: Vec<WantedUnits>,
 }
 
@@ -119,7 +129,7 @@ pub enum ExpiredPolicy {
 pub struct Release {
     /// Which hold.
     pub target: Target,
-    /// The units to keep; none: all are given back. Each SKU once, ascending.
+    /// The units to keep; none: all are given back. Each SKU and pool once, ascending.
     pub keep: Vec<WantedUnits>,
     /// Also if the hold is in payment.
     pub abandon_payment: bool,
@@ -130,7 +140,7 @@ pub struct Release {
 pub struct Return {
     /// Which hold.
     pub target: Target,
-    /// The units returned so far, in total; none: all. Each SKU once, ascending.
+    /// The units returned so far, in total; none: all. Each SKU and pool once, ascending.
     pub returned: Vec<WantedUnits>,
     /// Whether units returned now are for sale again; otherwise they are withdrawn.
     pub restock: bool,
@@ -179,10 +189,23 @@ pub struct AdjustStock {
     pub drop: DropId,
     /// Its SKU.
     pub sku: Sku,
-    /// Which of its pools; none: the item's last one.
+    /// Which of its pools; none: the one that has the rest.
     pub pool: Option<PoolId>,
     /// The caller's id: each id is applied once.
     pub id: AdjustmentId,
     /// The change.
     pub change: StockChange,
+}
+
+/// Fires a pool's flow by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FireFlow {
+    /// In which drop.
+    pub drop: DropId,
+    /// Of which item.
+    pub sku: Sku,
+    /// The pool that opens.
+    pub pool: PoolId,
+    /// The pool whose customers may draw on it from then on.
+    pub to: PoolId,
 }

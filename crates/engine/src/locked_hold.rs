@@ -8,8 +8,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use stockade_journal::Permit;
 use stockade_types::definition::Definition;
-use stockade_types::hold::{Change, Hold, HoldState};
-use stockade_types::ids::ItemNo;
+use stockade_types::hold::{Change, Hold, HoldLine, HoldState};
+use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::invariant;
 use stockade_types::record::{HoldChange, Record};
 use stockade_types::refusal::Reason;
@@ -21,15 +21,28 @@ use crate::attempt::{Answer, Decided};
 use crate::command::{Target, WantedUnits};
 use crate::commit::Prepared;
 use crate::context::Context;
-use crate::inventory::{DropEntry, DropTable, HoldSlot, Locked, LockedShard};
+use crate::inventory::{DropEntry, DropInner, DropTable, HoldSlot, Locked, LockedShard};
 
 /// The caller's own hold, with its shard locked and its drop's gate held.
 pub(crate) struct LockedHold<'a, 's> {
     pub(crate) drop: &'a DropEntry,
     pub(crate) drop_table: DropTable<'a>,
     pub(crate) view: &'a Arc<Definition>,
+    pub(crate) inner: &'a DropInner,
     pub(crate) shard: &'a mut LockedShard<'s>,
     pub(crate) place: HoldSlot,
+}
+
+impl<'a, 's> LockedHold<'a, 's> {
+    #[inline]
+    pub(crate) fn of(
+        drop: &'a DropEntry,
+        drop_table: DropTable<'a>,
+        inner: &'a DropInner,
+        (shard, place): (&'a mut LockedShard<'s>, HoldSlot),
+    ) -> Self {
+        Self { drop, drop_table, view: &inner.definition, inner, shard, place }
+    }
 }
 
 impl LockedHold<'_, '_> {
@@ -42,6 +55,33 @@ impl LockedHold<'_, '_> {
 
     pub(crate) fn show(&self) -> HoldView {
         HoldView { hold: self.hold().clone(), definition: Arc::clone(self.view) }
+    }
+
+    /// Whether an item is a pickup slot that has begun.
+    pub(crate) fn has_begun(&self, item: ItemNo) -> bool {
+        self.inner.standing.as_deref().is_some_and(|standing| standing.has_begun(item))
+    }
+
+    /// Checks what is left of goods and pickup slots if the hold keeps these units of its lines: a slot stays with goods
+    /// only, and where the drop requires slots, goods stay with a slot only. Returns why this is refused.
+    pub(crate) fn slots_of(&self, field: &str, wanted: &[WantedUnits], kept: &[u32]) -> Result<Option<Reason>, Fault> {
+        let Some(standing) = self.inner.standing.as_deref() else { return Ok(None) };
+        let hold = self.hold();
+        let left = |slot: bool| {
+            let mut lines = hold.lines().iter().zip(kept);
+            lines.any(|(line, kept)| *kept > 0 && standing.is_slot(line.item) == slot)
+        };
+        match (left(false), left(true)) {
+            (true, false) if standing.slot_required && !hold.is_over_windows() => Ok(Some(Reason::SlotRequired)),
+            (false, true) => {
+                let alone = |line: &WantedUnits| InvalidField {
+                    field: format!("{field}[{}].sku", line.place),
+                    description: "is a pickup slot: it is kept together with goods".to_owned(),
+                };
+                Err(Fault::Invalid(wanted.iter().map(alone).collect()))
+            }
+            (true | false, _) => Ok(None),
+        }
     }
 
     /// A value that depends on the hold as it is now.
@@ -138,7 +178,7 @@ impl Engine {
                 if !same {
                     return Err(not_found());
                 }
-                f(&mut LockedHold { drop, drop_table, view: &inner.definition, shard: &mut shard, place })
+                f(&mut LockedHold::of(drop, drop_table, &inner, (&mut shard, place)))
             })
         });
         found.unwrap_or_else(|| Err(not_found()))
@@ -170,51 +210,87 @@ pub(crate) fn ended(hold: &Hold) -> Option<Reason> {
     }
 }
 
-/// Checks that every SKU of the request is one of the drop's.
+/// Checks that every SKU and pool of the request is one of the drop's.
 pub(crate) fn known_skus(definition: &Definition, field: &str, wanted: &[WantedUnits]) -> Result<(), Fault> {
-    let unknown: Vec<InvalidField> = wanted
-        .iter()
-        .filter(|wanted| definition.item(&wanted.sku).is_none())
-        .map(|wanted| InvalidField {
-            field: format!("{field}[{}].sku", wanted.place),
-            description: format!("drop {} has no item {:?}", definition.id, wanted.sku.as_str()),
-        })
-        .collect();
+    let unknown: Vec<InvalidField> =
+        wanted.iter().filter_map(|wanted| unknown_part(definition, field, wanted)).collect();
     if unknown.is_empty() { Ok(()) } else { Err(Fault::Invalid(unknown)) }
 }
 
-/// The request's units for each line of the hold. A SKU's units fill its lines from the first on; no line gets more
-/// than it has.
-pub(crate) fn by_line(hold: &Hold, definition: &Definition, wanted: &[WantedUnits]) -> SmallVec<[u32; 4]> {
-    let mut wishes: SmallVec<[_; 4]> =
-        wanted.iter().filter_map(|wanted| Some((definition.item(&wanted.sku)?.0, wanted.units))).collect();
-    hold.lines()
-        .iter()
-        .map(|line| {
-            let Some((_, left)) = wishes.iter_mut().find(|(item, _)| *item == line.item) else { return 0 };
-            let given = line.quantity.min(*left);
-            *left = left.saturating_sub(given);
-            given
-        })
-        .collect()
+/// What the drop does not have of a line's SKU and pool, if anything.
+pub(crate) fn unknown_part(definition: &Definition, field: &str, wanted: &WantedUnits) -> Option<InvalidField> {
+    let WantedUnits { sku, pool, units: _, place } = wanted;
+    let Some((_, item)) = definition.item(sku) else {
+        let description = format!("drop {} has no item {:?}", definition.id, sku.as_str());
+        return Some(InvalidField { field: format!("{field}[{place}].sku"), description });
+    };
+    let pool = pool.as_ref().filter(|pool| item.pool_no(pool).is_none())?;
+    let description = format!("item {:?} has no pool {pool}", sku.as_str());
+    Some(InvalidField { field: format!("{field}[{place}].pool"), description })
 }
 
-/// Fails with every line that asks for more units than the hold has.
+/// The item of a line of a request, and the pool that it names.
+pub(crate) fn place_of(definition: &Definition, wanted: &WantedUnits) -> Option<(ItemNo, Option<PoolNo>)> {
+    let (number, item) = definition.item(&wanted.sku)?;
+    match &wanted.pool {
+        None => Some((number, None)),
+        Some(pool) => Some((number, Some(item.pool_no(pool)?))),
+    }
+}
+
+/// Distributes the request's units over the lines of the hold: `has` says how many a line takes at most. Units of a SKU
+/// fill its lines from the first on, those of a named pool its lines alone; pools that are named come first.
+pub(crate) fn distributed(
+    hold: &Hold,
+    definition: &Definition,
+    wanted: &[WantedUnits],
+    has: impl Fn(&HoldLine) -> u32,
+) -> SmallVec<[u32; 4]> {
+    let mut given: SmallVec<[u32; 4]> = hold.lines().iter().map(|_| 0).collect();
+    for wanted in wanted {
+        let Some((item, pool)) = place_of(definition, wanted) else { continue };
+        let mut left = wanted.units;
+        for (line, given) in hold.lines().iter().zip(&mut given) {
+            if line.item == item && pool.is_none_or(|pool| pool == line.pool) {
+                let more = has(&line).saturating_sub(*given).min(left);
+                *given = given.saturating_add(more);
+                left = left.saturating_sub(more);
+            }
+        }
+    }
+    given
+}
+
+/// The request's units for each line of the hold; no line gets more than it has.
+pub(crate) fn by_line(hold: &Hold, definition: &Definition, wanted: &[WantedUnits]) -> SmallVec<[u32; 4]> {
+    distributed(hold, definition, wanted, |line| line.quantity)
+}
+
+/// Fails with every line that asks for more units than the hold's lines have.
 pub(crate) fn more_than(
     own: &LockedHold<'_, '_>,
     field: &str,
     wanted: &[WantedUnits],
-    has: impl Fn(ItemNo) -> u32,
+    has: impl Fn(&HoldLine) -> u32,
 ) -> Result<(), Fault> {
-    let too_many: Vec<InvalidField> = wanted
-        .iter()
-        .filter_map(|wanted| {
-            let most = has(own.view.item(&wanted.sku)?.0);
-            (wanted.units > most).then(|| InvalidField {
-                field: format!("{field}[{}].quantity", wanted.place),
-                description: format!("the hold has {most} units of {:?}", wanted.sku.as_str()),
-            })
-        })
-        .collect();
+    known_skus(own.view, field, wanted)?;
+    let hold = own.hold();
+    let mut too_many = Vec::new();
+    for line in wanted {
+        let Some((item, pool)) = place_of(own.view, line) else { continue };
+        let fits = |of: &HoldLine| of.item == item && pool.is_none_or(|pool| pool == of.pool);
+        let most: u32 = hold.lines().iter().filter(fits).map(|of| has(&of)).fold(0, u32::saturating_add);
+        // Lines that name a pool of the item take their units first.
+        let named: u32 = match pool {
+            Some(_) => 0,
+            None => wanted.iter().filter(|other| other.sku == line.sku && other.pool.is_some()).map(|o| o.units).sum(),
+        };
+        if line.units > most.saturating_sub(named) {
+            too_many.push(InvalidField {
+                field: format!("{field}[{}].quantity", line.place),
+                description: format!("the hold has {most} units of {:?}", line.sku.as_str()),
+            });
+        }
+    }
     if too_many.is_empty() { Ok(()) } else { Err(Fault::Invalid(too_many)) }
 }

@@ -11,7 +11,7 @@ use stockade_types::definition::Definition;
 use stockade_types::hold::{Hold, HoldState};
 use stockade_types::ids::{AdjustmentId, DropNo, ItemNo, Lsn};
 use stockade_types::record::{
-    Actor, Adjusted, AdjustedBy, DropFact, DropVerb, HoldChange, Lifecycle, Made, Moment, MomentKind, MovedLine,
+    Actor, Adjusted, AdjustedBy, DropFact, DropVerb, HoldChange, Lifecycle, Made, Mark, MarkKind, MovedLine,
     PoolFigures, Record, Restart, Superseded, Verb,
 };
 use stockade_types::time::Timestamp;
@@ -191,7 +191,7 @@ fn of_superseded<E>(
 }
 
 fn of_drop(lsn: Lsn, fact: DropFact) -> Events {
-    let DropFact { verb, at, origin, image, lifecycle, moments, stock } = fact;
+    let DropFact { verb, at, origin, image, lifecycle, marks, stock } = fact;
     let opens_at = image.definition.schedule.opens_at.unwrap_or(image.created_at);
     let drop = Arc::new(image.definition);
     let event = |kind, lifecycle, scheduled_for| {
@@ -209,17 +209,28 @@ fn of_drop(lsn: Lsn, fact: DropFact) -> Events {
         DropVerb::Close => Kind::DropClosed,
         DropVerb::Archive => Kind::DropArchived,
         DropVerb::Turn => {
-            let closes = moments.iter().any(|moment| moment.kind == MomentKind::Closes);
-            let of_moment = |Moment { kind, scheduled_for }| match kind {
+            let closes = marks.iter().any(|mark| mark.kind == MarkKind::Closes);
+            let of_mark = |Mark { kind, scheduled_for }| match kind {
                 // If the same record also closes it, it was not closed yet.
-                MomentKind::Opens if closes => {
-                    event(Kind::DropOpened, Lifecycle { closed: None, ..lifecycle }, Some(scheduled_for))
+                MarkKind::Opens if closes => {
+                    let still_open = Lifecycle { closed: None, ..lifecycle.clone() };
+                    Some(event(Kind::DropOpened, still_open, Some(scheduled_for)))
                 }
-                MomentKind::Opens => event(Kind::DropOpened, lifecycle, Some(scheduled_for)),
-                MomentKind::Closes => event(Kind::DropClosed, lifecycle, Some(scheduled_for)),
+                MarkKind::Opens => Some(event(Kind::DropOpened, lifecycle.clone(), Some(scheduled_for))),
+                MarkKind::Closes => Some(event(Kind::DropClosed, lifecycle.clone(), Some(scheduled_for))),
+                // Readers are not told of these by an event of their own.
+                MarkKind::WindowOpens(_)
+                | MarkKind::WindowCloses(_)
+                | MarkKind::Flow(_)
+                | MarkKind::Tranche(_)
+                | MarkKind::TermsStart(_)
+                | MarkKind::TermsEnd(_)
+                | MarkKind::PriceStep(..)
+                | MarkKind::SlotStarts(_) => None,
             };
-            return moments.into_iter().map(of_moment).collect();
+            return marks.into_iter().filter_map(of_mark).collect();
         }
+        DropVerb::Fire => return Events::new(),
     };
     smallvec![event(kind, lifecycle, None)]
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use stockade_types::definition::{Definition, Schedule};
+use stockade_types::definition::{Definition, Rules, Schedule};
 use stockade_types::ids::DropNo;
 use stockade_types::record::{DropVerb, Record};
 
@@ -57,7 +57,8 @@ impl Forgotten {
             schedule: Schedule::default(),
             items,
             limits: Vec::new(),
-            ..fact.image.definition
+            terms: fact.image.definition.terms,
+            rules: Rules { names: fact.image.definition.rules.names.clone(), ..Rules::default() },
         };
         self.items = self.items.saturating_add(named.items.len());
         self.order.push_back(fact.number());
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     fn fact(verb: DropVerb, number: u32, items: usize) -> Record {
-        let item = |n: usize| Item { sku: Sku::try_from(format!("{n}").as_str()).expect("a sku"), pools: Vec::new() };
+        let item = |n: usize| Item::plain(Sku::try_from(format!("{n}").as_str()).expect("a sku"), Vec::new());
         let definition = Definition {
             id: DropId::try_from("d").expect("an id"),
             title: "Knives".into(),
@@ -93,6 +94,7 @@ mod tests {
             terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
             items: (0..items).map(item).collect(),
             limits: Vec::new(),
+            rules: Rules::default(),
         };
         let number = DropNo(number);
         let image = DropImage { number, created_at: Timestamp(1), definition, request: [0; 32], update: None };
@@ -103,7 +105,7 @@ mod tests {
             origin,
             image,
             lifecycle,
-            moments: Vec::new(),
+            marks: Vec::new(),
             stock: Vec::new(),
         }))
     }

@@ -33,7 +33,7 @@ fn id<T: for<'a> TryFrom<&'a str, Error: std::fmt::Debug>>(text: &str) -> T {
 }
 
 fn drop_image() -> DropImage {
-    let pool = Pool { id: id::<PoolId>("general"), units: 300 };
+    let pool = Pool::plain(id::<PoolId>("general"), 300);
     DropImage {
         number: DropNo(0),
         created_at: Timestamp(AT),
@@ -47,8 +47,9 @@ fn drop_image() -> DropImage {
             labels: BTreeMap::from([("season".to_owned(), "winter".to_owned())]),
             schedule: Schedule { opens_at: Some(Timestamp(AT)), closes_at: None },
             terms: Terms { hold_ttl: Millis(300_000), max_hold_life: Millis(600_000), payment_ttl: Millis(900_000) },
-            items: vec![Item { sku: id::<Sku>("KNIFE/20cm"), pools: vec![pool] }],
+            items: vec![Item::plain(id::<Sku>("KNIFE/20cm"), vec![pool])],
             limits: vec![Limit { max_units: Some(2), ..Limit::new(id::<LimitId>("two-each"), Scope::Drop) }],
+            rules: stockade_types::definition::Rules::default(),
         },
     }
 }

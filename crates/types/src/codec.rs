@@ -176,6 +176,18 @@ impl<'a> Reader<'a> {
         Ok(self.u64()?.checked_sub(1))
     }
 
+    /// A byte that is 0 or 1.
+    ///
+    /// # Errors
+    /// As [`Reader::u8`], and [`DecodeError::Bad`] with `what` when it is another number.
+    pub fn flag(&mut self, what: &'static str) -> Result<bool, DecodeError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(DecodeError::Bad(what)),
+        }
+    }
+
     /// A text.
     ///
     /// # Errors
@@ -191,6 +203,17 @@ impl<'a> Reader<'a> {
     /// As [`Reader::text`], and [`DecodeError::Bad`] with `what` when it is not one.
     pub fn id<T: for<'t> TryFrom<&'t str>>(&mut self, what: &'static str) -> Result<T, DecodeError> {
         T::try_from(self.text()?).map_err(|_| DecodeError::Bad(what))
+    }
+
+    /// The same, or none for an empty text.
+    ///
+    /// # Errors
+    /// As [`Reader::id`].
+    pub fn optional_id<T: for<'t> TryFrom<&'t str>>(&mut self, what: &'static str) -> Result<Option<T>, DecodeError> {
+        match self.text()? {
+            "" => Ok(None),
+            text => T::try_from(text).map(Some).map_err(|_| DecodeError::Bad(what)),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use siphasher::sip::SipHasher13;
 use siphasher::sip128::SipHasher13 as SipHasher13Wide;
 
 use crate::hold::ContentHash;
-use crate::ids::{CustomerId, DropId, HoldId, IdentityKind, ShopId, Sku, SubjectKey};
+use crate::ids::{CustomerId, DropId, HoldId, IdentityKind, PoolId, ShopId, Sku, SubjectKey};
 
 /// The data folder's secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -106,18 +106,22 @@ impl DigestKey {
         &self,
         drop: &DropId,
         customer: &CustomerId,
-        lines: impl Iterator<Item = (&'a Sku, u32)>,
+        lines: impl Iterator<Item = (&'a Sku, Option<&'a PoolId>, u32)>,
         options: ReserveOptions,
     ) -> ContentHash {
         let lay = |parts: &mut Vec<u8>| {
             parts.extend_from_slice(drop.as_str().as_bytes());
             parts.push(0);
             parts.extend_from_slice(customer.as_str().as_bytes());
-            for (sku, units) in lines {
+            for (sku, pool, units) in lines {
                 parts.push(0);
                 parts.extend_from_slice(sku.as_str().as_bytes());
                 parts.push(0);
                 parts.extend_from_slice(&units.to_le_bytes());
+                if let Some(pool) = pool {
+                    parts.extend_from_slice(b"\0\0pool\0");
+                    parts.extend_from_slice(pool.as_str().as_bytes());
+                }
             }
             let ReserveOptions { supersedes, allow_partial } = options;
             // Written only if set, so that hashes in older journals stay valid. No SKU begins with a zero byte.
@@ -224,7 +228,9 @@ mod tests {
         let drop = DropId::try_from("d").expect("an id");
         let ada = CustomerId::try_from("ada").expect("an id");
         let (a, b) = (sku("a"), sku("b"));
-        let content = |lines: &[(&Sku, u32)], options| key.content(&drop, &ada, lines.iter().copied(), options);
+        let content = |lines: &[(&Sku, u32)], options| {
+            key.content(&drop, &ada, lines.iter().map(|(sku, units)| (*sku, None, *units)), options)
+        };
         let plain = |lines: &[(&Sku, u32)]| content(lines, ReserveOptions::default());
         let base = plain(&[(&a, 1), (&b, 2)]);
         assert_eq!(base, plain(&[(&a, 1), (&b, 2)]));

@@ -117,6 +117,26 @@ text_id!(
     check_slug
 );
 text_id!(
+    /// A place that rules name (a city, a quarter, a market): a slug.
+    ZoneId,
+    check_slug
+);
+text_id!(
+    /// An access window's id: a slug, unique within its drop.
+    WindowId,
+    check_slug
+);
+text_id!(
+    /// The id of a price and of whom it is for: a slug, unique within its drop.
+    TermsId,
+    check_slug
+);
+text_id!(
+    /// A tranche's id: a slug, unique within its drop.
+    TrancheId,
+    check_slug
+);
+text_id!(
     /// The kind of an identity (card, device, address): a slug.
     IdentityKind,
     check_slug

@@ -11,6 +11,7 @@ mod format1;
 mod hold;
 mod hold_change;
 mod lifecycle;
+mod marks;
 mod restart;
 mod stock;
 
@@ -18,7 +19,8 @@ pub use archive::{Archived, OldUsage, Sold, UsageImage};
 pub use drop_fact::{DropFact, DropVerb, ORIGIN_TEXT_MAX, Origin};
 pub use format1::OldFact;
 pub use hold_change::{Actor, HoldChange, Made, MovedLine, Superseded, Verb};
-pub use lifecycle::{Closed, Lifecycle, Moment, MomentKind};
+pub use lifecycle::{Closed, Lifecycle};
+pub use marks::{FlowPlace, Mark, MarkKind, Marks, each_planned};
 pub use restart::Restart;
 pub use stock::{Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, PoolBasis, PoolFigures, StockChange, StockImage};
 
@@ -31,8 +33,9 @@ use stock::Says;
 
 /// Most bytes of a drop's image. The largest has 256 items; a test holds it to this.
 pub const DROP_IMAGE_BYTES_MAX: usize = 128 * 1024;
-/// Most bytes of one encoded record: of a fact about the largest drop, with its stock; a test holds it to this.
-pub const RECORD_BYTES_MAX: usize = 160 * 1024;
+/// Most bytes of one encoded record: of a fact about the largest drop with as many rules as there may be, all of which
+/// fire at once, with its stock; a test holds it to this.
+pub const RECORD_BYTES_MAX: usize = 255 * 1024;
 
 /// A drop's definition. The entity's revision is `Drop.revision` on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +137,12 @@ mod kind {
         ADJUSTED = 19,
         LIFECYCLE = 20,
         UPGRADED = 21,
+        /// A drop with rules. Only in such a drop have lines windows and prices, and holds overridden windows.
+        DROP_WITH_RULES = 22,
+        /// A fact about a drop with rules, which may have marks of these.
+        FACT_WITH_RULES = 23,
+        /// A lifecycle with marks of rules.
+        LIFECYCLE_WITH_MARKS = 24,
     }
 
     /// The highest of them.
@@ -162,7 +171,11 @@ impl DropImage {
     fn encode(&self, out: &mut Vec<u8>) {
         let Self { number, created_at, definition, request, update } = self;
         let in_parts = update.is_some() || definition.has_parts();
-        out.push(if in_parts { kind::DROP_IN_PARTS } else { kind::DROP });
+        out.push(match in_parts {
+            true if definition.has_rules() => kind::DROP_WITH_RULES,
+            true => kind::DROP_IN_PARTS,
+            false => kind::DROP,
+        });
         put_u64(out, number.0.into());
         put_u64(out, created_at.0);
         out.extend_from_slice(request);
@@ -252,7 +265,8 @@ impl Record {
             }
             Self::Drop(image) => image.encode(out),
             Self::DropFact(fact) => {
-                out.push(kind::DROP_FACT);
+                let has_rules = fact.image.definition.has_rules();
+                out.push(if has_rules { kind::FACT_WITH_RULES } else { kind::DROP_FACT });
                 drop_fact::encode(fact, out);
             }
             Self::Lifecycle(lifecycle) if lifecycle.is_steering() => {
@@ -260,7 +274,7 @@ impl Record {
                 lifecycle::encode_steering(lifecycle, out);
             }
             Self::Lifecycle(lifecycle) => {
-                out.push(kind::LIFECYCLE);
+                out.push(if lifecycle.has_marks() { kind::LIFECYCLE_WITH_MARKS } else { kind::LIFECYCLE });
                 lifecycle::encode(lifecycle, out);
             }
             Self::Upgraded(at) => {
@@ -316,9 +330,15 @@ impl Record {
             kind::CHANGED => Self::Changed(hold_change::decode(&mut reader)?),
             kind::SUPERSEDED => Self::Superseded(Box::new(hold_change::decode_superseded(&mut reader)?)),
             kind::HOLD => Self::Hold(hold::decode(&mut reader)?),
-            kind @ (kind::DROP | kind::DROP_IN_PARTS) => Self::Drop(Box::new(drop_image(&mut reader, kind)?)),
-            kind::DROP_FACT => Self::DropFact(Box::new(drop_fact::decode(&mut reader)?)),
-            kind::LIFECYCLE => Self::Lifecycle(lifecycle::decode(&mut reader)?),
+            kind @ (kind::DROP | kind::DROP_IN_PARTS | kind::DROP_WITH_RULES) => {
+                Self::Drop(Box::new(drop_image(&mut reader, kind)?))
+            }
+            kind @ (kind::DROP_FACT | kind::FACT_WITH_RULES) => {
+                Self::DropFact(Box::new(drop_fact::decode(&mut reader, kind == kind::FACT_WITH_RULES)?))
+            }
+            kind @ (kind::LIFECYCLE | kind::LIFECYCLE_WITH_MARKS) => {
+                Self::Lifecycle(lifecycle::decode(&mut reader, kind == kind::LIFECYCLE_WITH_MARKS)?)
+            }
             kind::STEERING => Self::Lifecycle(lifecycle::decode_steering(&mut reader)?),
             kind::UPGRADED => Self::Upgraded(Timestamp(reader.u64()?)),
             kind::CHANGE_1 => Self::Old(Box::new(format1::decode(&mut reader)?)),
@@ -364,24 +384,16 @@ pub fn update_digest(named: &[&str], wanted: &Definition) -> [u8; 32] {
 
 /// Reads a drop's image; its kind byte has been read.
 fn drop_image(reader: &mut Reader<'_>, kind: u8) -> Result<DropImage, DecodeError> {
-    let in_parts = kind == kind::DROP_IN_PARTS;
+    let in_parts = [kind::DROP_IN_PARTS, kind::DROP_WITH_RULES].contains(&kind);
     if !in_parts && kind != kind::DROP {
         return Err(DecodeError::Bad("kind of a drop"));
     }
     let number = DropNo(reader.small("drop number")?);
     let created_at = Timestamp(reader.u64()?);
     let request = reader.array()?;
-    let updated = in_parts && flag(reader)?;
+    let updated = in_parts && reader.flag("flag")?;
     let update = if updated { Some(LastUpdate { base: Lsn(reader.u64()?), request: reader.array()? }) } else { None };
     Ok(DropImage { number, created_at, definition: Definition::decode(reader, in_parts)?, request, update })
-}
-
-fn flag(reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
-    match reader.u8()? {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(DecodeError::Bad("flag")),
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 /// Why a request was refused. The numbers are part of the wire and never change.
 ///
 /// If several apply, the first in this order is returned: the caller's own hold, then `Closed`, `Paused`, `NotOpen`,
-/// then `SoldOut`, then `Cooldown`, `TooManyHolds`, `LimitReached`.
+/// `NotEligible`, `SlotRequired`, then `SoldOut`, then `Cooldown`, `TooManyHolds`, `LimitReached`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// Before the drop opens.
@@ -14,6 +14,10 @@ pub enum Reason {
     Paused,
     /// After the drop's end.
     Closed,
+    /// No window, pool or price is for this customer.
+    NotEligible,
+    /// Goods are reserved with a pickup slot only.
+    SlotRequired,
     /// The minimum time between two reserves of one subject has not passed.
     Cooldown,
     /// One subject has too many live holds, or too many units in them.
@@ -40,10 +44,12 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::NotOpen,
         Self::Paused,
         Self::Closed,
+        Self::NotEligible,
+        Self::SlotRequired,
         Self::Cooldown,
         Self::TooManyHolds,
         Self::LimitReached,
@@ -64,6 +70,8 @@ impl Reason {
             Self::NotOpen => 1,
             Self::Paused => 2,
             Self::Closed => 3,
+            Self::NotEligible => 4,
+            Self::SlotRequired => 6,
             Self::Cooldown => 7,
             Self::TooManyHolds => 8,
             Self::LimitReached => 9,
@@ -86,17 +94,19 @@ impl Reason {
             Self::NotOpen => 0,
             Self::Paused => 1,
             Self::Closed => 2,
-            Self::Cooldown => 3,
-            Self::TooManyHolds => 4,
-            Self::LimitReached => 5,
-            Self::SoldOut => 6,
-            Self::HoldExpired => 7,
-            Self::HoldReleased => 8,
-            Self::HoldClaimed => 9,
-            Self::Superseded => 10,
-            Self::OrderMismatch => 11,
-            Self::PaymentInProgress => 12,
-            Self::CeilingReached => 13,
+            Self::NotEligible => 3,
+            Self::SlotRequired => 4,
+            Self::Cooldown => 5,
+            Self::TooManyHolds => 6,
+            Self::LimitReached => 7,
+            Self::SoldOut => 8,
+            Self::HoldExpired => 9,
+            Self::HoldReleased => 10,
+            Self::HoldClaimed => 11,
+            Self::Superseded => 12,
+            Self::OrderMismatch => 13,
+            Self::PaymentInProgress => 14,
+            Self::CeilingReached => 15,
         }
     }
 
@@ -113,6 +123,8 @@ impl Reason {
             Self::NotOpen => "not_open",
             Self::Paused => "paused",
             Self::Closed => "closed",
+            Self::NotEligible => "not_eligible",
+            Self::SlotRequired => "slot_required",
             Self::Cooldown => "cooldown",
             Self::TooManyHolds => "too_many_holds",
             Self::LimitReached => "limit_reached",
@@ -134,6 +146,8 @@ impl Reason {
             Self::NotOpen => "the drop is not open yet",
             Self::Paused => "the drop is paused",
             Self::Closed => "the drop is closed",
+            Self::NotEligible => "nothing of this is for this customer",
+            Self::SlotRequired => "a pickup slot must be reserved with the goods",
             Self::Cooldown => "this customer has reserved a moment ago",
             Self::TooManyHolds => "this customer has too much on hold",
             Self::LimitReached => "the limit for this customer is reached",

@@ -6,9 +6,9 @@ use stockade_types::definition::{Limit, Scope};
 use stockade_types::refusal::Reason;
 use stockade_types::time::Millis;
 
-use super::ITEMS;
 use super::state::ModelHold;
 use super::words::sku;
+use super::{ITEMS, Wanted};
 
 /// A limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,11 +56,15 @@ impl Rule {
         }
     }
 
-    /// Whether the limit counts an item of one drop for a request in another. `item` is set if it counts each item
-    /// separately.
-    fn counts(&self, asked: usize, item: Option<usize>, (drop, of): (usize, usize)) -> bool {
-        let here = asked == drop;
-        let named = self.skus.is_empty() || self.skus.contains(&ITEMS[drop][of]);
+    /// Whether the limit is for an item of a drop: for goods if it names none.
+    fn covers(&self, slots: &[(usize, usize)], (drop, of): (usize, usize)) -> bool {
+        if self.skus.is_empty() { !slots.contains(&(drop, of)) } else { self.skus.contains(&ITEMS[drop][of]) }
+    }
+
+    /// Whether the limit counts an item of a drop for a request. `item` is set if it counts each item separately.
+    fn counts(&self, question: &Question<'_>, item: Option<usize>, (drop, of): (usize, usize)) -> bool {
+        let here = question.drop == drop;
+        let named = self.covers(question.slots, (drop, of));
         match self.scope {
             Scope::Item => here && item == Some(of),
             Scope::Drop => here && named,
@@ -82,8 +86,10 @@ pub struct Subjects<'a> {
 pub struct Question<'a> {
     pub drop: usize,
     pub subjects: Subjects<'a>,
-    /// In the request's order.
-    pub lines: &'a [(usize, u32)],
+    /// The units of each item, in the request's order.
+    pub units: &'a [(usize, u32)],
+    /// The pickup slots, by drop and item.
+    pub slots: &'a [(usize, usize)],
     /// For a late claim: when its hold was made.
     pub late: Option<u64>,
     pub now: u64,
@@ -124,8 +130,8 @@ impl Limited {
     pub fn of(rules: &[Rule], question: &Question<'_>, holds: &[ModelHold], archived: &[ModelHold]) -> Self {
         let mut limited = Self::default();
         for (place, rule) in rules.iter().enumerate() {
-            let covered = |item: usize| rule.skus.is_empty() || rule.skus.contains(&ITEMS[question.drop][item]);
-            let lines: Vec<_> = question.lines.iter().copied().filter(|(item, _)| covered(*item)).collect();
+            let covered = |item: usize| rule.covers(question.slots, (question.drop, item));
+            let lines: Vec<_> = question.units.iter().copied().filter(|(item, _)| covered(*item)).collect();
             let groups: Vec<Group> = match rule.scope {
                 Scope::Item => lines.iter().map(|line| (Some(line.0), vec![*line])).collect(),
                 Scope::Drop | Scope::Series | Scope::Shop if lines.is_empty() => Vec::new(),
@@ -161,18 +167,18 @@ impl Limited {
     ) {
         let now = question.now;
         let counted = |hold: &ModelHold| {
-            let items = hold.items().into_iter().filter(|of| rule.counts(question.drop, item, (hold.drop(), *of)));
+            let items = hold.items().into_iter().filter(|of| rule.counts(question, item, (hold.drop(), *of)));
             items.map(|of| hold.owns(of)).sum::<u32>()
         };
         // A superseded hold counts as its successor, which keeps its time of creation.
         let reserved = |hold: &ModelHold| {
-            let counts = |of| rule.counts(question.drop, item, (hold.drop(), of));
+            let counts = |of| rule.counts(question, item, (hold.drop(), of));
             hold.superseded_by.is_none() && hold.items().into_iter().any(counts)
         };
         let asked: u32 = lines.iter().map(|(_, units)| units).sum();
         let live: Vec<_> = holds.iter().filter(|hold| hold.is_live() && counted(hold) > 0).collect();
         let next = live.iter().map(|hold| hold.expires_at).min();
-        let first = question.lines.iter().position(|(of, _)| *of == lines[0].0).expect("one of them");
+        let first = question.units.iter().position(|(of, _)| *of == lines[0].0).expect("one of them");
         let mut refuse = |reason, kind, (used, max): (u32, u32), left: u32, over_at| {
             self.hits.push(Hit { reason, rule: place, first, kind, left_over: std::cmp::Reverse(used), max, over_at });
             for (item, units) in lines {
@@ -223,13 +229,16 @@ impl Limited {
         }
     }
 
-    /// The text of the refusal, if there is one.
-    pub fn told(&self, Question { drop, lines, now, .. }: &Question<'_>) -> Option<String> {
+    /// The text of the refusal of these lines, if there is one.
+    pub fn told(&self, Question { drop, now, .. }: &Question<'_>, lines: &[Wanted]) -> Option<String> {
         let hit = self.hits.iter().min()?;
         let same = self.hits.iter().filter(|other| other.reason == hit.reason).map(|other| other.over_at);
         let over_at = same.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).flatten();
-        let told = |item: usize| self.lines.get(&item).map(|(why, left)| (ITEMS[*drop][item], why.label(), *left));
-        let lines: Vec<_> = lines.iter().filter_map(|(item, _)| told(*item)).collect();
+        let told = |line: &Wanted| {
+            let (why, left) = self.lines.get(&line.item)?;
+            Some(line.told(*drop, why.label(), *left))
+        };
+        let lines: Vec<_> = lines.iter().filter_map(told).collect();
         let (reason, name) = (hit.reason.label(), format!("l{}", hit.rule));
         let retry = over_at.map(|at| at - now);
         Some(format!("{reason} {lines:?} {name} {}/{} retry {retry:?}", hit.left_over.0, hit.max))

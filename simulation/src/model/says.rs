@@ -1,16 +1,19 @@
 //! The engine's answers as text, in the form of the model's.
 
 use stockade_engine::Engine;
-use stockade_engine::answer::{Fault, HoldView, Outcome};
+use stockade_engine::answer::{Fault, HoldView, Outcome, RefusedLine};
 use stockade_engine::attempt::Decided;
 use stockade_engine::command::{ExpiredPolicy, Return, Stage};
 use stockade_engine::context::Context;
 use stockade_journal::Ticket;
+use stockade_types::hold::HoldLine;
+use stockade_types::ids::{PoolId, WindowId};
 use stockade_types::time::{Millis, Timestamp};
 
 use super::reserves::{Ask, shorts};
+use super::state::line_text;
 use super::words::{self, START, claim, extend, hold_id, release, settle};
-use super::{ITEMS, Units, Verb};
+use super::{Units, Verb};
 use crate::world::Calls as _;
 
 /// An answer as text, and the ticket that it waits for.
@@ -30,10 +33,7 @@ pub fn reserved(engine: &Engine, ask: &Ask, now: Timestamp) -> Said {
 
 /// The engine's answer to a verb on a hold of this drop.
 pub fn answered(engine: &Engine, verb: &Verb, drop: usize, now: Timestamp) -> Said {
-    let lines = |units: &Units| -> Vec<_> {
-        let named: Vec<_> = units.iter().map(|(item, units)| (ITEMS[drop][*item], *units)).collect();
-        words::lines(&named)
-    };
+    let lines = |units: &Units| words::wanted(drop, units);
     let answer = match verb {
         Verb::Extend { hold, ttl } => engine.try_ask(&extend(hold_id(*hold), ttl.map(Millis)), now),
         Verb::Stage { hold, paying } => {
@@ -72,13 +72,13 @@ fn said(engine: &Engine, answer: Result<Decided<Outcome>, Fault>, shown: impl Fn
         Err(fault) => format!("{fault:?}"),
         Ok(Decided { value: Outcome::Hold(view), .. }) => shown(view),
         Ok(Decided { value: Outcome::Refused(refusal), .. }) => {
-            let lines: Vec<_> =
-                refusal.lines.iter().map(|line| (line.sku.as_str(), line.reason.label(), line.available)).collect();
+            let lines: Vec<_> = refusal.lines.iter().map(line_of_refusal).collect();
             let retry = refusal.retry_after.map(|span| span.0);
             let limit = refusal.limit.as_ref().map(|limit| format!("{} {}/{}", limit.id, limit.used, limit.max));
+            let back = if refusal.may_come_back { " may come back" } else { "" };
             let told = match limit {
-                Some(limit) => format!("{} {lines:?} {limit} retry {retry:?}", refusal.reason.label()),
-                None => format!("{} {lines:?} retry {retry:?}", refusal.reason.label()),
+                Some(limit) => format!("{} {lines:?} {limit} retry {retry:?}{back}", refusal.reason.label()),
+                None => format!("{} {lines:?} retry {retry:?}{back}", refusal.reason.label()),
             };
             match &refusal.hold {
                 Some(view) if lines.is_empty() => format!("{} [{}]", refusal.reason.label(), show(view)),
@@ -97,10 +97,20 @@ fn said(engine: &Engine, answer: Result<Decided<Outcome>, Fault>, shown: impl Fn
     Said { text, ticket, shown }
 }
 
+fn line_of_refusal(line: &RefusedLine) -> String {
+    let RefusedLine { sku, reason, requested, available, pool } = line;
+    words::refused_line(sku.as_str(), pool.as_ref().map(PoolId::as_str), reason.label(), (*available, *requested))
+}
+
 pub fn show(view: &HoldView) -> String {
-    let hold = &view.hold;
-    let lines: Vec<_> =
-        hold.shown_lines().map(|line| (view.definition.sku(line.item).as_str(), line.pool.0, line.quantity)).collect();
+    let (hold, definition) = (&view.hold, &view.definition);
+    let names = &definition.rules.names;
+    let line = |line: HoldLine| {
+        let place = (definition.sku(line.item).as_str(), definition.pool(line.item, line.pool).as_str());
+        let price = names.offer(line.pinned.offer).map(|(terms, price)| (terms.as_str(), price.minor_units));
+        line_text(line.quantity, place, (names.window(line.pinned.window).map(WindowId::as_str), price))
+    };
+    let lines: Vec<_> = hold.shown_lines().map(line).collect();
     let until = if hold.state.is_live() { START.until(hold.expires_at()).0 } else { 0 };
     format!("{:?} {lines:?} until {until} by {:?}", hold.state, hold.superseded_by())
 }

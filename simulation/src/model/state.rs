@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stockade_types::hold::HoldState;
 
+use super::plan::{Plan, PricePlan};
 use super::rules::{Limited, Question, Rule, Subjects};
 use super::stock::Adjustments;
-use super::words::hold_id;
-use super::{HOUR, ITEMS, LIFE, PAYMENT, Parts, Place, Shape, TTL, Units, Verb};
+use super::words::{hold_id, pool_id};
+use super::{HOUR, ITEMS, LIFE, PAYMENT, Part, Parts, Place, Shape, TTL, Units, Verb, Wanted, in_order};
 
 /// The least remaining life of a hold after it leaves payment.
 const MINUTE: u64 = 60_000;
@@ -36,59 +37,64 @@ impl ModelHold {
     }
 
     pub fn items(&self) -> BTreeSet<usize> {
-        self.has.keys().map(|(item, _)| *item).collect()
-    }
-
-    /// The sum over the item's pools.
-    fn sum(&self, item: usize, of: impl Fn(Place) -> u32) -> u32 {
-        self.has.keys().filter(|(known, _)| *known == item).map(|place| of(*place)).sum()
+        self.has.keys().map(|part| part.item).collect()
     }
 
     /// Units of a pool that are not free: none if the hold has ended without a sale.
-    fn owns_in(&self, place: Place) -> u32 {
+    pub fn owns_in(&self, place: Place) -> u32 {
         let lives = matches!(self.state, HoldState::Held | HoldState::Paying | HoldState::Claimed);
-        if lives { self.has.get(&place).copied().unwrap_or(0) } else { 0 }
+        if lives { sum(&self.has, |part| part.place() == place) } else { 0 }
     }
 
     /// Units of an item that are not free.
     pub fn owns(&self, item: usize) -> u32 {
-        self.sum(item, |place| self.owns_in(place))
+        let pools: BTreeSet<u16> = self.has.keys().filter(|part| part.item == item).map(|part| part.pool).collect();
+        pools.into_iter().map(|pool| self.owns_in((item, pool))).sum()
     }
 
-    /// The wanted units of each item, from the first pools on, as far as `there` has them.
-    pub fn first(&self, wanted: &[(usize, u32)], there: impl Fn(Place) -> u32) -> Parts {
-        let mut left: BTreeMap<usize, u32> = wanted.iter().copied().collect();
-        let part = |place: &Place| {
-            let left = left.entry(place.0).or_default();
-            let units = there(*place).min(*left);
-            *left -= units;
-            (*place, units)
-        };
-        self.has.keys().map(part).collect()
+    /// Units of a pool that were returned and are not for sale any more.
+    pub fn withdrawn_in(&self, place: Place) -> u32 {
+        sum(&self.withdrawn, |part| part.place() == place)
+    }
+
+    /// The wanted units of each part, from the first parts on, as far as `there` has them; lines that name a pool come
+    /// first. None if some units are not there.
+    fn first(&self, wanted: &[Wanted], there: impl Fn(Part) -> u32) -> (Parts, bool) {
+        let mut all: Parts = self.has.keys().map(|part| (*part, 0)).collect();
+        let mut whole = true;
+        for line in in_order(wanted) {
+            let mut left = line.units;
+            for (part, units) in all.iter_mut().filter(|(part, _)| line.is_of(part.place())) {
+                let more = (there(*part) - *units).min(left);
+                (*units, left) = (*units + more, left - more);
+            }
+            whole &= left == 0;
+        }
+        (all, whole)
     }
 
     pub fn is_live(&self) -> bool {
         matches!(self.state, HoldState::Held | HoldState::Paying)
     }
 
-    fn sold(&self, place: Place) -> u32 {
-        self.has.get(&place).unwrap_or(&0) + self.returned.get(&place).unwrap_or(&0)
+    fn sold(&self, part: Part) -> u32 {
+        self.has.get(&part).unwrap_or(&0) + self.returned.get(&part).unwrap_or(&0)
     }
 
     /// Enters the units of a sale that were returned, in total.
-    fn come_back(&mut self, returned: &[(usize, u32)], restock: bool) {
-        let all: Units = self.items().into_iter().map(|item| (item, u32::MAX)).collect();
-        let totals = self.first(if returned.is_empty() { &all } else { returned }, |place| self.sold(place));
-        for (place, total) in totals {
-            let before = self.returned.get(&place).copied().unwrap_or(0);
+    fn come_back(&mut self, returned: &[Wanted], restock: bool) {
+        let all: Units = self.items().into_iter().map(|item| Wanted::from((item, u32::MAX))).collect();
+        let (totals, _) = self.first(if returned.is_empty() { &all } else { returned }, |part| self.sold(part));
+        for (part, total) in totals {
+            let before = self.returned.get(&part).copied().unwrap_or(0);
             let more = total.saturating_sub(before);
             if more == 0 {
                 continue;
             }
-            *self.has.entry(place).or_default() -= more;
-            *self.returned.entry(place).or_default() += more;
+            *self.has.entry(part).or_default() -= more;
+            *self.returned.entry(part).or_default() += more;
             if !restock {
-                *self.withdrawn.entry(place).or_default() += more;
+                *self.withdrawn.entry(part).or_default() += more;
             }
         }
     }
@@ -99,16 +105,24 @@ impl ModelHold {
     }
 }
 
+/// The sum of these parts.
+fn sum(parts: &Parts, of: impl Fn(&Part) -> bool) -> u32 {
+    parts.iter().filter(|(part, _)| of(part)).map(|(_, units)| units).sum()
+}
+
 /// A drop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelDrop {
     /// Units received, by item and pool.
     pub pools: Vec<Vec<u64>>,
     pub rules: Vec<Rule>,
+    pub plan: Plan,
+    /// All prices that its plans ever had: whose, and how much.
+    pub offers: Vec<(u8, i64)>,
+    /// What of its plan has come, with the instant for which that was scheduled.
+    pub fired: BTreeMap<String, u64>,
     pub ttl: u64,
-    /// When it closes by its definition.
-    pub closes: Option<u64>,
-    /// When an operator closed it.
+    pub opened: Option<u64>,
     pub closed: Option<u64>,
     pub paused: bool,
     /// The holds that it had when it was archived.
@@ -116,6 +130,32 @@ pub struct ModelDrop {
     /// Whether they are still in memory: they count as they are, and their ids are not free.
     pub leaving: bool,
     pub adjustments: Adjustments,
+}
+
+/// A hold's line as text, with the window that it came through, and its terms and price.
+pub fn line_text(units: u32, (sku, pool): (&str, &str), pinned: (Option<&str>, Option<(&str, i64)>)) -> String {
+    let window = pinned.0.map(|window| format!(" {window}")).unwrap_or_default();
+    let price = pinned.1.map(|(terms, price)| format!(" {terms}={price}")).unwrap_or_default();
+    format!("{units}*{sku}/{pool}{window}{price}")
+}
+
+/// The prices that a drop has had, with those of its plan.
+pub fn priced(mut offers: Vec<(u8, i64)>, plan: &Plan) -> Vec<(u8, i64)> {
+    let all = plan.prices.iter().flat_map(|terms: &PricePlan| terms.prices().map(|price| (terms.id, price)));
+    for offer in all {
+        if !offers.contains(&offer) {
+            offers.push(offer);
+        }
+    }
+    offers
+}
+
+impl ModelDrop {
+    /// Whether it has the item and the pool of a line.
+    pub fn has(&self, line: Wanted) -> bool {
+        let pools = self.pools.get(line.item).map(Vec::len);
+        pools.is_some_and(|pools| line.pool.is_none_or(|pool| usize::from(pool) < pools))
+    }
 }
 
 /// The whole state. Times count from [`START`](super::words::START).
@@ -128,25 +168,39 @@ pub struct Model {
 
 impl Model {
     pub fn new(shapes: &[Shape; 2]) -> Self {
-        let drop = |(pools, rules): &Shape| ModelDrop {
-            pools: pools.clone(),
-            rules: rules.clone(),
+        let drop = |Shape { units, limits, plan }: &Shape| ModelDrop {
+            pools: units.clone(),
+            rules: limits.clone(),
+            plan: plan.clone(),
+            offers: priced(Vec::new(), plan),
+            fired: BTreeMap::new(),
             ttl: TTL,
-            closes: None,
+            opened: None,
             closed: None,
             paused: false,
             archived: None,
             leaving: false,
             adjustments: Adjustments::default(),
         };
-        Self { drops: shapes.iter().map(drop).collect(), holds: BTreeMap::new(), now: 0 }
+        let mut model = Self { drops: shapes.iter().map(drop).collect(), holds: BTreeMap::new(), now: 0 };
+        model.turn_all();
+        model
+    }
+
+    /// The pickup slots, by drop and item.
+    pub fn slots(&self) -> Vec<(usize, usize)> {
+        let drops = self.drops.iter().enumerate();
+        let items = drops.flat_map(|(drop, of)| (0..of.pools.len()).map(move |item| (drop, item)));
+        items.filter(|(drop, item)| self.drops[*drop].plan.is_slot(*item)).collect()
     }
 
     pub fn drop_of(&self, hold: u64) -> Option<usize> {
         self.holds.get(&hold).map(ModelHold::drop)
     }
 
+    /// Expires due holds, and fires what is due of all drops.
     pub fn expire(&mut self) {
+        self.turn_all();
         for hold in self.holds.values_mut() {
             if hold.is_live() && hold.expires_at <= self.now {
                 hold.state = HoldState::Expired;
@@ -159,12 +213,8 @@ impl Model {
         self.holds.iter().find(|(_, hold)| hold.state == HoldState::Expired).map(|(id, _)| *id)
     }
 
-    pub fn free(&self, drop: usize, item: usize) -> u64 {
-        (0..).zip(&self.drops[drop].pools[item]).map(|(pool, _)| self.free_in(drop, (item, pool))).sum()
-    }
-
     pub fn free_in(&self, drop: usize, place: Place) -> u64 {
-        let gone = |hold: &ModelHold| hold.owns_in(place) + hold.withdrawn.get(&place).copied().unwrap_or(0);
+        let gone = |hold: &ModelHold| hold.owns_in(place) + hold.withdrawn_in(place);
         let here = self.holds.values().filter(|hold| hold.drop() == drop);
         let here = here.chain(self.drops[drop].archived.iter().flatten());
         let out = here.map(|hold| u64::from(gone(hold))).sum::<u64>() + self.drops[drop].adjustments.taken_out(place);
@@ -173,8 +223,16 @@ impl Model {
 
     pub fn show(&self, id: u64) -> String {
         let hold = &self.holds[&id];
-        let line = |place: &Place| (ITEMS[hold.drop()][place.0], place.1, hold.owns_in(*place));
-        let lines: Vec<_> = hold.has.keys().map(line).collect();
+        let offers = &self.drops[hold.drop()].offers;
+        let has_ended = matches!(hold.state, HoldState::Released | HoldState::Expired);
+        let line = |(part, units): (&Part, &u32)| {
+            let price = part.offer.map(|offer| (format!("t{}", offers[offer].0), offers[offer].1));
+            let window = part.window.map(|id| format!("w{id}"));
+            let pinned = (window.as_deref(), price.as_ref().map(|(terms, price)| (&terms[..], *price)));
+            let (sku, pool) = (ITEMS[hold.drop()][part.item], pool_id(part.pool));
+            line_text(if has_ended { 0 } else { *units }, (sku, pool.as_str()), pinned)
+        };
+        let lines: Vec<_> = hold.has.iter().map(line).collect();
         let until = if hold.is_live() { hold.expires_at } else { 0 };
         format!("{:?} {lines:?} until {until} by {:?}", hold.state, hold.superseded_by.map(hold_id))
     }
@@ -207,14 +265,25 @@ impl Model {
     }
 
     pub fn on_hold(&mut self, act: &Verb, id: u64) -> String {
-        let (now, ttl_of) = (self.now, self.drops.iter().map(|drop| drop.ttl).collect::<Vec<_>>());
-        let Some(hold) = self.holds.get_mut(&id) else { return "not found".to_owned() };
-        let (state, ceiling, total) = (hold.state, hold.created_at + LIFE, hold.created_at + LIFE + PAYMENT);
-        let live = hold.is_live();
+        let now = self.now;
+        let Some(hold) = self.holds.get(&id) else { return "not found".to_owned() };
+        if act.units().iter().any(|line| !self.drops[hold.drop()].has(*line)) {
+            return "invalid".to_owned();
+        }
+        let usual = self.usual_ttl(hold.drop(), &hold.has);
+        let (state, live) = (hold.state, hold.is_live());
+        let (ceiling, total) = (hold.created_at + LIFE, hold.created_at + LIFE + PAYMENT);
+        if let Verb::Release { keep, abandon, .. } = act
+            && live
+            && (*abandon || state == HoldState::Held)
+        {
+            return self.release(id, keep);
+        }
+        let hold = self.holds.get_mut(&id).expect("a hold");
         match act {
             Verb::Get { .. } => {}
             Verb::Extend { ttl, .. } if live => {
-                hold.expires_at = hold.expires_at.max((now + ttl.unwrap_or(ttl_of[hold.drop()])).min(ceiling));
+                hold.expires_at = hold.expires_at.max((now + ttl.unwrap_or(usual)).min(ceiling));
             }
             Verb::Stage { paying: true, .. } if live => {
                 hold.state = HoldState::Paying;
@@ -229,19 +298,11 @@ impl Model {
             }
             Verb::Stage { .. } if live => {}
             Verb::Claim { .. } => return self.claim(act, id),
-            Verb::Release { abandon: false, .. } if state == HoldState::Paying => {
-                return self.dead(id, "payment_in_progress");
-            }
-            Verb::Release { keep, .. } if live => {
-                hold.has = hold.first(keep, |place| hold.has[&place]);
-                if hold.has.values().all(|units| *units == 0) {
-                    hold.state = HoldState::Released;
-                }
-            }
+            Verb::Release { .. } if live => return self.dead(id, "payment_in_progress"),
             Verb::Release { .. } if state == HoldState::Released && hold.superseded_by.is_none() => {}
             Verb::Return { .. } if live => return "precondition".to_owned(),
             Verb::Return { returned, restock, .. } if state == HoldState::Claimed => {
-                if returned.iter().any(|(item, units)| *units > hold.sum(*item, |place| hold.sold(place))) {
+                if !hold.first(returned, |part| hold.sold(part)).1 {
                     return "invalid".to_owned();
                 }
                 hold.come_back(returned, *restock);
@@ -252,9 +313,39 @@ impl Model {
                 return self.dead(id, reason);
             }
             _ if state == HoldState::Expired => return self.dead(id, "hold_expired"),
-            Verb::Extend { .. } | Verb::Stage { .. } | Verb::Release { .. } | Verb::Return { .. } => {}
+            Verb::Extend { .. } | Verb::Stage { .. } | Verb::Return { .. } | Verb::Release { .. } => {}
         }
         self.show(id)
+    }
+
+    fn release(&mut self, id: u64, keep: &[Wanted]) -> String {
+        let hold = &self.holds[&id];
+        let (kept, _) = hold.first(keep, |part| hold.has[&part]);
+        if kept != hold.has
+            && let Some(refused) = self.slots_left(id, &kept)
+        {
+            return refused;
+        }
+        let hold = self.holds.get_mut(&id).expect("a hold");
+        hold.has = kept;
+        if hold.has.values().all(|units| *units == 0) {
+            hold.state = HoldState::Released;
+        }
+        self.show(id)
+    }
+
+    /// Why these parts can't be all that is kept or claimed of a hold: a slot needs goods and, where slots are required,
+    /// goods a slot.
+    fn slots_left(&self, id: u64, kept: &Parts) -> Option<String> {
+        let hold = &self.holds[&id];
+        let plan = &self.drops[hold.drop()].plan;
+        let slots = sum(kept, |part| plan.is_slot(part.item)) > 0;
+        let goods = sum(kept, |part| !plan.is_slot(part.item)) > 0;
+        match (goods, slots) {
+            (true, false) if plan.slot_required && !hold.ask.over.windows => Some(self.dead(id, "slot_required")),
+            (false, true) => Some("invalid".to_owned()),
+            _ => None,
+        }
     }
 
     fn claim(&mut self, act: &Verb, id: u64) -> String {
@@ -267,11 +358,16 @@ impl Model {
             HoldState::Expired if !late => return self.dead(id, "hold_expired"),
             HoldState::Expired | HoldState::Held | HoldState::Paying => {}
         }
-        let had = |place: Place| hold.has[&place];
-        if lines.iter().any(|(item, units)| *units > hold.sum(*item, had)) {
+        let (some, whole) = hold.first(lines, |part| hold.has[&part]);
+        if !whole {
             return "invalid".to_owned();
         }
-        let takes = if lines.is_empty() { hold.has.clone() } else { hold.first(lines, had) };
+        let takes = if lines.is_empty() { hold.has.clone() } else { some };
+        if takes != hold.has
+            && let Some(refused) = self.slots_left(id, &takes)
+        {
+            return refused;
+        }
         if hold.state == HoldState::Expired
             && let Some(why) = self.late_refusal(&hold, &takes)
         {
@@ -282,26 +378,43 @@ impl Model {
         self.show(id)
     }
 
-    /// A late claim checks limits before stock, since stock was set aside for it before.
-    /// It draws on the pools of its lines alone.
+    /// A late claim checks slots, then limits, then stock, since stock was set aside for it before. It draws on the pools
+    /// of its lines alone, whatever their audiences.
     fn late_refusal(&self, hold: &ModelHold, takes: &Parts) -> Option<String> {
-        let (drop, items) = (hold.drop(), ITEMS[hold.drop()]);
-        let mut sums: BTreeMap<usize, (u32, u32)> = BTreeMap::new();
-        for (place, units) in takes.iter().filter(|(_, units)| **units > 0) {
-            let free = u32::try_from(self.free_in(drop, *place)).expect("small");
-            let (there, wanted) = sums.entry(place.0).or_default();
-            (*there, *wanted) = (*there + free.min(*units), *wanted + units);
+        let drop = hold.drop();
+        let mut pools: BTreeMap<Place, u32> = BTreeMap::new();
+        for (part, units) in takes {
+            *pools.entry(part.place()).or_default() += units;
         }
-        let lines: &Units = &sums.iter().map(|(item, (_, wanted))| (*item, *wanted)).collect();
+        let mut sums: BTreeMap<usize, (u32, u32, bool)> = BTreeMap::new();
+        for (place, units) in pools.into_iter().filter(|(_, units)| *units > 0) {
+            let free = u32::try_from(self.free_in(drop, place)).expect("small").min(units);
+            let is_held =
+                self.holds.values().any(|other| other.drop() == drop && other.is_live() && other.owns_in(place) > 0);
+            let (there, wanted, back) = sums.entry(place.0).or_insert((0, 0, true));
+            (*there, *wanted) = (*there + free, *wanted + units);
+            *back &= is_held || free == units;
+        }
+        let line = |item: usize, units: u32| Wanted { item, pool: None, units };
+        let begun = sums.iter().filter(|(item, _)| self.has_begun(drop, **item));
+        let begun: Vec<_> = begun.map(|(item, (_, units, _))| line(*item, *units).told(drop, "closed", 0)).collect();
+        if !begun.is_empty() {
+            return Some(format!("closed {begun:?} retry None"));
+        }
+        let units: &Vec<_> = &sums.iter().map(|(item, (_, wanted, _))| (*item, *wanted)).collect();
         let subjects = Subjects { customer: hold.ask.customer, cards: &hold.ask.cards, gold: hold.gold };
-        let question = Question { drop, subjects, lines, late: Some(hold.created_at), now: self.now };
-        if !hold.ask.over
-            && let Some(told) = self.limited(&question, None).told(&question)
+        let slots = &self.slots();
+        let question = Question { drop, subjects, units, slots, late: Some(hold.created_at), now: self.now };
+        let lines: Units = units.iter().map(|(item, units)| line(*item, *units)).collect();
+        if !hold.ask.over.limits
+            && let Some(told) = self.limited(&question, None).told(&question, &lines)
         {
             return Some(told);
         }
-        let short = sums.iter().filter(|(_, (there, wanted))| there < wanted);
-        let told: Vec<_> = short.map(|(item, (there, _))| (items[*item], "sold_out", *there)).collect();
-        (!told.is_empty()).then(|| format!("sold_out {told:?} retry None"))
+        let short = sums.iter().filter(|(_, (there, wanted, _))| there < wanted);
+        let told = short.clone().map(|(item, (there, wanted, _))| line(*item, *wanted).told(drop, "sold_out", *there));
+        let back = if short.clone().all(|(.., (_, _, back))| *back) { " may come back" } else { "" };
+        let told: Vec<_> = told.collect();
+        (!told.is_empty()).then(|| format!("sold_out {told:?} retry None{back}"))
     }
 }

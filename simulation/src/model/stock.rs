@@ -10,6 +10,7 @@ use stockade_engine::context::Context;
 use stockade_types::record::StockChange;
 use stockade_types::time::Timestamp;
 
+use super::marks::{Figures, shown_marks};
 use super::says::Said;
 use super::state::Model;
 use super::words::{adjust, drop_id, pool_id};
@@ -34,7 +35,7 @@ impl Adjustments {
 pub struct Adjust {
     pub drop: usize,
     pub item: usize,
-    /// The last one if none is named.
+    /// The one that has the rest if none is named.
     pub pool: Option<u16>,
     pub number: u64,
     pub change: StockChange,
@@ -47,7 +48,7 @@ impl Model {
             return "precondition".to_owned();
         }
         let pools = self.drops[*drop].pools.get(*item).map_or(0, |pools| u16::try_from(pools.len()).expect("few"));
-        let pool = pool.unwrap_or(pools.saturating_sub(1));
+        let pool = pool.unwrap_or_else(|| self.drops[*drop].plan.usual_pool(*item, pools));
         if pool >= pools {
             return "invalid".to_owned();
         }
@@ -88,14 +89,23 @@ impl Model {
         self.state(drop)
     }
 
-    /// A drop's state and, for each pool of each item, units received and free.
+    /// A drop's state, the units of each pool of each item, and what of its plan has come.
     pub fn stock(&self, drop: usize) -> String {
-        let item = |(item, pools): (usize, &Vec<u64>)| -> Vec<_> {
-            (0..).zip(pools).map(|(pool, units)| (*units, self.free_in(drop, (item, pool)))).collect()
+        let item = |(item, pools): (usize, &Vec<u64>)| -> Vec<Figures> {
+            (0..).zip(pools).map(|(pool, _)| self.figures(drop, (item, pool))).collect()
         };
         let stock: Vec<_> = self.drops[drop].pools.iter().enumerate().map(item).collect();
-        format!("{} {stock:?}", self.state(drop))
+        stock_text(&self.state(drop), &stock, &self.marks(drop))
     }
+}
+
+fn stock_text(state: &str, stock: &[Vec<Figures>], marks: &[String]) -> String {
+    let pool = |of: &Figures| {
+        let Figures { received, free, held, paying, claimed, withdrawn } = of;
+        format!("{received}={free}+{held}+{paying}+{claimed}+{withdrawn}")
+    };
+    let stock: Vec<Vec<String>> = stock.iter().map(|pools| pools.iter().map(pool).collect()).collect();
+    format!("{state} {stock:?} {marks:?}")
 }
 
 /// The engine's answer to an adjustment.
@@ -114,15 +124,22 @@ pub fn steered(engine: &Engine, drop: usize, steer: Steer, now: Timestamp) -> Sa
 pub fn shown(engine: &Engine, drop: usize, now: Timestamp) -> String {
     match engine.get_drop(&drop_id(DROPS[drop]), Context::anonymous(now)) {
         Ok(Decided { value: view, .. }) => {
-            let item = |pools: &Vec<Stock>| -> Vec<_> { pools.iter().map(|pool| (pool.received, pool.free)).collect() };
-            let stock: Vec<_> = view.stock.iter().map(item).collect();
-            format!("{:?} {stock:?}", view.state)
+            let pool = |pool: &Stock| Figures {
+                received: pool.received,
+                free: pool.free,
+                held: pool.held,
+                paying: pool.paying,
+                claimed: pool.claimed,
+                withdrawn: pool.withdrawn,
+            };
+            let stock: Vec<Vec<Figures>> = view.stock.iter().map(|pools| pools.iter().map(pool).collect()).collect();
+            stock_text(&format!("{:?}", view.state), &stock, &shown_marks(drop, &view))
         }
         Err(fault) => format!("{fault:?}"),
     }
 }
 
-fn said(engine: &Engine, answer: Answer<DropView>) -> Said {
+pub(super) fn said(engine: &Engine, answer: Answer<DropView>) -> Said {
     let (answer, durable_after) = match answer {
         Ok(Decided { value, durable_after }) => (Ok(value), Some(durable_after)),
         Err(fault) => (Err(fault.value), None),

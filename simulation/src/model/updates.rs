@@ -7,8 +7,9 @@ use stockade_engine::attempt::Decided;
 use stockade_engine::context::Context;
 use stockade_types::time::{Millis, Timestamp};
 
+use super::plan::Plan;
 use super::rules::Rule;
-use super::state::Model;
+use super::state::{Model, ModelDrop, priced};
 use super::words::{definition, update};
 use super::{ARCHIVE_AFTER, DROPS, ITEMS};
 use crate::world::Calls as _;
@@ -25,6 +26,8 @@ pub enum Update {
     Closes(u64),
     /// Adds an item with this many units, unless all items exist.
     Add(u64),
+    /// Replaces the rules.
+    Plan(Box<Plan>),
 }
 
 impl Update {
@@ -35,7 +38,7 @@ impl Update {
                 None => rules.push(Rule::plain(*max)),
             },
             Self::Limits(wanted) => rules.clone_from(wanted),
-            Self::Ttl(_) | Self::Closes(_) | Self::Add(_) => {}
+            Self::Ttl(_) | Self::Closes(_) | Self::Add(_) | Self::Plan(_) => {}
         }
     }
 }
@@ -43,41 +46,57 @@ impl Update {
 impl Model {
     /// When the drop was closed, if it was.
     pub fn closed_since(&self, drop: usize) -> Option<u64> {
-        let drop = &self.drops[drop];
-        drop.closes.filter(|at| *at <= self.now).into_iter().chain(drop.closed).min()
+        self.drops[drop].closed
     }
 
     pub fn state(&self, drop: usize) -> String {
-        let state = match self.closed_since(drop) {
-            _ if self.drops[drop].archived.is_some() => DropState::Archived,
-            Some(_) => DropState::Closed,
-            None if self.drops[drop].paused => DropState::Paused,
-            None => DropState::Open,
+        let known = &self.drops[drop];
+        let state = match (known.closed, known.opened) {
+            _ if known.archived.is_some() => DropState::Archived,
+            (Some(_), None) => DropState::Cancelled,
+            (Some(_), Some(_)) => DropState::Closed,
+            (None, _) if known.paused => DropState::Paused,
+            (None, None) => DropState::Scheduled,
+            (None, Some(_)) => DropState::Open,
         };
         format!("{state:?}")
     }
 
+    /// The drop as the update would leave it.
+    fn wanted(&self, drop: usize, update: &Update) -> ModelDrop {
+        let mut wanted = self.drops[drop].clone();
+        update.change_rules(&mut wanted.rules);
+        match update {
+            Update::Ttl(ttl) => wanted.ttl = *ttl,
+            Update::Closes(span) => wanted.plan.closes = Some(self.now + span),
+            Update::Add(units) if wanted.pools.len() < ITEMS[drop].len() => wanted.pools.push(vec![*units]),
+            Update::MaxUnits(_) | Update::Limits(_) | Update::Add(_) => {}
+            Update::Plan(plan) => wanted.plan = Plan { closes: wanted.plan.closes, ..plan.as_ref().clone() },
+        }
+        wanted
+    }
+
+    /// Changes a drop. What is due by the change has not fired yet.
     pub fn update(&mut self, drop: usize, update: &Update) -> String {
-        let (now, closed) = (self.now, self.closed_since(drop).is_some());
-        let known = &mut self.drops[drop];
-        let mut rules = known.rules.clone();
-        update.change_rules(&mut rules);
-        let changes = match update {
-            Update::Ttl(ttl) => *ttl != known.ttl,
-            Update::MaxUnits(_) | Update::Limits(_) => rules != known.rules,
-            Update::Closes(span) => known.closes != Some(now + span),
-            Update::Add(_) => known.pools.len() < ITEMS[drop].len(),
-        };
-        if changes && closed {
+        let known = &self.drops[drop];
+        let mut wanted = self.wanted(drop, update);
+        if wanted.plan.is_wrong(drop) {
+            return "invalid".to_owned();
+        }
+        // Ids that are not used by now are no part of the drop.
+        let plan = Plan { next: known.plan.next, ..wanted.plan.clone() };
+        let changed = ModelDrop { plan, ..wanted.clone() };
+        if changed == *known {
+            return self.state(drop);
+        }
+        if known.closed.is_some() || known.touches_fired(drop, &wanted.plan) {
             return "precondition".to_owned();
         }
-        match update {
-            Update::Ttl(ttl) => known.ttl = *ttl,
-            Update::MaxUnits(_) | Update::Limits(_) => known.rules = rules,
-            Update::Closes(span) if changes => known.closes = Some(now + span),
-            Update::Add(units) if changes => known.pools.push(vec![*units]),
-            Update::Closes(_) | Update::Add(_) => {}
+        if wanted.plan.closes.is_some_and(|closes| closes <= wanted.plan.opens) {
+            return "invalid".to_owned();
         }
+        wanted.offers = priced(wanted.offers, &wanted.plan);
+        self.drops[drop] = wanted;
         self.state(drop)
     }
 
@@ -122,10 +141,12 @@ pub fn engine_updates(engine: &Engine, (drop, act): (usize, &Update), model: &Mo
                 wanted.items.extend(definition(id, &[(new, *units)], &[]).items);
             }
         }
+        Update::Plan(plan) => plan.apply(drop, wanted),
     });
     let view = match engine.update_drop(&command, Context::anonymous(now)).map_err(|fault| fault.value) {
         Ok(view) => view.value,
         Err(Fault::Precondition(_)) => return "precondition".to_owned(),
+        Err(Fault::Invalid(_)) => return "invalid".to_owned(),
         Err(fault) => return format!("{fault:?}"),
     };
     let again = engine.update_drop(&command, Context::anonymous(now)).expect("sent again").value;

@@ -12,8 +12,13 @@ use stockade_types::ids::{AdjustmentId, CustomerId, DropId, HoldId, LimitId, Ord
 use stockade_types::record::StockChange;
 use stockade_types::time::{Millis, Timestamp};
 
+use super::{ITEMS, Wanted};
+
 /// The instant at which a history starts.
 pub const START: Timestamp = Timestamp(1_800_000_000_000);
+
+/// More attempts than any answer needs that others may keep in doubt for a while.
+const ATTEMPTS_MAX: u32 = 200_000;
 
 pub fn drop_id(text: &str) -> DropId {
     DropId::try_from(text).expect("a drop id")
@@ -44,7 +49,7 @@ pub fn definition(id: &str, items: &[(&str, u64)], limits: &[(&str, Scope, u32)]
             max_hold_life: Millis::from_secs(600),
             payment_ttl: Millis::from_secs(900),
         },
-        items: items.iter().map(|(name, units)| Item { sku: sku(name), pools: pools(&[*units]) }).collect(),
+        items: items.iter().map(|(name, units)| Item::plain(sku(name), pools(&[*units]))).collect(),
         limits: limits
             .iter()
             .map(|(id, scope, max_units)| Limit {
@@ -52,12 +57,13 @@ pub fn definition(id: &str, items: &[(&str, u64)], limits: &[(&str, Scope, u32)]
                 ..Limit::new(LimitId::try_from(*id).expect("a limit id"), *scope)
             })
             .collect(),
+        rules: stockade_types::definition::Rules::default(),
     }
 }
 
 /// The pools of an item with these units.
 pub fn pools(units: &[u64]) -> Vec<Pool> {
-    (0..).zip(units).map(|(place, units)| Pool { id: pool_id(place), units: *units }).collect()
+    (0..).zip(units).map(|(place, units)| Pool::plain(pool_id(place), *units)).collect()
 }
 
 /// The name of an item's pool.
@@ -66,12 +72,31 @@ pub fn pool_id(place: u16) -> PoolId {
     PoolId::try_from(name.as_str()).expect("a pool id")
 }
 
+/// Lines of a drop as the edge makes them: ascending by SKU, of each SKU those first that name a pool.
+pub fn wanted(drop: usize, units: &[Wanted]) -> Vec<WantedUnits> {
+    let line = |(place, wanted): (usize, &Wanted)| WantedUnits {
+        sku: sku(ITEMS[drop][wanted.item]),
+        pool: wanted.pool.map(pool_id),
+        units: wanted.units,
+        place,
+    };
+    let mut lines: Vec<WantedUnits> = units.iter().enumerate().map(line).collect();
+    lines.sort_by(|a, b| (&a.sku, a.pool.is_none(), &a.pool).cmp(&(&b.sku, b.pool.is_none(), &b.pool)));
+    lines
+}
+
+/// A line of a refusal as text.
+pub fn refused_line(sku: &str, pool: Option<&str>, reason: &str, (available, requested): (u32, u32)) -> String {
+    let pool = pool.map(|pool| format!("/{pool}")).unwrap_or_default();
+    format!("{sku}{pool} {reason} {available} of {requested}")
+}
+
 /// Lines as the edge makes them: each SKU once, ascending.
 pub fn lines(wanted: &[(&str, u32)]) -> Vec<WantedUnits> {
     let mut lines: Vec<WantedUnits> = wanted
         .iter()
         .enumerate()
-        .map(|(place, (name, units))| WantedUnits { sku: sku(name), units: *units, place })
+        .map(|(place, (name, units))| WantedUnits { sku: sku(name), pool: None, units: *units, place })
         .collect();
     lines.sort_by(|a, b| a.sku.cmp(&b.sku));
     lines
@@ -104,12 +129,18 @@ pub fn release(hold: HoldId, keep: &[(&str, u32)]) -> Release {
 }
 
 /// Tries until the answer is free of doubt, as the edge does.
+///
+/// # Panics
+/// When it never is: nothing stays in doubt.
 pub fn settle<T>(mut ask: impl FnMut() -> Answer<T>) -> Result<Decided<T>, Fault> {
+    let mut left = ATTEMPTS_MAX;
     loop {
         match ask() {
             Err(Decided { value: Fault::InDoubt, .. }) => std::thread::yield_now(),
             answer => return answer.map_err(|fault| fault.value),
         }
+        left -= 1;
+        assert!(left > 0, "an answer stays in doubt");
     }
 }
 

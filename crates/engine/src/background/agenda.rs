@@ -13,12 +13,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stockade_types::ids::DropNo;
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::Engine;
 use crate::background::archive::Archiving;
 use crate::background::sweep::PoolPlace;
 use crate::background::throttle::{DutyCycle, TOO_LATE, Throttle};
+use crate::operators::turn::reached;
 
 /// The longest time between two passes. Nothing wakes the agenda: a hold is given back, and a drop opens, at most about
 /// this long after its instant, while there is little else to do.
@@ -31,12 +33,18 @@ const SOON: Millis = Millis(2);
 const DUTY_CYCLE: DutyCycle = DutyCycle { rests: 3, piece: Duration::from_millis(1) };
 /// Pools that have holds given back in one turn, a few holds of each at a time.
 const POOLS_A_TURN: usize = 16;
+/// How often the stock is compared with the levels at which rules fire. The contract says within 50 ms.
+const LOOK_PERIOD: Millis = Millis(10);
+/// Drops whose stock is looked at in one turn.
+const DROPS_A_TURN: usize = 64;
 
 /// The entries, in the order of their turns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AgendaEntry {
     /// Drops open and close.
     Moments,
+    /// Rules fire that wait for a level of stock.
+    StockLevels,
     /// Holds are given back at their deadlines.
     DueHolds,
     /// Ended holds are forgotten.
@@ -76,7 +84,7 @@ struct Scheduled {
 #[derive(Debug)]
 pub struct Agenda {
     engine: Arc<Engine>,
-    entries: [Scheduled; 4],
+    entries: [Scheduled; 5],
     /// One for all entries, so that what one entry appends does not count as customers' activity for another.
     throttle: Throttle,
     /// Whether nothing was left to do at once after the last pass.
@@ -94,6 +102,7 @@ impl Agenda {
         let at_once = |entry, work: Box<dyn Work>| Scheduled { entry, work, not_before: Timestamp(0) };
         let entries = [
             at_once(AgendaEntry::Moments, Box::new(DropMoments)),
+            at_once(AgendaEntry::StockLevels, Box::<StockLevels>::default()),
             at_once(AgendaEntry::DueHolds, Box::<DueHolds>::default()),
             at_once(AgendaEntry::Eviction, Box::new(Eviction)),
             at_once(AgendaEntry::Archiving, Box::<Archiving>::default()),
@@ -158,6 +167,39 @@ impl Work for DropMoments {
             Ok(1..) if !engine.journal.is_busy() => TurnEnd::Done,
             Ok(_) | Err(_) => TurnEnd::Soon,
         }
+    }
+}
+
+/// [`AgendaEntry::StockLevels`]. Looks at the stock of the drops that wait for it without closing their gates; if a level
+/// seems to be reached, the gate is closed and the figures are read again. A level that was reached between two looks
+/// only has not fired anything.
+#[derive(Debug, Default)]
+struct StockLevels {
+    /// The last drop that was looked at in this round; none between two rounds.
+    last: Option<DropNo>,
+    /// When the next round begins.
+    next: Timestamp,
+}
+
+impl Work for StockLevels {
+    fn due_at(&self, engine: &Engine) -> Timestamp {
+        if engine.inventory.watched.is_empty() { Timestamp::NEVER } else { self.next }
+    }
+
+    fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) -> TurnEnd {
+        let drops = engine.inventory.watched.after(self.last, DROPS_A_TURN);
+        for drop in &drops {
+            let reached = engine.inventory.drops.with_number(*drop, |entry| !reached(entry, &entry.read()).is_empty());
+            if reached == Some(true) && engine.turn_by_stock(*drop, now).is_err() {
+                return TurnEnd::Soon;
+            }
+            throttle.rest(0, Millis(0));
+        }
+        self.last = if drops.len() == DROPS_A_TURN { drops.last().copied() } else { None };
+        if self.last.is_none() {
+            self.next = now.plus(LOOK_PERIOD);
+        }
+        TurnEnd::Done
     }
 }
 
@@ -233,7 +275,7 @@ mod tests {
     use crate::lifecycle::term::ephemeral_engine;
 
     fn sale(n: u64) -> CreateDrop {
-        let pool = Pool { id: "all".parse().expect("an id"), units: 1 };
+        let pool = Pool::plain("all".parse().expect("an id"), 1);
         let definition = Definition {
             id: format!("d{n}").parse().expect("an id"),
             title: String::new(),
@@ -242,8 +284,9 @@ mod tests {
             labels: BTreeMap::new(),
             schedule: Schedule { opens_at: Some(Timestamp(10)), closes_at: Some(Timestamp(20)) },
             terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
-            items: vec![Item { sku: Sku::try_from("KNIFE").expect("a sku"), pools: vec![pool] }],
+            items: vec![Item::plain(Sku::try_from("KNIFE").expect("a sku"), vec![pool])],
             limits: Vec::new(),
+            rules: stockade_types::definition::Rules::default(),
         };
         CreateDrop { definition, validate_only: false }
     }

@@ -180,7 +180,7 @@ impl Engine {
             self.inventory.expect_archiving(entry.number, again);
             return Ok(false);
         }
-        let fact = fact(entry, &inner, DropVerb::Archive, (inner.lifecycle, origin.clone()), now);
+        let fact = fact(entry, &inner, DropVerb::Archive, (inner.lifecycle.clone(), origin.clone()), now);
         self.commit_fact(entry, &mut inner, fact, now)?;
         tracing::info!(drop = %inner.definition.id, "archived");
         Ok(true)

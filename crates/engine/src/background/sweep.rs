@@ -121,8 +121,7 @@ impl Engine {
                     if shard.get(*place).is_none_or(|hold| hold.drop != number) {
                         return Ok(false);
                     }
-                    let view = &inner.definition;
-                    let mut own = LockedHold { drop, drop_table, view, shard: &mut shard, place: *place };
+                    let mut own = LockedHold::of(drop, drop_table, &inner, (&mut shard, *place));
                     Ok::<_, Fault>(self.expire_if_due(&mut own, permit, now)?.is_none())
                 })?;
                 expired = expired.saturating_add(usize::from(due));

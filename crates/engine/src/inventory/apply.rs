@@ -151,7 +151,7 @@ impl Inventory {
                 match entry.change(inner, lsn, &record)? {
                     DropChange::Itself => {}
                     DropChange::Opening { before } => self.openings.moved(entry.number, lsn, before),
-                    DropChange::Basis { pool, basis } => pool.adjust(lsn, basis),
+                    DropChange::Basis(bases) => bases.into_iter().for_each(|(pool, basis)| pool.adjust(lsn, basis)),
                 }
                 self.expect_moments(entry.number, inner);
                 Some(Applied::Drop)
@@ -242,7 +242,8 @@ pub(super) fn at(mut hold: Hold, lsn: Lsn) -> Hold {
     hold
 }
 
-/// Visits each line with what the hold had of its pool before and has now. A hold's lines never change their order.
+/// Visits each pool that the hold has lines of, by the first of them, with what the hold had of the pool before and has
+/// now. A hold's lines never change their order.
 #[inline]
 pub(super) fn each_usage(
     before: Option<&CountedHold>,
@@ -251,16 +252,47 @@ pub(super) fn each_usage(
 ) {
     let (lines, expires_at) = (after.lines(), after.expires_at());
     let now = |line: &HoldLine| usage(after.state, expires_at, line);
-    let Some(before) = before else {
-        return lines.iter().for_each(|line| f(&line, PoolUsage::default(), now(&line)));
-    };
-    let then = |line: &HoldLine| usage(before.state, before.expires_at, line);
-    match (before.lines.view().only(), lines.only()) {
-        // The usual hold has one line: no walk through two lists.
-        (Some(was), Some(is)) => f(&is, then(&was), now(&is)),
-        (None, _) | (_, None) => {
-            before.lines.iter().zip(lines.iter()).for_each(|(was, is)| f(&is, then(&was), now(&is)));
+    let then = |before: &CountedHold, line: &HoldLine| usage(before.state, before.expires_at, line);
+    // The usual hold has one line: no walk through two lists.
+    if let Some(is) = lines.only() {
+        match before {
+            None => return f(&is, PoolUsage::default(), now(&is)),
+            Some(before) => {
+                if let Some(was) = before.lines.view().only() {
+                    return f(&is, then(before, &was), now(&is));
+                }
+            }
         }
+    }
+    each_usage_of_many(before, after, &mut f);
+}
+
+/// The same for a hold of several lines, or of one of which something was given back.
+#[cold]
+fn each_usage_of_many(before: Option<&CountedHold>, after: &Hold, f: &mut dyn FnMut(&HoldLine, PoolUsage, PoolUsage)) {
+    let (lines, expires_at) = (after.lines(), after.expires_at());
+    let now = |line: &HoldLine| usage(after.state, expires_at, line);
+    let then = |before: &CountedHold, line: &HoldLine| usage(before.state, before.expires_at, line);
+    let mut of_pool: Option<(HoldLine, PoolUsage, PoolUsage)> = None;
+    let mut known = before.map(|before| before.lines.iter());
+    for is in lines {
+        let was = known.as_mut().and_then(Iterator::next).zip(before).map(|(was, before)| then(before, &was));
+        let (was, now) = (was.unwrap_or_default(), now(&is));
+        of_pool = match of_pool {
+            // Lines of one pool follow each other: at two prices they are one share of it.
+            Some((first, before, after)) if first.is_of_same_pool(&is) => {
+                Some((first, before.plus(was), after.plus(now)))
+            }
+            other => {
+                if let Some((line, before, after)) = other {
+                    f(&line, before, after);
+                }
+                Some((is, was, now))
+            }
+        };
+    }
+    if let Some((line, before, after)) = of_pool {
+        f(&line, before, after);
     }
 }
 

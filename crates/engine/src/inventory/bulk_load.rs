@@ -325,8 +325,8 @@ impl Inventory {
 
 /// Sets a pool's basis, if the record changes one. Counters are set at the end.
 fn set_basis(lsn: Lsn, change: Option<&DropChange<'_>>) {
-    if let Some(DropChange::Basis { pool, basis }) = change {
-        pool.set_basis(lsn, *basis);
+    if let Some(DropChange::Basis(bases)) = change {
+        bases.iter().for_each(|(pool, basis)| pool.set_basis(lsn, *basis));
     }
 }
 

@@ -128,8 +128,8 @@ mod tests {
     const HOLDS: u64 = 2_000;
 
     fn drop_of_two_pools() -> DropImage {
-        let pool = |id: &str| Pool { id: id.parse().expect("an id"), units: 10_000 };
-        let item = |sku| Item { sku: Sku::try_from(sku).expect("a sku"), pools: vec![pool("all"), pool("few")] };
+        let pool = |id: &str| Pool::plain(id.parse().expect("an id"), 10_000);
+        let item = |sku| Item::plain(Sku::try_from(sku).expect("a sku"), vec![pool("all"), pool("few")]);
         let definition = Definition {
             id: "d".parse().expect("an id"),
             title: String::new(),
@@ -140,6 +140,7 @@ mod tests {
             terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
             items: vec![item("KNIFE"), item("PAN")],
             limits: Vec::new(),
+            rules: stockade_types::definition::Rules::default(),
         };
         DropImage { number: DropNo(0), created_at: Timestamp(0), definition, request: [0; 32], update: None }
     }

@@ -9,14 +9,15 @@ use std::sync::{Arc, OnceLock, PoisonError};
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use smallvec::SmallVec;
 use stockade_types::definition::ITEMS_MAX;
 use stockade_types::hold::HoldLine;
 use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo, Sku};
 use stockade_types::invariant;
 use stockade_types::metrics::Counter;
 use stockade_types::record::{
-    Adjusted, Adjustment, AdjustmentsImage, Archived, DropFact, DropImage, DropVerb, Lifecycle, PoolBasis, PoolFigures,
-    Record, StockImage,
+    Adjusted, Adjustment, AdjustmentsImage, Archived, DropFact, DropImage, DropVerb, Lifecycle, MarkKind, PoolBasis,
+    PoolFigures, Record, StockImage,
 };
 use stockade_types::refusal::Reason;
 use stockade_types::time::Timestamp;
@@ -116,8 +117,8 @@ pub(super) enum DropChange<'d> {
     Itself,
     /// It opens at another instant than before.
     Opening { before: Timestamp },
-    /// A pool's basis changes: the units received and taken out in total.
-    Basis { pool: &'d Pool, basis: PoolBasis },
+    /// Pools' bases change: the units received and taken out in total.
+    Basis(SmallVec<[(&'d Pool, PoolBasis); 1]>),
 }
 
 impl DropEntry {
@@ -135,12 +136,13 @@ impl DropEntry {
             lived: Lsn::default(),
             turned_at: Timestamp::default(),
             next_moment: Timestamp::NEVER,
+            standing: None,
             update,
             adjusted,
             archived: None,
             basis: None,
         };
-        inner.set_next_moment(created_at);
+        inner.stand(created_at);
         let (inner, refusals) = (InnerLock::Live(ShardedLock::new(inner)), Default::default());
         Self { number, created_at, request, scope, refusals, inner, items }
     }
@@ -157,6 +159,7 @@ impl DropEntry {
             lived,
             turned_at,
             next_moment,
+            standing: _,
             update,
             adjusted,
             archived,
@@ -165,10 +168,11 @@ impl DropEntry {
         let still = DropInner {
             definition: Arc::clone(definition),
             revision: *revision,
-            lifecycle: *lifecycle,
+            lifecycle: lifecycle.clone(),
             lived: *lived,
             turned_at: *turned_at,
             next_moment: *next_moment,
+            standing: None,
             update: *update,
             // Its stock can't change any more, so adjustments need not be recognised.
             adjusted: adjusted.iter().map(ItemAdjustments::without_ids).collect(),
@@ -241,7 +245,7 @@ impl DropEntry {
     pub(super) fn change(&self, inner: &mut DropInner, lsn: Lsn, record: &Record) -> Option<DropChange<'_>> {
         match record {
             Record::Drop(image) if lsn > inner.revision => return Some(self.redefine(inner, lsn, image)),
-            Record::Lifecycle(lifecycle) if lsn > inner.lived => self.live(inner, lsn, *lifecycle),
+            Record::Lifecycle(lifecycle) if lsn > inner.lived => self.live(inner, lsn, lifecycle.clone()),
             Record::DropFact(fact) => return self.change_by_fact(inner, lsn, fact),
             Record::Adjusted(Adjusted { drop: _, item, adjustment, basis, at, by: _ }) => {
                 let known = inner.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision)?;
@@ -272,9 +276,14 @@ impl DropEntry {
     fn change_by_fact(&self, inner: &mut DropInner, lsn: Lsn, fact: &DropFact) -> Option<DropChange<'_>> {
         match fact.verb {
             DropVerb::Update if lsn > inner.revision => return Some(self.redefine(inner, lsn, &fact.image)),
-            DropVerb::Pause | DropVerb::Resume | DropVerb::Close | DropVerb::Turn if lsn > inner.lived => {
+            DropVerb::Pause | DropVerb::Resume | DropVerb::Close | DropVerb::Turn | DropVerb::Fire
+                if lsn > inner.lived =>
+            {
                 inner.turned_at = inner.turned_at.max(fact.at);
-                self.live(inner, lsn, fact.lifecycle);
+                self.live(inner, lsn, fact.lifecycle.clone());
+                if fact.marks.iter().any(|mark| matches!(mark.kind, MarkKind::Tranche(_))) {
+                    return Some(DropChange::Basis(self.released(inner, lsn, fact)));
+                }
             }
             DropVerb::Archive if inner.archived.is_none() => {
                 self.archive(inner, lsn, fact.archived()?);
@@ -285,19 +294,37 @@ impl DropEntry {
             | DropVerb::Resume
             | DropVerb::Close
             | DropVerb::Turn
+            | DropVerb::Fire
             | DropVerb::Archive => return None,
         }
         Some(DropChange::Itself)
     }
 
+    /// The bases of the pools that tranches of a fact join.
+    fn released(&self, inner: &mut DropInner, lsn: Lsn, fact: &DropFact) -> SmallVec<[(&Pool, PoolBasis); 1]> {
+        let mut bases = SmallVec::new();
+        let of_items = (0..).map(ItemNo).zip(&fact.image.definition.items);
+        let places =
+            of_items.flat_map(|(item, of)| (0..).map(PoolNo).zip(&of.pools).map(move |(pool, _)| (item, pool)));
+        for ((item, place), figures) in places.zip(&fact.stock) {
+            if let Some(pool) = self.pool(item, place).filter(|pool| pool.basis() != figures.basis) {
+                bases.push((pool, figures.basis));
+                if let Some(adjusted) = inner.adjusted.get_mut(item.index()) {
+                    adjusted.revision = lsn;
+                }
+            }
+        }
+        bases
+    }
+
     fn live(&self, inner: &mut DropInner, lsn: Lsn, lifecycle: Lifecycle) {
         (inner.lifecycle, inner.lived) = (lifecycle, lsn);
-        inner.set_next_moment(self.created_at);
+        inner.stand(self.created_at);
     }
 
     fn archive(&self, inner: &mut DropInner, lsn: Lsn, archived: Archived) {
         inner.archived = Some((lsn, archived));
-        inner.set_next_moment(self.created_at);
+        inner.stand(self.created_at);
     }
 
     /// Enters a change of the definition. Items are only added.
@@ -311,7 +338,7 @@ impl DropEntry {
         inner.definition = Arc::new(definition.clone());
         inner.revision = revision;
         inner.update = *update;
-        inner.set_next_moment(self.created_at);
+        inner.stand(self.created_at);
         if inner.opens_at(self) == before { DropChange::Itself } else { DropChange::Opening { before } }
     }
 
@@ -326,7 +353,7 @@ impl DropEntry {
         if let Some(known) = inner.basis.as_mut().and_then(|all| all.get_mut(item.index())?.get_mut(pool.index())) {
             *known = basis;
         }
-        self.pool(item, pool).map_or(DropChange::Itself, |pool| DropChange::Basis { pool, basis })
+        self.pool(item, pool).map_or(DropChange::Itself, |pool| DropChange::Basis(SmallVec::from_buf([(pool, basis)])))
     }
 
     /// The stock of an item of this drop.
@@ -361,6 +388,12 @@ impl DropEntry {
     #[must_use]
     pub fn sku(&self, item: ItemNo) -> Option<&Sku> {
         Some(self.items.get(item.index())?.sku())
+    }
+
+    /// Whether an item is goods and no pickup slot.
+    #[must_use]
+    pub fn is_goods(&self, item: ItemNo) -> bool {
+        self.items.get(item.index()).is_none_or(ItemStock::is_goods)
     }
 
     /// Each pool, in the definition's order.
@@ -449,7 +482,7 @@ impl DropEntry {
         let inner = self.read();
         let mut images = vec![(inner.revision, Record::Drop(Box::new(self.image(&inner))))];
         if inner.lived > Lsn::default() {
-            images.push((inner.lived, Record::Lifecycle(inner.lifecycle)));
+            images.push((inner.lived, Record::Lifecycle(inner.lifecycle.clone())));
         }
         let basis = self.basis(&inner);
         for ((item, adjusted), pools) in (0..).map(ItemNo).zip(&inner.adjusted).zip(basis) {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use stockade_types::definition::Definition;
 use stockade_types::ids::Lsn;
-use stockade_types::record::{Archived, LastUpdate, Lifecycle, Moment, PoolBasis};
+use stockade_types::record::{Archived, LastUpdate, Lifecycle, Mark, PoolBasis};
 use stockade_types::time::Timestamp;
 
 use super::DropEntry;
 use super::adjustments::ItemAdjustments;
+use crate::rules::{Standing, stock_triggers};
 
 /// A drop's state, by which of its moments are recorded and what operators did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +52,10 @@ pub struct DropInner {
     pub lived: Lsn,
     /// The instant of that record: a request that read the clock before it counts as of then.
     pub turned_at: Timestamp,
-    /// The instant of its next moment. From then on the drop takes no request until the moment is recorded.
+    /// The instant of its next scheduled mark. From then on the drop takes no request until the mark is recorded.
     pub next_moment: Timestamp,
+    /// Its rules as they stand; none if it has none.
+    pub standing: Option<Box<Standing>>,
     /// The last change of the definition, if there was one.
     pub update: Option<LastUpdate>,
     /// How each item's stock was adjusted.
@@ -80,7 +83,7 @@ impl DropInner {
     /// Its state, by its lifecycle alone.
     #[must_use]
     pub fn state(&self) -> DropState {
-        let Lifecycle { drop: _, paused, opened, closed } = self.lifecycle;
+        let Lifecycle { drop: _, paused, opened, closed, marks: _ } = self.lifecycle;
         match (closed, opened) {
             _ if self.archived.is_some() => DropState::Archived,
             (Some(_), None) => DropState::Cancelled,
@@ -105,24 +108,24 @@ impl DropInner {
         self.next_moment <= now
     }
 
-    /// Its lifecycle once all moments up to `now` are recorded, and these moments.
+    /// Its lifecycle once all that is scheduled up to `now` is recorded, and what comes by that.
     #[must_use]
-    pub fn turned(&self, entry: &DropEntry, now: Timestamp) -> (Lifecycle, Vec<Moment>) {
-        let mut lifecycle = self.lifecycle;
+    pub fn turned(&self, entry: &DropEntry, now: Timestamp) -> (Lifecycle, Vec<Mark>) {
+        let mut lifecycle = self.lifecycle.clone();
         if self.archived.is_some() {
             return (lifecycle, Vec::new());
         }
-        let come = lifecycle.turn(self.opens_at(entry), self.definition.schedule.closes_at, now);
+        let come = lifecycle.turn(&self.definition, self.opens_at(entry), now);
         (lifecycle, come)
     }
 
     /// Marks moments up to `at` as past, without records of them.
     pub(super) fn mark_before(&mut self, entry: &DropEntry, lsn: Lsn, at: Timestamp) {
-        let mut lifecycle = self.lifecycle;
-        lifecycle.mark_before(self.opens_at(entry), self.definition.schedule.closes_at, at);
+        let mut lifecycle = self.lifecycle.clone();
+        lifecycle.mark_before(&self.definition, self.opens_at(entry), at);
         if lsn > self.lived && lifecycle != self.lifecycle {
             (self.lifecycle, self.lived) = (lifecycle, lsn);
-            self.set_next_moment(entry.created_at);
+            self.stand(entry.created_at);
         }
     }
 
@@ -133,7 +136,8 @@ impl DropInner {
         Self {
             definition,
             revision: *revision,
-            lifecycle: *lifecycle,
+            lifecycle: lifecycle.clone(),
+            standing: None,
             lived: *lived,
             turned_at: *turned_at,
             next_moment: *next_moment,
@@ -144,10 +148,17 @@ impl DropInner {
         }
     }
 
-    pub(super) fn set_next_moment(&mut self, created_at: Timestamp) {
+    /// Whether a rule of it fires at a level of stock that may be reached now.
+    #[must_use]
+    pub fn watches_stock(&self) -> bool {
+        self.state() == DropState::Open && !stock_triggers(&self.definition, &self.lifecycle).is_empty()
+    }
+
+    /// Sets what follows from definition and lifecycle. Called whenever one of them has changed.
+    pub(super) fn stand(&mut self, created_at: Timestamp) {
         let opens_at = self.definition.schedule.opens_at.unwrap_or(created_at);
-        let next =
-            self.lifecycle.next(opens_at, self.definition.schedule.closes_at).filter(|_| self.archived.is_none());
-        self.next_moment = next.map_or(Timestamp::NEVER, |moment| moment.scheduled_for);
+        let next = self.lifecycle.next(&self.definition, opens_at).filter(|_| self.archived.is_none());
+        self.next_moment = next.map_or(Timestamp::NEVER, |mark| mark.scheduled_for);
+        self.standing = Standing::of(&self.definition, &self.lifecycle, opens_at).map(Box::new);
     }
 }

@@ -14,7 +14,7 @@ use stockade_types::invariant;
 use stockade_types::record::{Adjusted, DropVerb, HoldChange, Made, Record, Restart, Superseded};
 use stockade_types::time::Timestamp;
 
-use super::apply::{Locked, LockedSubjects, ReplayError, usage};
+use super::apply::{Locked, LockedSubjects, ReplayError, each_usage, usage};
 use super::drops::among;
 use super::{Availability, DropEntry, DropInner, EndedHold, HoldSlot, Inventory, Keys, Pool, Stock, fits};
 
@@ -214,16 +214,20 @@ fn taken<'d>(
 ) -> Result<Guards<'d>, ReplayError> {
     let out = |hold: &Hold, line: &HoldLine| usage(hold.state, hold.expires_at(), line).out();
     let mut guards = Guards::new();
-    for line in after.lines() {
-        let had = before.and_then(|before| {
-            let same = before.lines().iter().find(|had| (had.item, had.pool) == (line.item, line.pool))?;
-            Some(out(before, &same))
+    let mut failed = None;
+    each_usage(None, after, |line, _, is| {
+        let had = before.map_or(0, |before| {
+            let of_pool = before.lines().iter().filter(|had| had.is_of_same_pool(line));
+            of_pool.map(|had| out(before, &had)).fold(0, u64::saturating_add)
         });
-        let more = out(after, &line).saturating_sub(had.unwrap_or(0));
-        let pool = drop.0.pool(line.item, line.pool).ok_or(ReplayError::Orphan(after.id))?;
-        guards.extend(take(drop.1, (line.item, pool), more)?);
-    }
-    Ok(guards)
+        let more = is.out().saturating_sub(had);
+        let pool = drop.0.pool(line.item, line.pool).ok_or(ReplayError::Orphan(after.id));
+        match pool.and_then(|pool| take(drop.1, (line.item, pool), more)) {
+            Ok(taken) => guards.extend(taken),
+            Err(error) => failed = Some(error),
+        }
+    });
+    failed.map_or(Ok(guards), Err)
 }
 
 /// Takes the units that an adjustment takes out of its pool, unless it was applied already.

@@ -16,6 +16,7 @@ use super::pool::Pool;
 #[derive(Debug)]
 pub struct ItemStock {
     sku: Sku,
+    is_goods: bool,
     pools: Vec<Pool>,
     /// Counts what is given to the pools, if there are several.
     moving: Option<Arc<Moving>>,
@@ -30,17 +31,22 @@ impl ItemStock {
             None => Pool::new(pool.units),
             Some(moving) => Pool::new(pool.units).among(Arc::clone(moving)),
         });
-        Self { sku: item.sku.clone(), pools: pools.collect(), moving }
+        Self { sku: item.sku.clone(), is_goods: item.slot.is_none(), pools: pools.collect(), moving }
     }
 
     fn without_pools(item: &Item) -> Self {
-        Self { sku: item.sku.clone(), pools: Vec::new(), moving: None }
+        Self { sku: item.sku.clone(), is_goods: item.slot.is_none(), pools: Vec::new(), moving: None }
     }
 
     /// Its SKU.
     #[must_use]
     pub const fn sku(&self) -> &Sku {
         &self.sku
+    }
+
+    /// Whether it is goods and no pickup slot.
+    pub(super) const fn is_goods(&self) -> bool {
+        self.is_goods
     }
 
     /// Its pool, with its place, if it has exactly one; nearly every item does.
@@ -148,8 +154,8 @@ mod tests {
     use super::*;
 
     fn item(n: u64) -> Item {
-        let pool = Defined { id: PoolId::try_from(GENERAL_POOL).expect("an id"), units: n };
-        Item { sku: Sku::try_from(format!("SKU-{n}").as_str()).expect("a sku"), pools: vec![pool] }
+        let pool = Defined::plain(PoolId::try_from(GENERAL_POOL).expect("an id"), n);
+        Item::plain(Sku::try_from(format!("SKU-{n}").as_str()).expect("a sku"), vec![pool])
     }
 
     fn received(stock: &ItemStock) -> u64 {

@@ -28,6 +28,7 @@ pub mod pool;
 mod drop_inner;
 mod slab;
 mod succession;
+mod watched;
 
 use parking_lot::Mutex;
 
@@ -45,6 +46,7 @@ pub use limits::{Keys, Subject, Subjects, Violations};
 pub use moments::Moments;
 pub use openings::Openings;
 pub use pool::{Availability, Pool, Stock};
+pub use watched::Watched;
 
 use stockade_counter::sync::{AtomicU64, Ordering};
 use stockade_types::digest::DigestKey;
@@ -70,6 +72,8 @@ pub struct Inventory {
     pub moments: Moments,
     /// When each drop closed that is not archived yet.
     pub closings: Moments,
+    /// Drops with a rule that fires at a level of stock.
+    pub watched: Watched,
     /// Holds by id.
     pub holds: Holds,
     /// What each subject has.
@@ -111,6 +115,7 @@ impl Inventory {
             openings: Openings::default(),
             moments: Moments::default(),
             closings: Moments::default(),
+            watched: Watched::default(),
             holds: Holds::new(&key),
             subjects: Subjects::new(),
             ended: Mutex::default(),
@@ -223,6 +228,7 @@ impl Inventory {
     fn expect_moments(&self, drop: DropNo, inner: &DropInner) {
         self.moments.expect(drop, inner.next_moment);
         self.closings.expect(drop, inner.closed_at());
+        self.watched.set(drop, inner.watches_stock());
     }
 
     /// Announces that a hold is due at `at`; its deadline is in its pools' queues by now. Always a read-modify-write:

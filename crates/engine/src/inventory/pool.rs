@@ -7,9 +7,10 @@
 //! # Why a refusal never misses a due hold
 //!
 //! A due hold is given back in this order: its record is appended, its units go back to the counter, and only then does
-//! its deadline leave the ledger and `next_due` rise (Release; `next_due.rs`). A refuser reads `next_due` (Acquire)
-//! *before* the counter. If it is later than now, every hold that was due was given back before that read, and the
-//! counter's word, read after it, has those units. If it is not, the refuser gives back the due holds itself.
+//! its deadline leave the ledger and `next_due` rise (Release; `crates/counter/src/next_due.rs`). A refuser reads
+//! `next_due` (Acquire) *before* the counter. If it is later than now, every hold that was due was given back before
+//! that read, and the counter's word, read after it, has those units. If it is not, the refuser gives back the due
+//! holds itself.
 
 use std::sync::Arc;
 
@@ -74,6 +75,12 @@ impl Stock {
         Self { received, free, held: 0, paying: 0, claimed, withdrawn, returned_total }
     }
 
+    /// The same with all that is free taken out of the sale.
+    #[must_use]
+    pub const fn withdrawn_whole(self) -> Self {
+        Self { free: 0, withdrawn: self.withdrawn.saturating_add(self.free), ..self }
+    }
+
     /// The sum of both.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
@@ -107,6 +114,18 @@ impl PoolUsage {
         // A sum of numbers of 32 bits never saturates.
         let Self { held, paying, claimed, returned: _, withdrawn, due: _ } = *self;
         [held, paying, claimed, withdrawn].map(u64::from).into_iter().fold(0, u64::saturating_add)
+    }
+
+    /// Both together: a hold's lines of one pool. A hold's units fit 32 bits.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            held: self.held.saturating_add(other.held),
+            paying: self.paying.saturating_add(other.paying),
+            claimed: self.claimed.saturating_add(other.claimed),
+            returned: self.returned.saturating_add(other.returned),
+            withdrawn: self.withdrawn.saturating_add(other.withdrawn),
+            due: self.due.or(other.due),
+        }
     }
 }
 

@@ -99,7 +99,7 @@ impl Engine {
     }
 }
 
-/// The item and the pool. If the command names no pool, it is the item's last one.
+/// The item and the pool. If the command names no pool, it is the one that has the rest.
 fn find(inner: &DropInner, command: &AdjustStock) -> Result<(ItemNo, PoolNo), Fault> {
     let definition = &inner.definition;
     let Some((number, item)) = definition.item(&command.sku) else {
@@ -108,7 +108,7 @@ fn find(inner: &DropInner, command: &AdjustStock) -> Result<(ItemNo, PoolNo), Fa
     };
     let place = match &command.pool {
         Some(id) => item.pools.iter().position(|pool| pool.id == *id),
-        None => item.pools.len().checked_sub(1),
+        None => item.usual_pool(),
     };
     let place = place.and_then(|place| u16::try_from(place).ok()).ok_or_else(|| {
         let description = format!("item {:?} has no such pool", command.sku.as_str());

@@ -1,6 +1,6 @@
 //! Creating a drop, and checking one that would be created.
 
-use stockade_types::definition::Definition;
+use stockade_types::definition::{Definition, TooManyNames};
 use stockade_types::ids::{DropNo, Lsn};
 use stockade_types::record::{
     DropFact, DropImage, DropVerb, Lifecycle, PoolBasis, PoolFigures, Record, request_digest,
@@ -15,6 +15,7 @@ use crate::command::CreateDrop;
 use crate::commit::Prepared;
 use crate::context::Context;
 use crate::inventory::{Added, DropEntry, Locked, NewDropNumber};
+use crate::rules::resolve;
 
 impl Engine {
     /// Creates a drop. The same request again returns the same answer.
@@ -86,10 +87,21 @@ impl Engine {
                 description: "must be after opens_at".to_owned(),
             }]));
         }
-        let image = DropImage { number, created_at: now, definition: definition.clone(), request, update: None };
+        let mut definition = definition.clone();
+        plan(&mut definition, opens_at)?;
+        let image = DropImage { number, created_at: now, definition, request, update: None };
         fits(&image)?;
         Ok(image)
     }
+}
+
+/// Sets when what a definition plans comes, and gives numbers to the names of its rules.
+pub(super) fn plan(definition: &mut Definition, opens_at: Timestamp) -> Result<(), Fault> {
+    resolve(definition, opens_at).map_err(Fault::Invalid)?;
+    definition.number_names().map_err(|TooManyNames(field)| {
+        let description = "the drop has had so many of these over time that no number is left for another";
+        Fault::Invalid(vec![InvalidField { field: field.to_owned(), description: description.to_owned() }])
+    })
 }
 
 /// The fact that a drop was made.
@@ -98,7 +110,7 @@ fn made(image: DropImage, Context { now: at, origin }: Context<'_>) -> DropFact 
     let basis = |units| PoolBasis { received: units, taken_out: 0 };
     let stock = pools().map(|pool| PoolFigures { basis: basis(pool.units), ..PoolFigures::default() }).collect();
     let (origin, lifecycle) = (origin.clone(), Lifecycle::new(image.number));
-    DropFact { verb: DropVerb::Create, at, origin, image, lifecycle, moments: Vec::new(), stock }
+    DropFact { verb: DropVerb::Create, at, origin, image, lifecycle, marks: Vec::new(), stock }
 }
 
 /// A drop may be created again only by the same request.

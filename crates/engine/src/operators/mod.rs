@@ -2,6 +2,8 @@
 
 mod adjust;
 mod create;
+mod fire;
+mod fired;
 mod steer;
 pub(crate) mod turn;
 mod update;

@@ -24,16 +24,19 @@ impl Engine {
             let Context { now, origin } = context.not_before(inner.turned_at);
             self.turn_in(entry, &mut inner, now)?;
             let closed = inner.state().is_over();
-            let is = inner.lifecycle;
+            let is = inner.lifecycle.clone();
             let (verb, wanted) = match steer {
                 Steer::Pause | Steer::Resume if closed => {
                     let what = format!("drop {id} is closed: it can't be paused or resumed");
                     return Err(Decided { value: Fault::Precondition(what), durable_after: inner.durable_after() });
                 }
-                Steer::Pause => (DropVerb::Pause, Lifecycle { paused: true, ..is }),
-                Steer::Resume => (DropVerb::Resume, Lifecycle { paused: false, ..is }),
-                Steer::Close if closed => (DropVerb::Close, is),
-                Steer::Close => (DropVerb::Close, Lifecycle { closed: Some(Closed { at: now, by_hand: true }), ..is }),
+                Steer::Pause => (DropVerb::Pause, Lifecycle { paused: true, ..is.clone() }),
+                Steer::Resume => (DropVerb::Resume, Lifecycle { paused: false, ..is.clone() }),
+                Steer::Close if closed => (DropVerb::Close, is.clone()),
+                Steer::Close => {
+                    let closed = Some(Closed { at: now, by_hand: true });
+                    (DropVerb::Close, Lifecycle { closed, ..is.clone() })
+                }
             };
             if wanted != is {
                 let fact = fact(entry, &inner, verb, (wanted, origin.clone()), now);

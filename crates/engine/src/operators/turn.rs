@@ -1,18 +1,20 @@
-//! Moments of drops, openings and closings, become facts by a record, written by whatever needs it first, a request or
+//! What a drop plans (openings and closings, windows, flows, tranches, prices) becomes a fact by a record, written by whatever needs it first, a request or
 //! the agenda. The record has the scheduled instant, however late it is written.
 //!
 //! All moments up to now are written in one record, in order, while the drop's gate is closed. So every hold of a drop
 //! stands in the journal after the record of its opening and before that of its closing.
 
 use stockade_journal::Permit;
+use stockade_types::definition::{Definition, ITEM_UNITS_MAX};
 use stockade_types::ids::DropNo;
-use stockade_types::record::{DropFact, DropVerb, Lifecycle, Moment, Origin, Record};
+use stockade_types::record::{DropFact, DropVerb, Lifecycle, Mark, MarkKind, Origin, PoolFigures, Record};
 use stockade_types::time::Timestamp;
 
 use crate::Engine;
 use crate::answer::Fault;
 use crate::commit::Prepared;
-use crate::inventory::{DropEntry, DropInner, Locked};
+use crate::inventory::{DropEntry, DropInner, Locked, Pool};
+use crate::rules::stock_triggers;
 
 /// Most drops that are turned in one call.
 const AT_ONCE: usize = 64;
@@ -68,12 +70,45 @@ impl Engine {
             return Ok(());
         }
         let now = now.max(inner.turned_at);
-        let (lifecycle, moments) = inner.turned(entry, now);
-        let fact = DropFact { moments, ..fact(entry, inner, DropVerb::Turn, (lifecycle, Origin::ENGINE), now) };
-        let come = fact.moments.clone();
+        let (lifecycle, marks) = inner.turned(entry, now);
+        self.commit_marks(permit, (entry, inner), (lifecycle, marks), now)
+    }
+
+    /// Records the rules of a drop that fire because the stock has reached their level: those that are reached now, with
+    /// the drop standing still. Of tranches one at a time, since its units may take the others' levels back.
+    pub(crate) fn turn_by_stock(&self, drop: DropNo, now: Timestamp) -> Result<(), Fault> {
+        let turned = self.inventory.drops.with_number(drop, |entry| {
+            let inner = &mut *entry.write();
+            self.turn_in(entry, inner, now)?;
+            let now = now.max(inner.turned_at);
+            let marks: Vec<Mark> =
+                reached(entry, inner).into_iter().map(|kind| Mark { kind, scheduled_for: now }).collect();
+            if marks.is_empty() {
+                return Ok(());
+            }
+            let mut lifecycle = inner.lifecycle.clone();
+            for mark in &marks {
+                lifecycle.mark(*mark);
+            }
+            self.commit_marks(self.journal.permit()?, (entry, inner), (lifecycle, marks), now)
+        });
+        turned.unwrap_or(Ok(()))
+    }
+
+    fn commit_marks(
+        &self,
+        permit: Permit<'_>,
+        (entry, inner): (&DropEntry, &mut DropInner),
+        (lifecycle, marks): (Lifecycle, Vec<Mark>),
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let mut fact = fact(entry, inner, DropVerb::Turn, (lifecycle, Origin::ENGINE), now);
+        add_tranches(&inner.definition, &marks, &mut fact.stock);
+        fact.marks.clone_from(&marks);
+        let come = marks;
         let prepared = Prepared { permit, locked: Locked::Drop(entry, inner), taken: None };
         self.commit(Record::DropFact(Box::new(fact)), prepared, now)?;
-        for Moment { kind, scheduled_for } in come {
+        for Mark { kind, scheduled_for } in come {
             let (drop, what) = (&inner.definition.id, kind.label());
             tracing::info!(%drop, %scheduled_for, "drop {what}");
         }
@@ -94,6 +129,38 @@ impl Engine {
     }
 }
 
+/// What fires of a drop because its stock has reached a level. Exact while its gate is closed.
+pub(crate) fn reached(entry: &DropEntry, inner: &DropInner) -> Vec<MarkKind> {
+    if !inner.watches_stock() {
+        return Vec::new();
+    }
+    let figures = |item, pool| entry.pool(item, pool).map(Pool::figures);
+    let mut has_tranche = false;
+    let all = stock_triggers(&inner.definition, &inner.lifecycle);
+    let reached = all.iter().filter(|trigger| trigger.is_reached(&inner.definition, figures));
+    let first = reached.map(|trigger| trigger.kind).filter(|kind| {
+        let is_tranche = matches!(kind, MarkKind::Tranche(_));
+        let comes = !(is_tranche && has_tranche);
+        has_tranche |= is_tranche;
+        comes
+    });
+    first.collect()
+}
+
+/// Adds the units of tranches that have come to the figures of their pools.
+fn add_tranches(definition: &Definition, marks: &[Mark], stock: &mut [PoolFigures]) {
+    for mark in marks {
+        let MarkKind::Tranche(number) = mark.kind else { continue };
+        let names = &definition.rules.names;
+        let found = definition.rules.tranches.iter().find(|tranche| names.tranche_no(&tranche.id) == Some(number));
+        let Some(tranche) = found else { continue };
+        if let Some(figures) = definition.tranche_place(tranche).and_then(|place| stock.get_mut(place)) {
+            let received = figures.basis.received.saturating_add(tranche.units).min(ITEM_UNITS_MAX);
+            figures.basis.received = received.max(figures.basis.received);
+        }
+    }
+}
+
 /// A fact about a drop as it is now, with its new lifecycle. The drop's gate is closed.
 pub(crate) fn fact(
     entry: &DropEntry,
@@ -102,5 +169,5 @@ pub(crate) fn fact(
     (lifecycle, origin): (Lifecycle, Origin),
     at: Timestamp,
 ) -> DropFact {
-    DropFact { verb, at, origin, image: entry.image(inner), lifecycle, moments: Vec::new(), stock: entry.figures() }
+    DropFact { verb, at, origin, image: entry.image(inner), lifecycle, marks: Vec::new(), stock: entry.figures() }
 }

@@ -16,6 +16,8 @@ use crate::attempt::{Answer, Decided};
 use crate::command::UpdateDrop;
 use crate::context::Context;
 use crate::inventory::{DropEntry, DropInner, DropState};
+use crate::operators::create::plan;
+use crate::operators::fired::fired_differences;
 use crate::operators::turn::fact;
 use crate::operators::view::{fits, show_drop, view};
 
@@ -26,7 +28,7 @@ const UNTIL_ARCHIVED: &[DropState] =
 const NEVER: &[DropState] = &[];
 
 /// What may change in which state. `docs/operations.md` has the same table.
-const MAY_CHANGE: [(Field, &[DropState]); 12] = [
+const MAY_CHANGE: [(Field, &[DropState]); 20] = [
     (Field::Title, UNTIL_ARCHIVED),
     (Field::Labels, UNTIL_ARCHIVED),
     (Field::OpensAt, BEFORE),
@@ -39,6 +41,14 @@ const MAY_CHANGE: [(Field, &[DropState]); 12] = [
     (Field::KnownItems, NEVER),
     (Field::Shop, NEVER),
     (Field::Series, NEVER),
+    (Field::Windows, UNTIL_CLOSED),
+    (Field::PriceTerms, UNTIL_CLOSED),
+    (Field::Tranches, UNTIL_CLOSED),
+    (Field::SlotRequired, UNTIL_CLOSED),
+    (Field::TimeZone, BEFORE),
+    (Field::Location, UNTIL_ARCHIVED),
+    (Field::Zones, UNTIL_ARCHIVED),
+    (Field::ItemRules, UNTIL_CLOSED),
 ];
 /// Most fields that a refusal names: it must fit into a trailer.
 const NAMED_MAX: usize = 32;
@@ -68,7 +78,7 @@ impl Engine {
                 }
                 let new = image.definition.items.iter().skip(inner.definition.items.len());
                 let new: Vec<_> = new.flat_map(first_figures).collect();
-                let mut fact = fact(entry, &inner, DropVerb::Update, (inner.lifecycle, origin.clone()), now);
+                let mut fact = fact(entry, &inner, DropVerb::Update, (inner.lifecycle.clone(), origin.clone()), now);
                 fact.image = image;
                 fact.stock.extend(new);
                 // The change may open the drop at once. Without room for that record, too, it is not changed.
@@ -141,9 +151,17 @@ fn changed(
         Some(at) if at == opens_at => is.schedule.opens_at,
         Some(at) => Some(at),
     };
+    wanted.rules.names = is.rules.names.clone();
+    let opening = wanted.schedule.opens_at.unwrap_or(opens_at);
+    plan(&mut wanted, opening)?;
     let changes = is.differences(&wanted);
     if changes.is_empty() {
         return Ok(None);
+    }
+    let fired = fired_differences(is, &wanted, &inner.lifecycle);
+    if !fired.is_empty() {
+        let what = format!("drop {}: {} has fired and can't be changed", is.id, fired.join(", "));
+        return Err(Decided { value: Fault::Precondition(what), durable_after: inner.durable_after() });
     }
     let state = inner.state();
     let forbidden: Vec<&str> =
@@ -186,7 +204,7 @@ fn refused(is: &Definition, state: DropState, paths: &[&str]) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use stockade_types::definition::{Schedule, Terms};
+    use stockade_types::definition::{Rules, Schedule, Terms};
 
     use super::*;
 
@@ -205,6 +223,14 @@ mod tests {
             Field::KnownItems,
             Field::Shop,
             Field::Series,
+            Field::Windows,
+            Field::PriceTerms,
+            Field::Tranches,
+            Field::SlotRequired,
+            Field::TimeZone,
+            Field::Location,
+            Field::Zones,
+            Field::ItemRules,
         ];
         for field in all {
             assert_eq!(MAY_CHANGE.iter().filter(|(known, _)| *known == field).count(), 1, "{field:?}");
@@ -232,6 +258,7 @@ mod tests {
             },
             items: Vec::new(),
             limits: Vec::new(),
+            rules: Rules::default(),
         };
         let paths: Vec<String> = (0..256).map(|n| format!("drop.items[{n}].quantity")).collect();
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();

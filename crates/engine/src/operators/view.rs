@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use stockade_types::definition::Definition;
-use stockade_types::ids::{DropId, DropNo, Lsn};
-use stockade_types::record::{DROP_IMAGE_BYTES_MAX, DropImage, LastUpdate};
+use stockade_types::ids::{DropId, DropNo, ItemNo, Lsn};
+use stockade_types::record::{DROP_IMAGE_BYTES_MAX, DropImage, LastUpdate, MarkKind};
 use stockade_types::time::Timestamp;
 
 use crate::Engine;
@@ -50,7 +50,15 @@ pub(crate) fn show_drop(entry: &DropEntry, inner: &DropInner) -> Decided<DropVie
 }
 
 pub(crate) fn view(entry: &DropEntry, inner: &DropInner) -> DropView {
-    let (stock, moved) = entry.stock(inner);
+    let (mut stock, moved) = entry.stock(inner);
+    for (item, pools) in (0..).map(ItemNo).zip(&mut stock) {
+        // What is free of a slot that has begun, or comes back to it later, is not for sale any more.
+        if inner.lifecycle.has(MarkKind::SlotStarts(item)) {
+            for pool in pools.iter_mut() {
+                *pool = pool.withdrawn_whole();
+            }
+        }
+    }
     DropView {
         definition: Arc::clone(&inner.definition),
         opens_at: inner.opens_at(entry),
@@ -59,6 +67,7 @@ pub(crate) fn view(entry: &DropEntry, inner: &DropInner) -> DropView {
         revision: inner.revision,
         as_of: moved.max(inner.durable_after()),
         stock,
+        marks: inner.lifecycle.marks.clone(),
     }
 }
 
@@ -71,7 +80,8 @@ pub(crate) fn fits(image: &DropImage) -> Result<(), Fault> {
     if size <= DROP_IMAGE_BYTES_MAX {
         return Ok(());
     }
+    let field = if image.definition.has_rules() { "drop" } else { "drop.limits" };
     let description =
         format!("name too many goods and tiers: the drop takes {size} bytes, {DROP_IMAGE_BYTES_MAX} at most");
-    Err(Fault::Invalid(vec![InvalidField { field: "drop.limits".to_owned(), description }]))
+    Err(Fault::Invalid(vec![InvalidField { field: field.to_owned(), description }]))
 }

@@ -33,6 +33,9 @@ impl Engine {
                 match hold.state {
                     HoldState::Held | HoldState::Paying => {
                         let kept = claimed_lines(own, &command.lines)?;
+                        if let Some(reason) = own.slots_of("lines", &command.lines, &kept)? {
+                            return Ok(own.refused(reason));
+                        }
                         let order_ref = command.order_ref.clone();
                         self.change(own, permit, &Change::Claimed { at: now, order_ref, late: false, kept }, context)?;
                         Ok(own.shown())
@@ -57,8 +60,7 @@ pub(crate) fn claimed_lines(own: &LockedHold<'_, '_>, lines: &[WantedUnits]) -> 
     if lines.is_empty() {
         return Ok(SmallVec::new());
     }
-    let has = |item| -> u32 { hold.lines().iter().filter(|line| line.item == item).map(|line| line.quantity).sum() };
-    more_than(own, "lines", lines, has)?;
+    more_than(own, "lines", lines, |line| line.quantity)?;
     let kept = by_line(hold, own.view, lines);
     let all = hold.lines().iter().zip(&kept).all(|(line, kept)| line.quantity == *kept);
     Ok(if all { SmallVec::new() } else { kept })

@@ -11,6 +11,7 @@ use crate::attempt::Answer;
 use crate::command::{Extend, Stage};
 use crate::context::Context;
 use crate::locked_hold::ended;
+use crate::rules::usual_ttl;
 
 /// A hold that comes back from payment has at least this long, unless its own deadline or its total life ends before. A
 /// payment with less than this left of the total life is refused.
@@ -29,7 +30,8 @@ impl Engine {
             if let Some(reason) = ended(hold) {
                 return Ok(own.refused(reason));
             }
-            let (state, expires_at) = match moved(hold, own.view, command, context.now) {
+            let usual = usual_ttl(own.view, own.inner.standing.as_deref(), hold.lines().iter());
+            let (state, expires_at) = match moved(hold, (own.view, usual), command, context.now) {
                 Ok(moved) => moved,
                 Err(reason) => return Ok(own.refused(reason)),
             };
@@ -46,7 +48,7 @@ impl Engine {
 /// The state and deadline that an extension leads to.
 fn moved(
     hold: &Hold,
-    definition: &Definition,
+    (definition, usual): (&Definition, Millis),
     command: &Extend,
     now: Timestamp,
 ) -> Result<(HoldState, Timestamp), Reason> {
@@ -73,8 +75,6 @@ fn moved(
         }
         // The same call again: the hold is back already.
         (Some(Stage::Held), state) if command.ttl.is_none() => Ok((state, hold.expires_at())),
-        (Some(Stage::Held) | None, state) => {
-            Ok((state, later(now.plus(command.ttl.unwrap_or(definition.terms.hold_ttl)), ceiling)))
-        }
+        (Some(Stage::Held) | None, state) => Ok((state, later(now.plus(command.ttl.unwrap_or(usual)), ceiling))),
     }
 }

@@ -37,17 +37,26 @@ impl Engine {
         context: Context<'_>,
     ) -> Attempt<Decided<Outcome>> {
         let now = context.now;
+        // A slot that begins now is refused by its mark.
+        if own.inner.is_to_turn(now) {
+            return Err(Undecided::Retry(Chore::Turn(own.drop.number)));
+        }
         let kept = claimed_lines(own, &command.lines)?;
+        if let Some(reason) = own.slots_of("lines", &command.lines, &kept)? {
+            return Ok(own.refused(reason));
+        }
         let hold = own.hold();
-        let lines: SmallVec<[HoldLine; 4]> = hold
-            .lines()
-            .iter()
-            .enumerate()
-            .map(|(place, line)| HoldLine { quantity: kept.get(place).copied().unwrap_or(line.quantity), ..line })
-            .filter(|line| line.quantity > 0)
-            .collect();
+        let lines = by_pool(hold.lines().iter().enumerate().map(|(place, line)| {
+            let quantity = kept.get(place).copied().unwrap_or(line.quantity);
+            HoldLine { quantity, ..line }
+        }));
         let wanted = by_item(&lines);
         let keys = self.inventory.subjects_of(&own.drop.scope, hold);
+        let begun = |(item, units): &(ItemNo, u32)| (own.has_begun(*item)).then_some((*item, *units, 0));
+        let begun: RefusedItems = wanted.iter().filter_map(begun).collect();
+        if !begun.is_empty() {
+            return Ok(late_refusal(own, Reason::Closed, &begun, (None, None), false));
+        }
         self.inventory.subjects.with(&keys, |subjects| {
             let violations = late_limits(own, &wanted, subjects, now)?;
             if !violations.is_empty() {
@@ -77,6 +86,19 @@ fn late_limited(
     let refused: RefusedItems = wanted.iter().filter_map(|(item, units)| Some((*item, *units, left(*item)?))).collect();
     let (limit, retry_after) = violations.reported.as_ref().map(|violation| limit_hit(violation, now)).unzip();
     late_refusal(own, Reason::LimitReached, &refused, (limit, retry_after.flatten()), false)
+}
+
+/// The units of each pool, as lines. Two lines of one pool are taken as one: what the first had taken would be in doubt
+/// for the second.
+fn by_pool(lines: impl Iterator<Item = HoldLine>) -> SmallVec<[HoldLine; 4]> {
+    let mut pools: SmallVec<[HoldLine; 4]> = SmallVec::new();
+    for line in lines.filter(|line| line.quantity > 0) {
+        match pools.last_mut().filter(|last| last.is_of_same_pool(&line)) {
+            Some(last) => last.quantity = last.quantity.saturating_add(line.quantity),
+            None => pools.push(line),
+        }
+    }
+    pools
 }
 
 /// Takes every line's units from the line's own pool, or returns a refusal that names every item that is short.
@@ -131,6 +153,7 @@ fn late_refusal(
             reason,
             requested: *requested,
             available: *available,
+            pool: None,
         })
         .collect();
     own.drop.count_refusal(reason);

@@ -18,8 +18,12 @@ impl Engine {
     /// [`Fault::NoHold`](crate::answer::Fault), [`Fault::Invalid`](crate::answer::Fault) for a SKU that the drop does
     /// not have, and faults of the journal.
     pub fn release(&self, command: &Release, context: Context<'_>) -> Answer<Outcome> {
-        self.with_live(&command.target, context.now, |own, permit| {
+        let permit = self.journal.permit()?;
+        self.with_locked_hold(&command.target, |own| {
             known_skus(own.view, "keep", &command.keep)?;
+            let Some(permit) = self.expire_if_due(own, permit, context.now)? else {
+                return Ok(own.refused(Reason::HoldExpired));
+            };
             let hold = own.hold();
             match hold.state {
                 HoldState::Held => {}
@@ -34,6 +38,9 @@ impl Engine {
             let mut kept = by_line(hold, own.view, &command.keep);
             if hold.lines().iter().zip(&kept).all(|(line, kept)| line.quantity == *kept) {
                 return Ok(own.shown());
+            }
+            if let Some(reason) = own.slots_of("keep", &command.keep, &kept)? {
+                return Ok(own.refused(reason));
             }
             if kept.iter().all(|units| *units == 0) {
                 kept.clear();

@@ -2,7 +2,6 @@
 
 use smallvec::SmallVec;
 use stockade_types::hold::{Change, HoldLine, HoldState};
-use stockade_types::ids::ItemNo;
 use stockade_types::refusal::Reason;
 
 use crate::Engine;
@@ -10,7 +9,7 @@ use crate::answer::{Fault, Outcome};
 use crate::attempt::Answer;
 use crate::command::Return;
 use crate::context::Context;
-use crate::locked_hold::{LockedHold, ended, known_skus, more_than};
+use crate::locked_hold::{LockedHold, distributed, ended, known_skus, more_than};
 
 impl Engine {
     /// Returns units of a sale. The command states the total returned so far; the total never sinks.
@@ -49,21 +48,13 @@ impl Engine {
 fn returned_totals(own: &LockedHold<'_, '_>, command: &Return) -> Result<SmallVec<[(u32, u32); 4]>, Fault> {
     let hold = own.hold();
     let sold = |line: &HoldLine| line.quantity.saturating_add(line.returned);
-    let of_item = |item| -> u32 { hold.lines().iter().filter(|line| line.item == item).map(|line| sold(&line)).sum() };
-    more_than(own, "returned", &command.returned, of_item)?;
-    let all = command.returned.is_empty();
-    let mut left: SmallVec<[(ItemNo, u32); 4]> =
-        command.returned.iter().filter_map(|wanted| Some((own.view.item(&wanted.sku)?.0, wanted.units))).collect();
-    let totals = hold.lines().iter().map(|line| {
-        let asked = if all {
-            sold(&line)
-        } else {
-            left.iter_mut().find(|(item, _)| *item == line.item).map_or(0, |(_, left)| {
-                let here = sold(&line).min(*left);
-                *left = left.saturating_sub(here);
-                here
-            })
-        };
+    more_than(own, "returned", &command.returned, sold)?;
+    let asked = if command.returned.is_empty() {
+        hold.lines().iter().map(|line| sold(&line)).collect()
+    } else {
+        distributed(hold, own.view, &command.returned, sold)
+    };
+    let totals = hold.lines().iter().zip(asked).map(|(line, asked)| {
         let returned = asked.max(line.returned); // it never sinks
         let now_back = returned.saturating_sub(line.returned);
         let withdrawn = if command.restock { line.withdrawn } else { line.withdrawn.saturating_add(now_back) };

@@ -3,7 +3,7 @@
 use std::thread;
 
 use stockade_simulation::prelude::*;
-use stockade_types::record::MomentKind;
+use stockade_types::record::MarkKind;
 
 /// Opens 10 seconds after the start, and closes 10 seconds later.
 fn scheduled() -> Definition {
@@ -20,13 +20,13 @@ fn answer(engine: &Engine, n: u64, now: Timestamp) -> Result<Lsn, Reason> {
 }
 
 /// The moments in the journal: LSN, kind, time of the record, and scheduled time.
-fn turned(engine: &Engine, world: &World) -> Vec<(Lsn, MomentKind, Timestamp, Timestamp)> {
+fn turned(engine: &Engine, world: &World) -> Vec<(Lsn, MarkKind, Timestamp, Timestamp)> {
     engine.journal().barrier().wait().expect("durable");
     let mut turned = Vec::new();
     for (lsn, record) in records(world) {
         if let Record::DropFact(fact) = record {
-            assert_eq!(fact.moments.is_empty(), fact.verb != DropVerb::Turn);
-            turned.extend(fact.moments.iter().map(|moment| (lsn, moment.kind, fact.at, moment.scheduled_for)));
+            assert_eq!(fact.marks.is_empty(), fact.verb != DropVerb::Turn);
+            turned.extend(fact.marks.iter().map(|moment| (lsn, moment.kind, fact.at, moment.scheduled_for)));
         }
     }
     turned
@@ -50,7 +50,7 @@ fn a_herd_at_the_opening_makes_it_one_fact_before_the_first_hold() {
         herd.into_iter().map(|one| one.join().expect("an answer").expect("a hold")).collect()
     });
     let [(opened, kind, at, scheduled_for)] = turned(&engine, &world)[..] else { panic!("not one moment") };
-    assert_eq!((kind, at, scheduled_for), (MomentKind::Opens, after(10), after(10)));
+    assert_eq!((kind, at, scheduled_for), (MarkKind::Opens, after(10), after(10)));
     assert!(made.iter().all(|hold| opened < *hold), "{opened} {made:?}");
     assert_eq!(answer(&engine, 9, after(20)), Err(Reason::Closed));
     holds_stand_in_open_drops(&world);
@@ -82,8 +82,8 @@ fn what_was_missed_comes_at_the_next_start_in_one_record_and_late() {
     assert_eq!(engine.turn_due(after(60)), Ok(0));
     let told = turned(&engine, &world);
     let [opened, closed] = told[..] else { panic!("not two moments: {told:?}") };
-    assert_eq!(opened, (opened.0, MomentKind::Opens, after(60), after(10)));
-    assert_eq!(closed, (opened.0, MomentKind::Closes, after(60), after(20)));
+    assert_eq!(opened, (opened.0, MarkKind::Opens, after(60), after(10)));
+    assert_eq!(closed, (opened.0, MarkKind::Closes, after(60), after(20)));
 }
 
 #[test]

@@ -17,8 +17,8 @@ use super::*;
 const LSN: Lsn = Lsn(40);
 
 fn definition() -> Definition {
-    let pool = Pool { id: PoolId::try_from("general").expect("an id"), units: 9 };
-    let item = |sku| Item { sku: Sku::try_from(sku).expect("a sku"), pools: vec![pool.clone()] };
+    let pool = Pool::plain(PoolId::try_from("general").expect("an id"), 9);
+    let item = |sku| Item::plain(Sku::try_from(sku).expect("a sku"), vec![pool.clone()]);
     Definition {
         id: DropId::try_from("knife").expect("an id"),
         title: String::new(),
@@ -29,6 +29,7 @@ fn definition() -> Definition {
         terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
         items: vec![item("A"), item("B")],
         limits: Vec::new(),
+        rules: stockade_types::definition::Rules::default(),
     }
 }
 
@@ -138,8 +139,8 @@ fn a_hold_that_takes_another_s_place_gives_two_events_with_places_of_their_own()
     assert_eq!(places[0].next(), LSN, "who has read the first reads this record again");
 }
 
-fn fact(verb: DropVerb, lifecycle: Lifecycle, moments: &[MomentKind]) -> Record {
-    let scheduled_for = |kind| Timestamp(if kind == MomentKind::Opens { 10 } else { 20 });
+fn fact(verb: DropVerb, lifecycle: Lifecycle, moments: &[MarkKind]) -> Record {
+    let scheduled_for = |kind| Timestamp(if kind == MarkKind::Opens { 10 } else { 20 });
     let image = DropImage {
         number: DropNo(3),
         created_at: Timestamp(1),
@@ -153,27 +154,27 @@ fn fact(verb: DropVerb, lifecycle: Lifecycle, moments: &[MomentKind]) -> Record 
         origin: if verb == DropVerb::Turn { Origin::ENGINE } else { Origin::ANONYMOUS },
         image,
         lifecycle,
-        moments: moments.iter().map(|kind| Moment { kind: *kind, scheduled_for: scheduled_for(*kind) }).collect(),
+        marks: moments.iter().map(|kind| Mark { kind: *kind, scheduled_for: scheduled_for(*kind) }).collect(),
         stock: vec![PoolFigures::default(); 2],
     }))
 }
 
 #[test]
 fn each_fact_about_a_drop_has_its_type() {
-    let new = Lifecycle::new(DropNo(3));
     let by_hand = Some(Closed { at: Timestamp(25), by_hand: true });
-    let open = Lifecycle { opened: Some(Timestamp(10)), ..new };
+    let new = || Lifecycle::new(DropNo(3));
+    let open = || Lifecycle { opened: Some(Timestamp(10)), ..new() };
     let expected = [
-        (DropVerb::Create, new, Kind::DropCreated),
-        (DropVerb::Update, new, Kind::DropUpdated),
-        (DropVerb::Pause, Lifecycle { paused: true, ..open }, Kind::DropPaused),
-        (DropVerb::Resume, open, Kind::DropResumed),
-        (DropVerb::Close, Lifecycle { closed: by_hand, ..open }, Kind::DropClosed),
-        (DropVerb::Close, Lifecycle { closed: by_hand, ..new }, Kind::DropCancelled),
-        (DropVerb::Archive, Lifecycle { closed: by_hand, ..open }, Kind::DropArchived),
+        (DropVerb::Create, new(), Kind::DropCreated),
+        (DropVerb::Update, new(), Kind::DropUpdated),
+        (DropVerb::Pause, Lifecycle { paused: true, ..open() }, Kind::DropPaused),
+        (DropVerb::Resume, open(), Kind::DropResumed),
+        (DropVerb::Close, Lifecycle { closed: by_hand, ..open() }, Kind::DropClosed),
+        (DropVerb::Close, Lifecycle { closed: by_hand, ..new() }, Kind::DropCancelled),
+        (DropVerb::Archive, Lifecycle { closed: by_hand, ..open() }, Kind::DropArchived),
     ];
     for (verb, lifecycle, kind) in expected {
-        let event = only(fact(verb, lifecycle, &[]));
+        let event = only(fact(verb, lifecycle.clone(), &[]));
         assert_eq!((event.kind, event.at, event.scheduled_for), (kind, Timestamp(25), None));
         let Detail::Drop { lifecycle: is, is_archived, opens_at, .. } = event.detail else { panic!("{verb:?}") };
         assert_eq!((is, is_archived, opens_at), (lifecycle, verb == DropVerb::Archive, Timestamp(10)));
@@ -184,7 +185,7 @@ fn each_fact_about_a_drop_has_its_type() {
 fn a_drop_that_opens_and_closes_by_one_record_gives_both_in_their_order() {
     let closed = Some(Closed { at: Timestamp(20), by_hand: false });
     let lifecycle = Lifecycle { opened: Some(Timestamp(10)), closed, ..Lifecycle::new(DropNo(3)) };
-    let events = given(fact(DropVerb::Turn, lifecycle, &[MomentKind::Opens, MomentKind::Closes]));
+    let events = given(fact(DropVerb::Turn, lifecycle.clone(), &[MarkKind::Opens, MarkKind::Closes]));
     let told: Vec<_> = events
         .iter()
         .map(|event| {
@@ -194,7 +195,7 @@ fn a_drop_that_opens_and_closes_by_one_record_gives_both_in_their_order() {
         .collect();
     let opened = (Kind::DropOpened, Some(Timestamp(10)), false, Actor::Engine);
     assert_eq!(told, [opened, (Kind::DropClosed, Some(Timestamp(20)), true, Actor::Engine)]);
-    let opened = only(fact(DropVerb::Turn, Lifecycle { closed: None, ..lifecycle }, &[MomentKind::Opens]));
+    let opened = only(fact(DropVerb::Turn, Lifecycle { closed: None, ..lifecycle }, &[MarkKind::Opens]));
     assert_eq!(opened.kind, Kind::DropOpened);
 }
 

@@ -4,15 +4,36 @@
 
 use std::collections::BTreeMap;
 
+mod audience;
 mod item;
 mod limit;
+mod moment;
+mod money;
+mod names;
+mod price_terms;
+mod rules;
 mod schedule;
 mod terms;
+mod tranche;
+mod trigger;
+mod window;
 
-pub use item::{GENERAL_POOL, ITEM_UNITS_MAX, ITEMS_MAX, Item, Pool};
+pub use audience::{AUDIENCE_NAMES_MAX, Audience};
+pub use item::{
+    DROP_POOLS_MAX, FLOWS_MAX, Flow, GENERAL_POOL, ITEM_POOLS_MAX, ITEM_UNITS_MAX, ITEMS_MAX, Item, PLACE_MAX, Pool,
+    PoolSize, Slot,
+};
 pub use limit::{LIMIT_SKUS_MAX, LIMIT_TIERS_MAX, LIMITS_MAX, Limit, Scope};
+pub use moment::{LOCAL_DAYS_MAX, Moment, Named};
+pub use money::{Currency, Money};
+pub use names::{OFFERS_MAX, Offer, OfferNo, RuleNames, TermsNo, TooManyNames, TrancheNo, WINDOW_NAMES_MAX, WindowNo};
+pub use price_terms::{PRICE_STEPS_MAX, PRICE_TERMS_MAX, PriceStep, PriceTerms};
+pub use rules::{LOCATION_MAX, RULE_POOLS_MAX, RULE_SKUS_MAX, Rules, ZONES_MAX};
 pub use schedule::Schedule;
 pub use terms::Terms;
+pub use tranche::{TRANCHES_MAX, Tranche};
+pub use trigger::{BASIS_POINTS, Level, LevelUnits, StockLevel, Trigger};
+pub use window::{WINDOWS_MAX, Window};
 
 use crate::codec::{DecodeError, Reader, put_text, put_u64};
 use crate::ids::{DropId, ItemNo, PoolId, PoolNo, SeriesId, ShopId, Sku};
@@ -28,6 +49,7 @@ pub const DEFAULT_SHOP: &str = "default";
 mod tag {
     pub(super) const END: u8 = 0;
     pub(super) const SERIES: u8 = 1;
+    pub(super) const RULES: u8 = 2;
 }
 
 /// A drop as it was defined.
@@ -51,6 +73,8 @@ pub struct Definition {
     pub items: Vec<Item>,
     /// All of them apply.
     pub limits: Vec<Limit>,
+    /// Windows, prices, tranches and what else most drops don't have.
+    pub rules: Rules,
 }
 
 /// A field of a definition, as far as the rules for updates distinguish it.
@@ -71,6 +95,15 @@ pub enum Field {
     KnownItems,
     Shop,
     Series,
+    Windows,
+    PriceTerms,
+    Tranches,
+    SlotRequired,
+    TimeZone,
+    Location,
+    Zones,
+    /// Of an existing item: audiences and flows of its pools, its price floor and cost.
+    ItemRules,
 }
 
 /// A field, its path in proto spelling, and whether it differs.
@@ -79,13 +112,19 @@ type FieldDifference = (Field, &'static str, bool);
 impl Definition {
     /// Whether it has parts beyond the first fields. Parts are written only if there are any, so that definitions
     /// without keep the bytes and the digest of older versions.
-    pub(crate) const fn has_parts(&self) -> bool {
-        self.series.is_some()
+    pub(crate) fn has_parts(&self) -> bool {
+        self.series.is_some() || self.has_rules()
+    }
+
+    /// Whether it or an item of it says more than builds without rules could.
+    #[must_use]
+    pub fn has_rules(&self) -> bool {
+        !self.rules.is_empty() || !self.items.iter().all(Item::is_plain)
     }
 
     /// Appends its bytes; `in_parts` says whether the parts' end tag is written.
     pub(crate) fn encode(&self, in_parts: bool, out: &mut Vec<u8>) {
-        let Self { id, title, shop, series, labels, schedule, terms, items, limits } = self;
+        let Self { id, title, shop, series, labels, schedule, terms, items, limits, rules } = self;
         put_text(out, id.as_str());
         put_text(out, title);
         put_text(out, shop.as_str());
@@ -108,6 +147,10 @@ impl Definition {
             out.push(tag::SERIES);
             put_text(out, series.as_str());
         }
+        if self.has_rules() {
+            out.push(tag::RULES);
+            rules.encode(items, out);
+        }
         if in_parts {
             out.push(tag::END);
         }
@@ -125,6 +168,7 @@ impl Definition {
             terms: Terms::decode(reader)?,
             items: several(reader, 2, item::decode)?,
             limits: several(reader, 3, limit::decode)?,
+            rules: Rules::default(),
         };
         if !in_parts {
             return Ok(definition);
@@ -133,6 +177,7 @@ impl Definition {
             match reader.u8()? {
                 tag::END => return Ok(definition),
                 tag::SERIES => definition.series = Some(reader.id("series id")?),
+                tag::RULES => definition.rules = Rules::decode(&mut definition.items, reader)?,
                 _ => return Err(DecodeError::Bad("definition tag")),
             }
         }
@@ -140,7 +185,8 @@ impl Definition {
 
     /// All fields but the id, and whether they differ in another definition. Items are compared as a whole.
     fn fields(&self, other: &Self) -> impl Iterator<Item = FieldDifference> {
-        let Self { id: _, title, shop, series, labels, schedule, terms, items, limits } = self;
+        let Self { id: _, title, shop, series, labels, schedule, terms, items, limits, rules } = self;
+        let Rules { windows, prices, tranches, slot_required, time_zone, location, zones, names: _ } = rules;
         let first = [
             (Field::Title, "drop.title", *title != other.title),
             (Field::Shop, "drop.shop", *shop != other.shop),
@@ -150,6 +196,13 @@ impl Definition {
         let last = [
             (Field::KnownItems, "drop.items", *items != other.items),
             (Field::Limits, "drop.limits", *limits != other.limits),
+            (Field::Windows, "drop.windows", *windows != other.rules.windows),
+            (Field::PriceTerms, "drop.terms", *prices != other.rules.prices),
+            (Field::Tranches, "drop.tranches", *tranches != other.rules.tranches),
+            (Field::SlotRequired, "drop.slot_required", *slot_required != other.rules.slot_required),
+            (Field::TimeZone, "drop.time_zone", *time_zone != other.rules.time_zone),
+            (Field::Location, "drop.location", *location != other.rules.location),
+            (Field::Zones, "drop.zones", *zones != other.rules.zones),
         ];
         let (schedule, terms) = (schedule.differences(other.schedule), terms.differences(other.terms));
         first.into_iter().chain(schedule).chain(terms).chain(last)
@@ -167,11 +220,10 @@ impl Definition {
         let plain = self.fields(other).filter(|(field, _, differs)| *differs && *field != Field::KnownItems);
         let mut differing: Vec<_> = plain.map(|(field, path, _)| (field, path.to_owned())).collect();
         for (place, (known, item)) in self.items.iter().zip(&other.items).enumerate() {
-            if known.sku != item.sku {
+            if known.sku == item.sku {
+                item_differences(place, known, item, &mut differing);
+            } else {
                 differing.push((Field::KnownItems, format!("drop.items[{place}].sku")));
-            } else if known.pools != item.pools {
-                // An item has one pool so far, with all of its initial stock.
-                differing.push((Field::KnownItems, format!("drop.items[{place}].quantity")));
             }
         }
         match other.items.len() {
@@ -182,11 +234,38 @@ impl Definition {
         differing
     }
 
+    /// Gives numbers to the names of its rules that have none: see [`RuleNames`].
+    ///
+    /// # Errors
+    /// [`TooManyNames`].
+    pub fn number_names(&mut self) -> Result<(), TooManyNames> {
+        let mut names = std::mem::take(&mut self.rules.names);
+        let numbered = names.number(&self.rules);
+        self.rules.names = names;
+        numbered
+    }
+
     /// The item with this SKU. A linear search: drops have few items, and a hash would cost more than it saves.
     #[must_use]
     pub fn item(&self, sku: &Sku) -> Option<(ItemNo, &Item)> {
         let place = self.items.iter().position(|item| item.sku == *sku)?;
         Some((ItemNo(u16::try_from(place).ok()?), self.items.get(place)?))
+    }
+
+    /// The place of a pool among all pools of the drop, in the order of items and pools, if there is such a pool.
+    #[must_use]
+    pub fn pool_place(&self, item: ItemNo, pool: PoolNo) -> Option<usize> {
+        self.items.get(item.index()).filter(|item| pool.index() < item.pools.len())?;
+        let before: usize = self.items.iter().take(item.index()).map(|item| item.pools.len()).sum();
+        before.checked_add(pool.index())
+    }
+
+    /// The place of the pool that a tranche joins.
+    #[must_use]
+    pub fn tranche_place(&self, tranche: &Tranche) -> Option<usize> {
+        let (item, of) = self.item(&tranche.sku)?;
+        let usual = || u16::try_from(of.usual_pool()?).ok().map(PoolNo);
+        self.pool_place(item, tranche.pool.as_ref().map_or_else(usual, |id| of.pool_no(id))?)
     }
 
     /// The SKU of an item of this drop.
@@ -217,6 +296,32 @@ fn bug(what: &str) -> ! {
     panic!("a hold refers to an unknown {what} of its drop")
 }
 
+/// The fields in which two items with one SKU differ.
+fn item_differences(place: usize, known: &Item, item: &Item, differing: &mut Vec<(Field, String)>) {
+    let Item { sku: _, pools, slot, price_floor, unit_cost } = known;
+    let mut differs = |field, name: &str, differs: bool| {
+        if differs {
+            differing.push((field, format!("drop.items[{place}].{name}")));
+        }
+    };
+    let sizes = |pools: &[Pool]| pools.iter().map(|pool| (pool.id.clone(), pool.size)).collect::<Vec<_>>();
+    let same_pools = sizes(pools) == sizes(&item.pools);
+    differs(Field::KnownItems, "quantity", known.units() != item.units());
+    differs(Field::KnownItems, "pools", !same_pools);
+    let named = |slot: &Option<Slot>| slot.as_ref().map(|s| (s.place.clone(), s.starts.named, s.ends.named));
+    differs(Field::KnownItems, "slot", named(slot) != named(&item.slot));
+    differs(Field::ItemRules, "price_floor", *price_floor != item.price_floor);
+    differs(Field::ItemRules, "unit_cost", *unit_cost != item.unit_cost);
+    if same_pools {
+        for (pool, (is, wanted)) in pools.iter().zip(&item.pools).enumerate() {
+            let Pool { id: _, units: _, size: _, audience, place, flows } = is;
+            differs(Field::ItemRules, &format!("pools[{pool}].audience"), *audience != wanted.audience);
+            differs(Field::KnownItems, &format!("pools[{pool}].place"), *place != wanted.place);
+            differs(Field::ItemRules, &format!("pools[{pool}].flows"), *flows != wanted.flows);
+        }
+    }
+}
+
 fn labels(reader: &mut Reader<'_>) -> Result<BTreeMap<String, String>, DecodeError> {
     let count = reader.count(2)?;
     (0..count).map(|_| Ok((reader.text()?.to_owned(), reader.text()?.to_owned()))).collect()
@@ -234,4 +339,29 @@ fn several<T>(
 
 fn put_count(out: &mut Vec<u8>, count: usize) {
     put_u64(out, u64::try_from(count).unwrap_or(u64::MAX));
+}
+
+/// Appends a list of ids.
+fn encode_ids<'a>(ids: impl ExactSizeIterator<Item = &'a str>, out: &mut Vec<u8>) {
+    put_count(out, ids.len());
+    ids.for_each(|id| put_text(out, id));
+}
+
+/// Reads a list of ids.
+fn decode_ids<T>(reader: &mut Reader<'_>, what: &'static str) -> Result<Vec<T>, DecodeError>
+where
+    T: for<'a> TryFrom<&'a str>,
+{
+    several(reader, 1, |reader| reader.id(what))
+}
+
+/// Appends a number that may be negative: zigzag, so that small ones stay short.
+fn encode_signed(value: i64, out: &mut Vec<u8>) {
+    put_u64(out, (value << 1 ^ value >> 63).cast_unsigned());
+}
+
+/// Reads one.
+fn decode_signed(reader: &mut Reader<'_>) -> Result<i64, DecodeError> {
+    let value = reader.u64()?;
+    Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
 }

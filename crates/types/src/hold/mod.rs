@@ -7,7 +7,7 @@ mod packed;
 
 use smallvec::SmallVec;
 
-pub use lines::{HoldLine, Iter, Lines, LinesView};
+pub use lines::{HoldLine, Iter, Lines, LinesView, Pinned};
 pub use packed::{Hold, HoldFields, HoldParts};
 
 use crate::ids::{HoldId, IdentityKind, ItemNo, OrderRef, SubjectKey, TierId};
@@ -117,6 +117,8 @@ pub struct HoldExtras {
     pub tiers: Vec<TierId>,
     /// Why staff overrode the limits for it.
     pub over_limits: Option<Box<str>>,
+    /// Why staff overrode the windows and audiences for it.
+    pub over_windows: Option<Box<str>>,
     /// Lines that were served short, in the order of the request that made the hold.
     pub shorts: Vec<ShortLine>,
 }

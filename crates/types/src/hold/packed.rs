@@ -215,6 +215,12 @@ impl Hold {
         self.extras().map_or(&[], |extras| &extras.tiers)
     }
 
+    /// Whether staff overrode the windows and audiences for it.
+    #[must_use]
+    pub fn is_over_windows(&self) -> bool {
+        self.extras().is_some_and(|extras| extras.over_windows.is_some())
+    }
+
     /// Whether staff overrode the limits for it.
     #[must_use]
     pub fn is_over_limits(&self) -> bool {
@@ -276,7 +282,8 @@ impl Hold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hold::HoldLine;
+    use crate::definition::{OfferNo, WindowNo};
+    use crate::hold::{HoldLine, Pinned};
     use crate::ids::{ItemNo, PoolNo};
 
     fn fields() -> HoldFields {
@@ -298,7 +305,11 @@ mod tests {
     /// Holds with every combination of kinds of lines, rare data and times.
     fn all() -> Vec<HoldFields> {
         let line = HoldLine::new(ItemNo(1), PoolNo(2), 3);
-        let lines = [&[line][..], &[HoldLine { released: 1, ..line }], &[line, HoldLine::new(ItemNo(2), PoolNo(0), 1)]];
+        let pinned =
+            |window, offer| [HoldLine { pinned: Pinned { window: WindowNo(window), offer: OfferNo(offer) }, ..line }];
+        let (few, many) = (pinned(255, 255), pinned(1, 256));
+        let cart = [line, HoldLine::new(ItemNo(2), PoolNo(0), 1)];
+        let lines = [&[line][..], &[HoldLine { released: 1, ..line }], &cart, &few, &many];
         let late = HoldExtras { late: true, ..HoldExtras::default() };
         let far = u64::MAX;
         let times = [(1, 2, 0), (1, 2, 3), (9, 8, 0), (9, 8, 7), (far, far, far), (0, 0, 0), (0, far, 0), (5, 6, far)];

@@ -2,7 +2,8 @@
 //! definition, lifecycle, stock.
 
 use super::hold_change::Actor;
-use super::lifecycle::{self, Lifecycle, Moment};
+use super::lifecycle::{self, Lifecycle};
+use super::marks::{Mark, decode_mark, encode_mark};
 use super::{Archived, DropImage, PoolFigures, drop_image};
 use crate::codec::{DecodeError, Reader, put_text, put_u64};
 use crate::ids::DropNo;
@@ -24,10 +25,12 @@ pub enum DropVerb {
     Resume,
     /// It was closed by hand.
     Close,
-    /// Scheduled moments have come: it opened or closed.
+    /// Something of its plan has come: it opened or closed, or a rule of it fired.
     Turn,
     /// It was archived: its holds were removed from memory.
     Archive,
+    /// A flow was fired by hand.
+    Fire,
 }
 
 /// The origin of an operator's change.
@@ -54,15 +57,15 @@ pub struct DropFact {
     pub image: DropImage,
     /// The drop's lifecycle after it.
     pub lifecycle: Lifecycle,
-    /// The moments that have come, in order; only a turn has any.
-    pub moments: Vec<Moment>,
+    /// What has come, in order; only a turn, or a flow fired by hand, has any.
+    pub marks: Vec<Mark>,
     /// Its pools after it, in the definition's order of items and pools. Exact: no units move while the fact is made.
     pub stock: Vec<PoolFigures>,
 }
 
 impl DropVerb {
-    const ALL: [Self; 7] =
-        [Self::Create, Self::Update, Self::Pause, Self::Resume, Self::Close, Self::Archive, Self::Turn];
+    const ALL: [Self; 8] =
+        [Self::Create, Self::Update, Self::Pause, Self::Resume, Self::Close, Self::Archive, Self::Turn, Self::Fire];
 
     const fn number(self) -> u8 {
         match self {
@@ -73,6 +76,7 @@ impl DropVerb {
             Self::Close => 5,
             Self::Archive => 6,
             Self::Turn => 7,
+            Self::Fire => 8,
         }
     }
 
@@ -87,6 +91,7 @@ impl DropVerb {
             Self::Close => "closed",
             Self::Archive => "archived",
             Self::Turn => "turned",
+            Self::Fire => "fired",
         }
     }
 }
@@ -114,14 +119,14 @@ impl DropFact {
 }
 
 pub(super) fn encode(fact: &DropFact, out: &mut Vec<u8>) {
-    let DropFact { verb, at, origin, image, lifecycle, moments, stock } = fact;
+    let DropFact { verb, at, origin, image, lifecycle, marks, stock } = fact;
     out.push(verb.number());
     put_u64(out, at.0);
     encode_origin(origin, out);
     lifecycle::encode_marks(lifecycle, out);
-    put_u64(out, u64::try_from(moments.len()).unwrap_or(u64::MAX));
-    for moment in moments {
-        lifecycle::encode_moment(*moment, out);
+    put_u64(out, u64::try_from(marks.len()).unwrap_or(u64::MAX));
+    for mark in marks {
+        encode_mark(*mark, out);
     }
     put_u64(out, u64::try_from(stock.len()).unwrap_or(u64::MAX));
     for figures in stock {
@@ -130,18 +135,20 @@ pub(super) fn encode(fact: &DropFact, out: &mut Vec<u8>) {
     image.encode(out);
 }
 
-pub(super) fn decode(reader: &mut Reader<'_>) -> Result<DropFact, DecodeError> {
+/// Reads a fact; `with_rules` says whether the drop may have rules.
+pub(super) fn decode(reader: &mut Reader<'_>, with_rules: bool) -> Result<DropFact, DecodeError> {
     let verb = reader.u8()?;
-    let verb = DropVerb::ALL.into_iter().find(|known| known.number() == verb).ok_or(DecodeError::Bad("verb"))?;
+    let verb = DropVerb::ALL.into_iter().find(|known| known.number() == verb);
+    let verb = verb.filter(|verb| with_rules || *verb != DropVerb::Fire).ok_or(DecodeError::Bad("verb"))?;
     let at = Timestamp(reader.u64()?);
     let origin = decode_origin(reader)?;
-    let marks = lifecycle::decode_marks(reader)?;
-    let moments = (0..reader.count(2)?).map(|_| lifecycle::decode_moment(reader)).collect::<Result<_, _>>()?;
+    let lifecycle = lifecycle::decode_marks(reader, with_rules)?;
+    let marks = (0..reader.count(2)?).map(|_| decode_mark(reader, with_rules)).collect::<Result<_, _>>()?;
     let stock = (0..reader.count(7)?).map(|_| PoolFigures::decode(reader)).collect::<Result<_, _>>()?;
     let kind = reader.u8()?;
     let image = drop_image(reader, kind)?;
-    let lifecycle = Lifecycle { drop: image.number, ..marks };
-    Ok(DropFact { verb, at, origin, image, lifecycle, moments, stock })
+    let lifecycle = Lifecycle { drop: image.number, ..lifecycle };
+    Ok(DropFact { verb, at, origin, image, lifecycle, marks, stock })
 }
 
 pub(super) fn encode_origin(Origin { actor, peer, request_id }: &Origin, out: &mut Vec<u8>) {

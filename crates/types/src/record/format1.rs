@@ -3,7 +3,7 @@
 
 use smallvec::SmallVec;
 
-use super::{flag, hold};
+use super::hold;
 use crate::codec::{DecodeError, Reader, put_text, put_u64};
 use crate::hold::{Change, Hold, HoldState};
 use crate::ids::HoldId;
@@ -136,7 +136,7 @@ fn decode_change(reader: &mut Reader<'_>) -> Result<Change, DecodeError> {
         change::CLAIMED => Change::Claimed {
             at: Timestamp(reader.u64()?),
             order_ref: reader.id("order ref")?,
-            late: flag(reader)?,
+            late: reader.flag("flag")?,
             kept: kept(reader)?,
         },
         change::RETURNED => {

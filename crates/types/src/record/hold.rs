@@ -3,9 +3,10 @@
 use smallvec::SmallVec;
 
 use crate::codec::{DecodeError, Reader, put_text, put_u64};
+use crate::definition::{OfferNo, WindowNo};
 use crate::hold::{
     ContentHash, HOLD_LINES_MAX, Hold, HoldExtras, HoldFields, HoldLine, HoldParts, HoldState, Identity, Lines,
-    LinesView, ShortLine,
+    LinesView, Pinned, ShortLine,
 };
 use crate::ids::{DropNo, HoldId, ItemNo, Lsn, PoolNo, SubjectKey};
 use crate::refusal::Reason;
@@ -28,7 +29,9 @@ mod has {
     pub(super) const SUPERSEDED: u8 = 16;
     /// Parts follow the lines, each preceded by its tag.
     pub(super) const PARTS: u8 = 32;
-    pub(super) const ALL: u8 = SETTLED | ORDER | GIVEN_BACK | LATE | SUPERSEDED | PARTS;
+    /// Lines carry their window and price.
+    pub(super) const PINNED: u8 = 64;
+    pub(super) const ALL: u8 = SETTLED | ORDER | GIVEN_BACK | LATE | SUPERSEDED | PARTS | PINNED;
 }
 
 /// Tags of a hold's rare parts, each at most once.
@@ -38,6 +41,7 @@ mod part {
     pub(super) const TIERS: u8 = 2;
     pub(super) const OVER_LIMITS: u8 = 3;
     pub(super) const SHORTS: u8 = 4;
+    pub(super) const OVER_WINDOWS: u8 = 5;
 }
 
 /// Encodes a hold. The revision is not part of the bytes: it is the record's LSN, or is stored next to it in a
@@ -59,7 +63,7 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     let order_ref = extras.and_then(|extras| extras.order_ref.as_ref());
     let superseded_by = extras.and_then(|extras| extras.superseded_by);
     let parts = extras.filter(|extras| has_parts(extras));
-    let given_back = lines.any_given_back();
+    let (given_back, pinned) = (lines.any_given_back(), lines.any_pinned());
     let mut flags = 0;
     if settled_at.0 > 0 {
         flags |= has::SETTLED;
@@ -79,6 +83,9 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     if parts.is_some() {
         flags |= has::PARTS;
     }
+    if pinned {
+        flags |= has::PINNED;
+    }
     encode_head(id, [state.number(), flags], drop, out);
     put_text(out, customer.as_str());
     out.extend_from_slice(&content.0.to_le_bytes());
@@ -93,7 +100,7 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     if let Some(by) = superseded_by {
         out.extend_from_slice(by.as_bytes());
     }
-    encode_lines(lines, given_back, out);
+    encode_lines(lines, (given_back, pinned), out);
     if let Some(extras) = parts {
         encode_parts(extras, out);
     }
@@ -113,8 +120,8 @@ fn encode_head(id: HoldId, [state, flags]: [u8; 2], drop: DropNo, out: &mut Vec<
     put_u64(out, drop.0.into());
 }
 
-fn encode_lines(lines: LinesView<'_>, given_back: bool, out: &mut Vec<u8>) {
-    if let LinesView::One { item, pool, quantity } = lines
+fn encode_lines(lines: LinesView<'_>, (given_back, pinned): (bool, bool), out: &mut Vec<u8>) {
+    if let LinesView::One { item, pool, pinned: Pinned::NOTHING, quantity } = lines
         && let (Ok(item), Ok(pool), Ok(quantity)) = (u8::try_from(item.0), u8::try_from(pool.0), u8::try_from(quantity))
         && [item, pool, quantity].iter().all(|number| *number < 0x80)
     {
@@ -122,10 +129,15 @@ fn encode_lines(lines: LinesView<'_>, given_back: bool, out: &mut Vec<u8>) {
         return out.extend_from_slice(&[1, item, pool, quantity]);
     }
     put_count(lines.count(), out);
-    for HoldLine { item, pool, quantity, released, returned, withdrawn } in lines {
+    for line in lines {
+        let HoldLine { item, pool, pinned: Pinned { window, offer }, quantity, released, returned, withdrawn } = line;
         put_u64(out, item.0.into());
         put_u64(out, pool.0.into());
         put_u64(out, quantity.into());
+        if pinned {
+            put_u64(out, window.0.into());
+            put_u64(out, offer.0.into());
+        }
         if given_back {
             put_u64(out, released.into());
             put_u64(out, returned.into());
@@ -135,12 +147,15 @@ fn encode_lines(lines: LinesView<'_>, given_back: bool, out: &mut Vec<u8>) {
 }
 
 const fn has_parts(extras: &HoldExtras) -> bool {
-    let HoldExtras { order_ref: _, late: _, superseded_by: _, identities, tiers, over_limits, shorts } = extras;
-    !identities.is_empty() || !tiers.is_empty() || over_limits.is_some() || !shorts.is_empty()
+    let HoldExtras { order_ref: _, late: _, superseded_by: _, identities, tiers, over_limits, over_windows, shorts } =
+        extras;
+    let overridden = over_limits.is_some() || over_windows.is_some();
+    overridden || !identities.is_empty() || !tiers.is_empty() || !shorts.is_empty()
 }
 
 fn encode_parts(extras: &HoldExtras, out: &mut Vec<u8>) {
-    let HoldExtras { order_ref: _, late: _, superseded_by: _, identities, tiers, over_limits, shorts } = extras;
+    let HoldExtras { order_ref: _, late: _, superseded_by: _, identities, tiers, over_limits, over_windows, shorts } =
+        extras;
     if !identities.is_empty() {
         out.push(part::IDENTITIES);
         put_count(identities.len(), out);
@@ -156,9 +171,11 @@ fn encode_parts(extras: &HoldExtras, out: &mut Vec<u8>) {
             put_text(out, tier.as_str());
         }
     }
-    if let Some(reason) = over_limits {
-        out.push(part::OVER_LIMITS);
-        put_text(out, reason);
+    for (part, reason) in [(part::OVER_LIMITS, over_limits), (part::OVER_WINDOWS, over_windows)] {
+        if let Some(reason) = reason {
+            out.push(part);
+            put_text(out, reason);
+        }
     }
     if !shorts.is_empty() {
         out.push(part::SHORTS);
@@ -190,6 +207,7 @@ fn decode_parts(reader: &mut Reader<'_>, extras: &mut HoldExtras) -> Result<(), 
             }
             part::TIERS => extras.tiers = (0..reader.count(2)?).map(|_| reader.id("tier")).collect::<Result<_, _>>()?,
             part::OVER_LIMITS => extras.over_limits = Some(reader.text()?.into()),
+            part::OVER_WINDOWS => extras.over_windows = Some(reader.text()?.into()),
             part::SHORTS => {
                 let count = reader.count(3)?;
                 let mut short = || {
@@ -221,7 +239,7 @@ pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Hold, DecodeError> {
     let order_ref = if flags & has::ORDER != 0 { Some(reader.id("order ref")?) } else { None };
     let late = flags & has::LATE != 0;
     let superseded_by = if flags & has::SUPERSEDED != 0 { Some(HoldId::from_bytes(reader.array()?)) } else { None };
-    let lines = lines(reader, flags & has::GIVEN_BACK != 0)?;
+    let lines = lines(reader, flags)?;
     let mut extras = HoldExtras { order_ref, late, superseded_by, ..HoldExtras::default() };
     if flags & has::PARTS != 0 {
         decode_parts(reader, &mut extras)?;
@@ -233,13 +251,17 @@ pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Hold, DecodeError> {
     Ok(fields.into())
 }
 
-fn lines(reader: &mut Reader<'_>, given_back: bool) -> Result<Lines, DecodeError> {
+fn lines(reader: &mut Reader<'_>, flags: u8) -> Result<Lines, DecodeError> {
     let count = reader.count(3)?;
     let mut lines: SmallVec<[HoldLine; 4]> = SmallVec::new();
     for _ in 0..count {
         let mut line =
             HoldLine::new(ItemNo(reader.small("item")?), PoolNo(reader.small("pool")?), reader.small("quantity")?);
-        if given_back {
+        if flags & has::PINNED != 0 {
+            let window = WindowNo(reader.small("window")?);
+            line.pinned = Pinned { window, offer: OfferNo(reader.small("price")?) };
+        }
+        if flags & has::GIVEN_BACK != 0 {
             line.released = reader.small("released units")?;
             line.returned = reader.small("returned units")?;
             line.withdrawn = reader.small("withdrawn units")?;

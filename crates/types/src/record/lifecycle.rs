@@ -1,12 +1,14 @@
 //! A drop's lifecycle: which of its scheduled moments have come, and whether it is paused. These marks are facts: the
 //! drop's state follows from them, not from a clock.
 
+use super::marks::{Mark, MarkKind, Marks, closing, decode_mark, encode_mark, planned};
 use crate::codec::{DecodeError, Reader, put_option, put_u64};
+use crate::definition::Definition;
 use crate::ids::DropNo;
 use crate::time::Timestamp;
 
 /// A drop's lifecycle. A separate entity: changing it does not change `Drop.revision`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lifecycle {
     /// Which drop.
     pub drop: DropNo,
@@ -16,6 +18,8 @@ pub struct Lifecycle {
     pub opened: Option<Timestamp>,
     /// If it has closed: how.
     pub closed: Option<Closed>,
+    /// What else has come.
+    pub marks: Marks,
 }
 
 /// How a drop closed.
@@ -27,105 +31,124 @@ pub struct Closed {
     pub by_hand: bool,
 }
 
-/// A scheduled moment in a drop's life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
-    /// What is scheduled.
-    pub kind: MomentKind,
-    /// When.
-    pub scheduled_for: Timestamp,
-}
-
-/// A kind of scheduled moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MomentKind {
-    /// It opens.
-    Opens,
-    /// It closes.
-    Closes,
-}
-
 impl Lifecycle {
     /// The lifecycle of a new drop.
     #[must_use]
     pub const fn new(drop: DropNo) -> Self {
-        Self { drop, paused: false, opened: None, closed: None }
+        Self { drop, paused: false, opened: None, closed: None, marks: Marks::NONE }
+    }
+
+    /// Whether any of its rules has fired.
+    pub(super) const fn has_marks(&self) -> bool {
+        !self.marks.is_empty()
     }
 
     /// Whether no scheduled moment has come. Format 1 can express only that.
     pub(super) fn is_steering(&self) -> bool {
-        self.opened.is_none() && self.closed.is_none_or(|closed| closed.by_hand)
+        self.opened.is_none() && self.closed.is_none_or(|closed| closed.by_hand) && self.marks.is_empty()
     }
 
-    /// The next moment of a drop with this schedule; none once it is closed.
+    /// The next scheduled mark of a drop with this definition that opens at `opens_at`; none once it is closed. A drop
+    /// that has not opened has no other mark before its opening.
     #[must_use]
-    pub fn next(&self, opens_at: Timestamp, closes_at: Option<Timestamp>) -> Option<Moment> {
+    pub fn next(&self, definition: &Definition, opens_at: Timestamp) -> Option<Mark> {
         match (self.closed, self.opened) {
             (Some(_), _) => None,
-            (None, None) => Some(Moment { kind: MomentKind::Opens, scheduled_for: opens_at }),
-            (None, Some(_)) => closes_at.map(|at| Moment { kind: MomentKind::Closes, scheduled_for: at }),
+            (None, None) => Some(Mark { kind: MarkKind::Opens, scheduled_for: opens_at }),
+            (None, Some(_)) if definition.has_rules() => {
+                planned(definition, opens_at).into_iter().find(|mark| !self.has(mark.kind))
+            }
+            (None, Some(_)) => closing(definition),
         }
     }
 
-    /// Records that a moment has come.
-    pub const fn mark(&mut self, moment: Moment) {
-        let Moment { kind, scheduled_for } = moment;
+    /// Whether this has come.
+    #[must_use]
+    pub fn has(&self, kind: MarkKind) -> bool {
         match kind {
-            MomentKind::Opens => self.opened = Some(scheduled_for),
-            MomentKind::Closes => self.closed = Some(Closed { at: scheduled_for, by_hand: false }),
+            MarkKind::Opens => self.opened.is_some(),
+            MarkKind::Closes => self.closed.is_some(),
+            MarkKind::WindowOpens(_)
+            | MarkKind::WindowCloses(_)
+            | MarkKind::Flow(_)
+            | MarkKind::Tranche(_)
+            | MarkKind::TermsStart(_)
+            | MarkKind::TermsEnd(_)
+            | MarkKind::PriceStep(..)
+            | MarkKind::SlotStarts(_) => self.marks.has(kind),
+        }
+    }
+
+    /// Records that something has come.
+    pub fn mark(&mut self, mark: Mark) {
+        match mark.kind {
+            MarkKind::Opens => self.opened = Some(mark.scheduled_for),
+            MarkKind::Closes => self.closed = Some(Closed { at: mark.scheduled_for, by_hand: false }),
+            MarkKind::WindowOpens(_)
+            | MarkKind::WindowCloses(_)
+            | MarkKind::Flow(_)
+            | MarkKind::Tranche(_)
+            | MarkKind::TermsStart(_)
+            | MarkKind::TermsEnd(_)
+            | MarkKind::PriceStep(..)
+            | MarkKind::SlotStarts(_) => self.marks.set(mark),
         }
     }
 
     /// Marks all moments up to `now`, for a drop of format 1, which has no facts for them. A drop that was closed by
     /// hand had opened if its opening was scheduled before, otherwise it never did.
-    pub fn mark_before(&mut self, opens_at: Timestamp, closes_at: Option<Timestamp>, now: Timestamp) {
+    pub fn mark_before(&mut self, definition: &Definition, opens_at: Timestamp, now: Timestamp) {
         match self.closed {
             Some(closed) if opens_at <= closed.at => self.opened = Some(opens_at),
             Some(_) => {}
             None => {
-                self.turn(opens_at, closes_at, now);
+                self.turn(definition, opens_at, now);
             }
         }
     }
 
-    /// Marks all moments up to `now` and returns them in order.
-    pub fn turn(&mut self, opens_at: Timestamp, closes_at: Option<Timestamp>, now: Timestamp) -> Vec<Moment> {
+    /// Marks all that is scheduled up to `now` and returns it in order.
+    pub fn turn(&mut self, definition: &Definition, opens_at: Timestamp, now: Timestamp) -> Vec<Mark> {
         let mut come = Vec::new();
-        while let Some(moment) = self.next(opens_at, closes_at).filter(|moment| moment.scheduled_for <= now) {
-            self.mark(moment);
-            come.push(moment);
+        for mark in planned(definition, opens_at) {
+            if self.closed.is_some() || mark.scheduled_for > now {
+                break;
+            }
+            if !self.has(mark.kind) {
+                self.mark(mark);
+                come.push(mark);
+            }
         }
         come
     }
 }
 
-impl MomentKind {
-    /// What happened to the drop, in a word.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Opens => "opened",
-            Self::Closes => "closed",
+/// Bits of the flags byte: it is paused,
+const PAUSED: u8 = 1;
+/// was closed by hand,
+const BY_HAND: u8 = 2;
+/// and marks of its rules follow.
+const MARKED: u8 = 4;
+
+pub(super) fn encode_marks(lifecycle: &Lifecycle, out: &mut Vec<u8>) {
+    let Lifecycle { drop: _, paused, opened, closed, marks } = lifecycle;
+    let by_hand = closed.is_some_and(|closed| closed.by_hand);
+    let flags = [(*paused, PAUSED), (by_hand, BY_HAND), (!marks.is_empty(), MARKED)];
+    out.push(flags.into_iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
+    put_option(out, opened.map(|at| at.0));
+    put_option(out, closed.map(|closed| closed.at.0));
+    if !marks.is_empty() {
+        put_u64(out, u64::try_from(marks.iter().count()).unwrap_or(u64::MAX));
+        for mark in marks.iter() {
+            encode_mark(mark, out);
         }
     }
 }
 
-/// Bits of the flags byte: it is paused,
-const PAUSED: u8 = 1;
-/// and was closed by hand.
-const BY_HAND: u8 = 2;
-
-pub(super) fn encode_marks(lifecycle: &Lifecycle, out: &mut Vec<u8>) {
-    let Lifecycle { drop: _, paused, opened, closed } = lifecycle;
-    let by_hand = closed.is_some_and(|closed| closed.by_hand);
-    out.push(if *paused { PAUSED } else { 0 } | if by_hand { BY_HAND } else { 0 });
-    put_option(out, opened.map(|at| at.0));
-    put_option(out, closed.map(|closed| closed.at.0));
-}
-
-pub(super) fn decode_marks(reader: &mut Reader<'_>) -> Result<Lifecycle, DecodeError> {
+pub(super) fn decode_marks(reader: &mut Reader<'_>, with_rules: bool) -> Result<Lifecycle, DecodeError> {
     let flags = reader.u8()?;
-    if flags & !(PAUSED | BY_HAND) != 0 {
+    let known = PAUSED | BY_HAND | if with_rules { MARKED } else { 0 };
+    if flags & !known != 0 {
         return Err(DecodeError::Bad("flags of a lifecycle"));
     }
     let (paused, by_hand) = (flags & PAUSED != 0, flags & BY_HAND != 0);
@@ -134,24 +157,13 @@ pub(super) fn decode_marks(reader: &mut Reader<'_>) -> Result<Lifecycle, DecodeE
         return Err(DecodeError::Bad("flags of a lifecycle"));
     }
     let closed = closed.map(|at| Closed { at, by_hand });
-    Ok(Lifecycle { drop: DropNo::default(), paused, opened, closed })
-}
-
-pub(super) fn encode_moment(Moment { kind, scheduled_for }: Moment, out: &mut Vec<u8>) {
-    out.push(match kind {
-        MomentKind::Opens => 1,
-        MomentKind::Closes => 2,
-    });
-    put_u64(out, scheduled_for.0);
-}
-
-pub(super) fn decode_moment(reader: &mut Reader<'_>) -> Result<Moment, DecodeError> {
-    let kind = match reader.u8()? {
-        1 => MomentKind::Opens,
-        2 => MomentKind::Closes,
-        _ => return Err(DecodeError::Bad("moment")),
-    };
-    Ok(Moment { kind, scheduled_for: Timestamp(reader.u64()?) })
+    let mut marks = Marks::default();
+    if flags & MARKED != 0 {
+        for _ in 0..reader.count(3)? {
+            marks.set(decode_mark(reader, with_rules)?);
+        }
+    }
+    Ok(Lifecycle { drop: DropNo::default(), paused, opened, closed, marks })
 }
 
 pub(super) fn encode(lifecycle: &Lifecycle, out: &mut Vec<u8>) {
@@ -159,50 +171,68 @@ pub(super) fn encode(lifecycle: &Lifecycle, out: &mut Vec<u8>) {
     encode_marks(lifecycle, out);
 }
 
-pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Lifecycle, DecodeError> {
+pub(super) fn decode(reader: &mut Reader<'_>, with_marks: bool) -> Result<Lifecycle, DecodeError> {
     let drop = DropNo(reader.small("drop number")?);
-    Ok(Lifecycle { drop, ..decode_marks(reader)? })
+    Ok(Lifecycle { drop, ..decode_marks(reader, with_marks)? })
 }
 
 /// As in format 1: only pause and close by hand.
-pub(super) fn encode_steering(Lifecycle { drop, paused, opened: _, closed }: &Lifecycle, out: &mut Vec<u8>) {
+pub(super) fn encode_steering(Lifecycle { drop, paused, opened: _, closed, marks: _ }: &Lifecycle, out: &mut Vec<u8>) {
     put_u64(out, drop.0.into());
     out.push(u8::from(*paused));
     put_option(out, closed.map(|closed| closed.at.0));
 }
 
 pub(super) fn decode_steering(reader: &mut Reader<'_>) -> Result<Lifecycle, DecodeError> {
-    let (drop, paused) = (DropNo(reader.small("drop number")?), super::flag(reader)?);
+    let (drop, paused) = (DropNo(reader.small("drop number")?), reader.flag("flag")?);
     let closed = reader.option()?.map(|at| Closed { at: Timestamp(at), by_hand: true });
-    Ok(Lifecycle { drop, paused, opened: None, closed })
+    Ok(Lifecycle { paused, closed, ..Lifecycle::new(drop) })
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::definition::{Definition, Rules, Schedule, Terms};
+    use crate::time::Millis;
+
+    /// A drop that opens at 10 and closes at 20.
+    pub(in crate::record) fn plain() -> Definition {
+        Definition {
+            id: "d".parse().expect("an id"),
+            title: String::new(),
+            shop: "s".parse().expect("an id"),
+            series: None,
+            labels: std::collections::BTreeMap::new(),
+            schedule: Schedule { opens_at: Some(Timestamp(10)), closes_at: Some(Timestamp(20)) },
+            terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
+            items: Vec::new(),
+            limits: Vec::new(),
+            rules: Rules::default(),
+        }
+    }
 
     #[test]
     fn moments_come_in_their_order_and_once() {
-        let (opens, closes) = (Timestamp(10), Some(Timestamp(20)));
+        let (definition, opens) = (plain(), Timestamp(10));
         let at = |now| {
             let mut life = Lifecycle::new(DropNo(0));
-            let come: Vec<_> = life.turn(opens, closes, Timestamp(now)).iter().map(|moment| moment.kind).collect();
-            assert_eq!(life.turn(opens, closes, Timestamp(now)), [], "once");
+            let come: Vec<_> = life.turn(&definition, opens, Timestamp(now)).iter().map(|mark| mark.kind).collect();
+            assert_eq!(life.turn(&definition, opens, Timestamp(now)), [], "once");
             (come, life.opened, life.closed)
         };
         let ended = Some(Closed { at: Timestamp(20), by_hand: false });
         assert_eq!(at(9), (vec![], None, None));
-        assert_eq!(at(10), (vec![MomentKind::Opens], Some(opens), None));
-        assert_eq!(at(99), (vec![MomentKind::Opens, MomentKind::Closes], Some(opens), ended));
+        assert_eq!(at(10), (vec![MarkKind::Opens], Some(opens), None));
+        assert_eq!(at(99), (vec![MarkKind::Opens, MarkKind::Closes], Some(opens), ended));
     }
 
     #[test]
     fn a_drop_of_format_1_had_opened_when_it_was_closed_behind_its_opening() {
-        let (opens, closes) = (Timestamp(10), Some(Timestamp(20)));
+        let (definition, opens) = (plain(), Timestamp(10));
         let marked = |by_hand: Option<u64>, now| {
             let mut life = Lifecycle::new(DropNo(0));
             life.closed = by_hand.map(|at| Closed { at: Timestamp(at), by_hand: true });
-            life.mark_before(opens, closes, Timestamp(now));
+            life.mark_before(&definition, opens, Timestamp(now));
             (life.opened.is_some(), life.closed.map(|closed| (closed.at.0, closed.by_hand)))
         };
         assert_eq!([marked(None, 9), marked(None, 10)], [(false, None), (true, None)]);
@@ -215,6 +245,6 @@ mod tests {
     fn what_is_closed_by_hand_has_no_moment_any_more() {
         let closed = Some(Closed { at: Timestamp(5), by_hand: true });
         let life = Lifecycle { closed, ..Lifecycle::new(DropNo(0)) };
-        assert_eq!(life.next(Timestamp(10), Some(Timestamp(20))), None);
+        assert_eq!(life.next(&plain(), Timestamp(10)), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Every kind of record: round trip, damage, and its largest size.
 
 mod changes;
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::*;
 use crate::definition::{
-    ITEM_UNITS_MAX, ITEMS_MAX, Item, LABELS_MAX, LIMITS_MAX, Limit, Pool, Schedule, Scope, TITLE_MAX, Terms,
+    ITEM_UNITS_MAX, ITEMS_MAX, Item, LABELS_MAX, LIMITS_MAX, Limit, Pool, Rules, Schedule, Scope, TITLE_MAX, Terms,
 };
 use crate::hold::{Change, ContentHash, HoldExtras, HoldFields, HoldLine, HoldState, Identity, Lines, ShortLine};
 use crate::ids::{
@@ -22,9 +23,9 @@ use changes::{changed, changes, held, old};
 fn largest_drop() -> DropImage {
     let text = |n: usize| "x".repeat(n);
     let items = (0..ITEMS_MAX)
-        .map(|n| Item {
-            sku: Sku::try_from(format!("{n:0>128}").as_str()).expect("a sku"),
-            pools: vec![Pool { id: PoolId::try_from(text(64).as_str()).expect("a pool"), units: ITEM_UNITS_MAX }],
+        .map(|n| {
+            let pool = Pool::plain(PoolId::try_from(text(64).as_str()).expect("a pool"), ITEM_UNITS_MAX);
+            Item::plain(Sku::try_from(format!("{n:0>128}").as_str()).expect("a sku"), vec![pool])
         })
         .collect();
     let limits = (0..LIMITS_MAX)
@@ -48,6 +49,7 @@ fn largest_drop() -> DropImage {
             terms: Terms { hold_ttl: Millis(300_000), max_hold_life: Millis(600_000), payment_ttl: Millis(900_000) },
             items,
             limits,
+            rules: Rules::default(),
         },
     }
 }
@@ -129,6 +131,10 @@ fn adjustment(change: StockChange) -> Adjustment {
 }
 
 fn samples() -> Vec<Record> {
+    [plain_samples(), rules::samples()].concat()
+}
+
+fn plain_samples() -> Vec<Record> {
     let line = HoldLine::new(ItemNo(0), PoolNo(0), 2);
     let back = HoldLine { released: 1, returned: 3, withdrawn: 2, ..HoldLine::new(ItemNo(255), PoolNo(2), 9) };
     let id = HoldId::from_bytes([3; 16]);
@@ -145,7 +151,7 @@ fn samples() -> Vec<Record> {
         Record::Lifecycle(Lifecycle { paused: true, closed: by_hand, ..Lifecycle::new(DropNo(1)) }),
         Record::Lifecycle(Lifecycle::new(DropNo(1))),
         Record::Lifecycle(Lifecycle { opened: Some(at), closed: by_hand, ..Lifecycle::new(DropNo(1)) }),
-        Record::Lifecycle(Lifecycle { paused: true, opened: Some(at), closed: None, drop: DropNo(1) }),
+        Record::Lifecycle(Lifecycle { paused: true, opened: Some(at), ..Lifecycle::new(DropNo(1)) }),
         Record::Upgraded(at),
         Record::Hold(hold(&[line])),
         Record::Hold(hold(&[line, back])),
@@ -234,14 +240,19 @@ fn adjusted_by(at: Timestamp) -> Adjusted {
 
 /// A fact about the largest drop, with every part set.
 fn largest_fact() -> DropFact {
-    let moment = |kind| Moment { kind, scheduled_for: Timestamp(u64::MAX - 1) };
+    let moment = |kind| Mark { kind, scheduled_for: Timestamp(u64::MAX - 1) };
     let closed = Some(Closed { at: Timestamp(u64::MAX - 1), by_hand: false });
     DropFact {
         verb: DropVerb::Turn,
         at: Timestamp(u64::MAX),
         origin: origin(),
-        lifecycle: Lifecycle { drop: DropNo(u32::MAX), paused: true, opened: Some(Timestamp(u64::MAX - 1)), closed },
-        moments: vec![moment(MomentKind::Opens), moment(MomentKind::Closes)],
+        lifecycle: Lifecycle {
+            paused: true,
+            opened: Some(Timestamp(u64::MAX - 1)),
+            closed,
+            ..Lifecycle::new(DropNo(u32::MAX))
+        },
+        marks: vec![moment(MarkKind::Opens), moment(MarkKind::Closes)],
         stock: vec![figures(u64::MAX); ITEMS_MAX],
         image: largest_drop(),
     }
@@ -262,7 +273,7 @@ fn facts_about_drops() -> Vec<Record> {
         at: Timestamp(5),
         origin: Origin::ENGINE,
         lifecycle: Lifecycle::new(DropNo(u32::MAX)),
-        moments: Vec::new(),
+        marks: Vec::new(),
         stock: vec![figures(7)],
         image: small_drop(),
     };

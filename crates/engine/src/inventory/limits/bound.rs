@@ -98,7 +98,7 @@ impl<'a> Bound<'a> {
 
 /// Whether a limit counts an item of this drop.
 fn covers(limit: &Limit, drop: &DropEntry, item: ItemNo) -> bool {
-    limit.skus.is_empty() || drop.sku(item).is_some_and(|sku| limit.covers(sku))
+    if limit.skus.is_empty() { drop.is_goods(item) } else { drop.sku(item).is_some_and(|sku| limit.covers(sku)) }
 }
 
 fn asked(lines: &[(ItemNo, u32)]) -> u64 {

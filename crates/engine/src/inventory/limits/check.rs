@@ -143,8 +143,8 @@ impl<'a> LimitQuery<'a> {
         self.limits.iter().all(|limit| reserve && limit.is_plain() && self.fits(limit, customer))
     }
 
-    /// How many units of a line limits allow in addition to what was granted already, and the reason if that is not all
-    /// of it.
+    /// How many units of a line limits allow in addition to what was granted already, each item once, and the reason if
+    /// that is not all of it.
     #[must_use]
     pub fn room(
         &self,
@@ -153,7 +153,7 @@ impl<'a> LimitQuery<'a> {
         (item, wanted): (ItemNo, u32),
     ) -> (u32, Option<Reason>) {
         let mut lines: SmallVec<[(ItemNo, u32); 4]> = granted.into();
-        lines.push((item, wanted));
+        add_units(&mut lines, (item, wanted));
         let query = LimitQuery { lines: &lines, ..*self };
         let mut room = (wanted, None);
         for limit in self.limits {
@@ -206,6 +206,14 @@ impl<'a> LimitQuery<'a> {
             let excluded = excluded.filter(|excluded| excluded.hold.identities().contains(identity));
             covers.iter().for_each(|cover| cover.each_bound(subject, excluded, &mut f));
         }
+    }
+}
+
+/// Adds units of an item to a list that has each item once.
+pub(crate) fn add_units(lines: &mut SmallVec<[(ItemNo, u32); 4]>, (item, more): (ItemNo, u32)) {
+    match lines.iter_mut().find(|(known, _)| *known == item) {
+        Some((_, units)) => *units = units.saturating_add(more),
+        None => lines.push((item, more)),
     }
 }
 

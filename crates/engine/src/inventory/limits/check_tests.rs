@@ -23,9 +23,8 @@ fn of_units(id: &str, scope: Scope, max_units: u32) -> Limit {
 }
 
 fn definition() -> Definition {
-    let item = |sku: &str| Item {
-        sku: Sku::try_from(sku).expect("a sku"),
-        pools: vec![Pool { id: "general".parse().expect("an id"), units: 9 }],
+    let item = |sku: &str| {
+        Item::plain(Sku::try_from(sku).expect("a sku"), vec![Pool::plain("general".parse().expect("an id"), 9)])
     };
     Definition {
         id: "d".parse().expect("an id"),
@@ -37,6 +36,7 @@ fn definition() -> Definition {
         terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
         items: vec![item("KNIFE"), item("PAN")],
         limits: Vec::new(),
+        rules: stockade_types::definition::Rules::default(),
     }
 }
 

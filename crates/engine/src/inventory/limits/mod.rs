@@ -15,6 +15,7 @@ mod bound;
 mod check;
 
 pub use aggregate::{LiveSet, ReservedUnits, Sum};
+pub(crate) use check::add_units;
 pub use check::{ExcludedHold, LimitQuery, Purpose, ViolatedLine, Violation, Violations};
 pub use subject::{CountedHoldRef, HoldKey, Subject};
 pub use subjects::{Keys, STRIPES, Subjects};

@@ -90,7 +90,7 @@ impl CountedHoldRef<'_> {
     #[inline]
     pub(super) fn only_line(&self) -> Option<(ItemNo, u32)> {
         let (item, units) = match self.lines {
-            LinesView::One { item, pool: _, quantity } => (item, quantity),
+            LinesView::One { item, pool: _, pinned: _, quantity } => (item, quantity),
             LinesView::Many([line]) => (line.item, line.quantity),
             LinesView::Many(_) => return None,
         };

@@ -1,6 +1,7 @@
 //! Takes a line's units, pool by pool.
 //!
-//! A line draws on the pools that its request is offered, in their order. From each pool it first tries to take all
+//! A line draws on the pools that its request is offered (`rules`), in their order, through the first window that can
+//! serve it whole. From each pool it first tries to take all
 //! that is missing. Only if a pool has fewer does the line take what that pool has, in doubt, and go on to the next. A
 //! pool that is in doubt is waited for, not skipped. So a request for one unit, the usual case, takes from one pool and
 //! needs no doubt, however many pools there are.
@@ -20,16 +21,16 @@
 
 use smallvec::SmallVec;
 use stockade_counter::stock::{Certainty, Taken};
-use stockade_types::hold::HoldLine;
-use stockade_types::ids::{ItemNo, PoolNo};
+use stockade_types::hold::{HoldLine, Pinned};
+use stockade_types::ids::PoolNo;
 use stockade_types::invariant;
 use stockade_types::time::Timestamp;
 
 use super::grant::TakenUnits;
-use super::{Line, ReserveRequest};
+use super::{Line, ReserveRequest, ResolvedLine};
 use crate::attempt::{Attempt, Chore, Undecided};
 use crate::inventory::{Availability, Pool};
-use crate::rules;
+use crate::rules::WindowOffer;
 
 /// The outcome of an attempt for one line: `T`, or, if too few units are free, how many are.
 pub(crate) type LineAttempt<T> = Attempt<Result<T, u64>>;
@@ -37,9 +38,13 @@ pub(crate) type LineAttempt<T> = Attempt<Result<T, u64>>;
 /// Units came back while several pools were read: decide again.
 const DISTURBED: Undecided = Undecided::Retry(Chore::Again);
 
+/// Pools to draw on, in order, each with what is pinned to its units: what a line is offered through one window.
+type Choice = SmallVec<[(PoolNo, Pinned); 4]>;
+
 /// Units taken for a line from one pool.
 pub(super) struct Draw<'d> {
     pool: PoolNo,
+    pinned: Pinned,
     taken: Taken<'d>,
 }
 
@@ -59,11 +64,61 @@ impl Draw<'_> {
     }
 }
 
+impl<'l> Line<'l> {
+    /// The item's only pool, with its place, if the drop has no rules and the item one pool; nearly every line's has.
+    #[inline]
+    fn only(self) -> Option<(PoolNo, &'l Pool)> {
+        if self.offer.is_none() { self.stock.only() } else { None }
+    }
+
+    /// The least of `of` over the pools that it may draw on.
+    #[inline]
+    pub(super) fn earliest(self, of: impl Fn(&Pool) -> Timestamp) -> Timestamp {
+        if let Some((_, pool)) = self.only() {
+            return of(pool);
+        }
+        let choices = choices(self);
+        let pools = choices.iter().flat_map(|choice| self.pools_of(choice));
+        pools.map(|(_, _, pool)| of(pool)).min().unwrap_or(Timestamp::NEVER)
+    }
+
+    /// Whether units of its pools have been taken that are not entered yet, where `free` were free.
+    pub(super) fn is_being_taken_from(self, free: u64) -> bool {
+        let most = |choice: &Choice| {
+            let known = self.pools_of(choice).filter_map(|(_, _, pool)| pool.free_at_most());
+            known.fold(0, u64::saturating_add)
+        };
+        choices(self).iter().map(most).max().is_some_and(|most| most > free)
+    }
+
+    /// Whether several windows are open to it.
+    fn has_choice(self) -> bool {
+        self.offer.is_some_and(|offer| offer.choices.len() > 1)
+    }
+
+    /// The pools of a choice.
+    fn pools_of<'c>(self, choice: &'c Choice) -> impl Iterator<Item = (PoolNo, Pinned, &'l Pool)> + use<'c, 'l> {
+        choice.iter().filter_map(move |(place, pinned)| Some((*place, *pinned, self.stock.pool(*place)?)))
+    }
+}
+
+/// What a line may draw on: one choice for each window that is open to it, in the order in which they are tried.
+fn choices(line: Line<'_>) -> SmallVec<[Choice; 1]> {
+    let Some(offer) = line.offer else {
+        let all = (0..).map(PoolNo).zip(line.stock.pools()).map(|(place, _)| (place, Pinned::NOTHING));
+        return SmallVec::from_buf([all.collect()]);
+    };
+    let pinned = |WindowOffer { window, pools }: &WindowOffer| {
+        pools.iter().map(|(pool, offer)| (*pool, Pinned { window: *window, offer: *offer })).collect()
+    };
+    offer.choices.iter().map(pinned).collect()
+}
+
 impl ReserveRequest<'_> {
     /// Whether stock may have `units` for a line. A check can't tell exactly while the units are spread.
     #[inline]
     pub(super) fn peek_at(&self, line: Line<'_>, units: u64) -> LineAttempt<()> {
-        match line.stock.only() {
+        match line.only() {
             Some((_, pool)) => self.attempt_of(line, pool.peek(units, self.now)),
             None => self.peek_over(line, units),
         }
@@ -72,7 +127,7 @@ impl ReserveRequest<'_> {
     /// Whether stock has all units that a line needs; exact also while they are spread.
     #[inline]
     pub(crate) fn probe_at(&self, line: Line<'_>) -> LineAttempt<()> {
-        match line.stock.only() {
+        match line.only() {
             Some((_, pool)) => self.attempt_of(line, pool.probe(line.needs(), self.now)),
             None => Ok(self.draw_over(line, Certainty::Doubtful)?.map(drop)),
         }
@@ -81,7 +136,7 @@ impl ReserveRequest<'_> {
     /// Takes all that a line needs and adds the line to the hold's lines; or takes nothing.
     #[inline]
     pub(super) fn take<'d>(&'d self, line: Line<'d>, certainty: Certainty, shares: &mut Shares<'d>) -> LineAttempt<()> {
-        let Some((place, pool)) = line.stock.only() else { return self.take_over(line, certainty, shares) };
+        let Some((place, pool)) = line.only() else { return self.take_over(line, certainty, shares) };
         if line.needs() > 0 {
             match self.attempt_of(line, pool.take(line.needs(), certainty, self.now))? {
                 Ok(taken) => shares.taken.push(taken),
@@ -99,10 +154,16 @@ impl ReserveRequest<'_> {
 
     /// Takes what a line needs or, if fewer units are free, all of those. They are in doubt.
     pub(super) fn draw_up_to<'d>(&'d self, line: Line<'d>) -> Attempt<Draws<'d>> {
-        if let Some((pool, of)) = line.stock.only() {
+        if let Some((pool, of)) = line.only() {
             let needs = line.needs();
             let taken = if needs == 0 { Err(0) } else { self.attempt_of(line, of.take_up_to(needs, self.now))? };
-            return Ok(taken.into_iter().map(|taken| Draw { pool, taken }).collect());
+            return Ok(taken.into_iter().map(|taken| Draw { pool, pinned: Pinned::NOTHING, taken }).collect());
+        }
+        // A line comes through one window if one can serve it whole.
+        if line.has_choice()
+            && let Ok(draws) = self.draw_over(line, Certainty::Doubtful)?
+        {
+            return Ok(draws);
         }
         // Declared outside the watched closure: dropping a draw gives units back, which would count as a disturbance.
         let mut draws = Draws::new();
@@ -114,13 +175,17 @@ impl ReserveRequest<'_> {
     #[cold]
     fn draw_available<'d>(&'d self, line: Line<'d>, draws: &mut Draws<'d>) -> Attempt<bool> {
         let mut rest = line.needs();
-        for (place, pool) in self.offered(line) {
+        for (place, pinned, pool) in choices(line).iter().flat_map(|choice| line.pools_of(choice)) {
             if rest == 0 {
                 break;
             }
+            // What an earlier window has taken of a pool is all that this has, and in doubt until the hold is made.
+            if draws.iter().any(|draw| draw.pool == place) {
+                continue;
+            }
             if let Ok(taken) = self.attempt_of(line, pool.take_up_to(rest, self.now))? {
                 rest = rest.saturating_sub(taken.units());
-                draws.push(Draw { pool: place, taken });
+                draws.push(Draw { pool: place, pinned, taken });
             }
         }
         Ok(rest == 0)
@@ -129,9 +194,9 @@ impl ReserveRequest<'_> {
     /// Adds `units` of a line to the hold: first those that the customer has already, in the pools that they are in,
     /// then those drawn, in the order of drawing. Drawn units beyond that go back.
     pub(super) fn share<'d>(&self, line: Line<'_>, units: u32, draws: Draws<'d>, shares: &mut Shares<'d>) {
-        let mut parts = self.kept(line.item, units);
+        let mut parts = self.kept(line, units);
         let mut rest = units.saturating_sub(line.own);
-        for Draw { pool, mut taken } in draws {
+        for Draw { pool, pinned, mut taken } in draws {
             // A draw of more than `u32::MAX` units covers all that is missing.
             let used = u32::try_from(taken.units()).map_or(rest, |units| units.min(rest));
             if used == 0 {
@@ -140,64 +205,57 @@ impl ReserveRequest<'_> {
             taken.shrink(used.into());
             shares.taken.push(taken);
             rest = rest.saturating_sub(used);
-            parts.push((pool, used));
+            parts.push((pool, pinned, used));
         }
-        parts.sort_unstable_by_key(|(pool, _)| *pool);
-        for (pool, units) in parts {
-            match shares.lines.last_mut().filter(|last| (last.item, last.pool) == (line.item, pool)) {
+        parts.sort_unstable_by_key(|(pool, pinned, _)| (*pool, *pinned));
+        for (pool, pinned, units) in parts {
+            let same = |last: &&mut HoldLine| (last.item, last.pool, last.pinned) == (line.item, pool, pinned);
+            match shares.lines.last_mut().filter(same) {
                 Some(last) => {
                     let sum = last.quantity.checked_add(units);
                     invariant!(let Some(sum) = sum, "item {} is given {} and {units} units", line.item, last.quantity);
                     last.quantity = sum;
                 }
-                None => shares.lines.push(HoldLine::new(line.item, pool, units)),
+                None => shares.lines.push(HoldLine { pinned, ..HoldLine::new(line.item, pool, units) }),
             }
         }
     }
 
     /// At most `most` of the units that the customer has already, by pool; those of the hold's first lines first.
-    fn kept(&self, item: ItemNo, most: u32) -> SmallVec<[(PoolNo, u32); 4]> {
+    fn kept(&self, line: Line<'_>, most: u32) -> SmallVec<[(PoolNo, Pinned, u32); 4]> {
         let mut left = most;
-        let lines = self.superseded.iter().flat_map(|old| old.hold.lines()).filter(|line| line.item == item);
-        let parts = lines.map(|line| {
+        let resolved = ResolvedLine { item: line.item, named: line.named, units: line.units };
+        let lines = self.superseded.iter().flat_map(|old| old.hold.lines());
+        let parts = lines.filter(|of| self.stays_with(resolved, of)).map(|line| {
             let kept = line.quantity.min(left);
             left = left.saturating_sub(kept);
-            (line.pool, kept)
+            (line.pool, line.pinned, kept)
         });
-        parts.filter(|(_, kept)| *kept > 0).collect()
+        parts.filter(|(_, _, kept)| *kept > 0).collect()
     }
 
-    /// The least of `of` over the pools that a line may draw on.
-    #[inline]
-    pub(crate) fn earliest(&self, line: Line<'_>, of: impl Fn(&Pool) -> Timestamp) -> Timestamp {
-        match line.stock.only() {
-            Some((_, pool)) => of(pool),
-            None => self.offered(line).map(|(_, pool)| of(pool)).min().unwrap_or(Timestamp::NEVER),
+    /// Takes all that a line needs, through the first window that can serve it whole; or takes nothing.
+    #[cold]
+    fn draw_over<'d>(&'d self, line: Line<'d>, certainty: Certainty) -> LineAttempt<Draws<'d>> {
+        if line.needs() == 0 {
+            return Ok(Ok(Draws::new()));
+        }
+        for choice in choices(line) {
+            if let Some(draws) = self.draw_from(line, &choice, certainty)? {
+                return Ok(Ok(draws));
+            }
+        }
+        match self.peek_over(line, line.needs())? {
+            Ok(()) => Err(DISTURBED),
+            Err(free) => Ok(Err(free)),
         }
     }
 
-    /// Whether units of a line's pools have been taken that are not entered yet, where `free` were free.
-    pub(crate) fn is_being_taken_from(&self, line: Line<'_>, free: u64) -> bool {
-        let known = self.offered(line).filter_map(|(_, pool)| pool.free_at_most());
-        known.fold(0, u64::saturating_add) > free
-    }
-
-    /// The pools that a line may draw on, in the order of drawing.
-    fn offered<'l>(&'l self, line: Line<'l>) -> impl Iterator<Item = (PoolNo, &'l Pool)> {
-        let item = self.inner.definition.items.get(line.item.index());
-        let places = item.into_iter().flat_map(|item| rules::offer(item).pools());
-        places.filter_map(move |place| Some((place, line.stock.pool(place)?)))
-    }
-
-    /// Takes all that a line needs from several pools; or takes nothing.
-    #[cold]
-    fn draw_over<'d>(&'d self, line: Line<'d>, certainty: Certainty) -> LineAttempt<Draws<'d>> {
+    /// The same from the pools of one choice; none if they have too few.
+    fn draw_from<'d>(&'d self, line: Line<'d>, choice: &Choice, certainty: Certainty) -> Attempt<Option<Draws<'d>>> {
         let mut rest = line.needs();
         let mut draws = Draws::new();
-        for (place, pool) in self.offered(line) {
-            if rest == 0 {
-                break;
-            }
+        for (place, pinned, pool) in line.pools_of(choice) {
             let taken = match self.attempt_of(line, pool.take(rest, certainty, self.now))? {
                 Ok(taken) => taken,
                 Err(0) => continue,
@@ -207,16 +265,12 @@ impl ReserveRequest<'_> {
                 },
             };
             rest = rest.saturating_sub(taken.units());
-            draws.push(Draw { pool: place, taken });
+            draws.push(Draw { pool: place, pinned, taken });
+            if rest == 0 {
+                return Ok(Some(draws));
+            }
         }
-        if rest == 0 {
-            return Ok(Ok(draws));
-        }
-        drop(draws); // the guards give the units back
-        match self.peek_over(line, line.needs())? {
-            Ok(()) => Err(DISTURBED),
-            Err(free) => Ok(Err(free)),
-        }
+        Ok(None) // the guards give the units back
     }
 
     #[cold]
@@ -227,15 +281,20 @@ impl ReserveRequest<'_> {
         }
     }
 
+    /// Whether any choice has the units; otherwise the most that one of them has.
     fn peek_each(&self, line: Line<'_>, units: u64) -> LineAttempt<()> {
-        let mut sum = 0_u64;
-        for (_, pool) in self.offered(line) {
-            match self.attempt_of(line, pool.peek(units.saturating_sub(sum), self.now))? {
-                Ok(()) => return Ok(Ok(())),
-                Err(free) => sum = sum.saturating_add(free),
+        let mut most = 0_u64;
+        for choice in choices(line) {
+            let mut sum = 0_u64;
+            for (_, _, pool) in line.pools_of(&choice) {
+                match self.attempt_of(line, pool.peek(units.saturating_sub(sum), self.now))? {
+                    Ok(()) => return Ok(Ok(())),
+                    Err(free) => sum = sum.saturating_add(free),
+                }
             }
+            most = most.max(sum);
         }
-        Ok(Err(sum))
+        Ok(Err(most))
     }
 
     /// Turns a pool's availability into an attempt's result. If holds are due, those of all pools of the item are swept

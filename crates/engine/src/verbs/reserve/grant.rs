@@ -13,6 +13,7 @@ use crate::answer::{Fault, Outcome};
 use crate::attempt::{Attempt, Decided};
 use crate::commit::Prepared;
 use crate::inventory::{Locked, LockedSubjects};
+use crate::rules::usual_ttl;
 
 /// A hold with a shorter life may be past its deadline before that is in the queue, if its thread is held up after
 /// reading the clock. Until the deadline is entered, its pools' refusals are kept in doubt.
@@ -36,15 +37,16 @@ impl ReserveRequest<'_> {
             return self.over_limit(&violations, locks.subjects);
         }
         // In doubt until entered: a cart, a successor, and a hold shorter than a thread may be held up.
-        let certain = self.resolved.lines.len() == 1 && self.superseded.is_none() && self.ttl() >= SHORT_TTL;
+        let certain = self.resolved.count() == 1 && self.superseded.is_none() && self.shortest_ttl() >= SHORT_TTL;
         let certainty = if certain { Certainty::Certain } else { Certainty::Doubtful };
         let mut shares = Shares::default();
         for line in self.lines() {
             if let Err(free) = self.take(line, certainty, &mut shares)? {
                 drop(shares); // the guards give back what the cart has taken so far
-                return Ok(self.refuse_stock(&[(line.item, free)], locks.subjects));
+                return Ok(self.refuse_stock(&[(line.place, free)], locks.subjects));
             }
         }
+        self.order(&mut shares);
         let Shares { lines, taken } = shares;
         Ok(self.make(locks, Served { hold: self.new_hold(&lines, self.extras(Vec::new())), taken })?)
     }
@@ -66,17 +68,37 @@ impl ReserveRequest<'_> {
         Ok(Decided { durable_after: shown.revision, value: Outcome::Hold(shown) })
     }
 
-    /// How long the hold lives: as long as was asked, or the drop's `hold_ttl`; at most `max_hold_life`.
-    pub(super) fn ttl(&self) -> Millis {
+    /// How long a hold of these lines lives: as long as was asked; or else as the windows say that the lines came
+    /// through, or the drop; at most `max_hold_life`.
+    fn ttl(&self, lines: &[HoldLine]) -> Millis {
         let definition = &self.inner.definition;
-        self.command.ttl.unwrap_or(definition.terms.hold_ttl).min(definition.terms.max_hold_life)
+        let usual = || usual_ttl(definition, self.inner.standing.as_deref(), lines.iter().copied());
+        self.command.ttl.unwrap_or_else(usual).min(definition.terms.max_hold_life)
+    }
+
+    /// The shortest life that the hold may get.
+    fn shortest_ttl(&self) -> Millis {
+        let ttl = self.ttl(&[]);
+        match &self.inner.standing {
+            Some(standing) if self.command.ttl.is_none() => standing.shortest_hold_ttl().map_or(ttl, |of| of.min(ttl)),
+            Some(_) | None => ttl,
+        }
+    }
+
+    /// Brings the lines into the order in which a hold keeps them, those of one pool, window and price as one. Without
+    /// rules they are in it.
+    #[inline]
+    pub(super) fn order(&self, shares: &mut Shares<'_>) {
+        if self.inner.standing.is_some() {
+            order(&mut shares.lines);
+        }
     }
 
     #[inline]
     pub(super) fn new_hold(&self, lines: &[HoldLine], extras: Option<Box<HoldExtras>>) -> Hold {
         let (created_at, expires_at) = match &self.superseded {
-            None => (self.now, self.now.plus(self.ttl())),
-            Some(old) => self.life_of_successor(&old.hold),
+            None => (self.now, self.now.plus(self.ttl(lines))),
+            Some(old) => self.life_of_successor(&old.hold, self.ttl(lines)),
         };
         let fields = HoldFields {
             id: self.command.hold,
@@ -93,4 +115,16 @@ impl ReserveRequest<'_> {
         };
         fields.into()
     }
+}
+
+#[cold]
+fn order(lines: &mut SmallVec<[HoldLine; 4]>) {
+    lines.sort_unstable_by_key(|line| (line.item, line.pool, line.pinned));
+    lines.dedup_by(|later, first| {
+        let same = first.is_of_same_pool(later) && first.pinned == later.pinned;
+        if same {
+            first.quantity = first.quantity.saturating_add(later.quantity);
+        }
+        same
+    });
 }

@@ -98,7 +98,7 @@ impl ReserveRequest<'_> {
             drop: self.drop,
             drop_table: self.drop_table,
             limits: &self.inner.definition.limits,
-            lines: &self.resolved.lines,
+            lines: &self.resolved.by_item,
             tiers: &self.command.tiers,
             identities: &self.resolved.limit_subjects.identities,
             now: self.now,
@@ -111,9 +111,10 @@ impl ReserveRequest<'_> {
 
     /// What the hold keeps of the request's rare parts; none if there is nothing.
     pub(crate) fn extras(&self, shorts: Vec<ShortLine>) -> Option<Box<HoldExtras>> {
-        let Reserve { tiers, over_limits, .. } = self.command;
+        let Reserve { tiers, over_limits, over_windows, .. } = self.command;
         let identities = &self.resolved.limit_subjects.identities;
-        if identities.is_empty() && tiers.is_empty() && over_limits.is_none() && shorts.is_empty() {
+        let overridden = over_limits.is_some() || over_windows.is_some();
+        if identities.is_empty() && tiers.is_empty() && !overridden && shorts.is_empty() {
             return None;
         }
         let limits = &self.inner.definition.limits;
@@ -122,6 +123,7 @@ impl ReserveRequest<'_> {
             identities: identities.clone(),
             tiers: tiers.iter().filter(named).cloned().collect(),
             over_limits: over_limits.clone(),
+            over_windows: over_windows.clone(),
             shorts,
             ..HoldExtras::default()
         };

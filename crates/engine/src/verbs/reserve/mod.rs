@@ -8,11 +8,13 @@ pub(crate) mod limits;
 mod quota;
 pub(crate) mod refusal;
 mod draw;
+mod eligible;
 mod partial;
 mod run;
 mod grant;
 mod supersede;
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -20,20 +22,22 @@ use smallvec::SmallVec;
 use stockade_journal::Permit;
 use stockade_types::definition::Definition;
 use stockade_types::digest::ReserveOptions;
-use stockade_types::hold::{ContentHash, Hold, HoldState};
-use stockade_types::ids::ItemNo;
+use stockade_types::hold::{ContentHash, Hold, HoldLine, HoldState};
+use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::record::Actor;
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::Engine;
-use crate::answer::{Fault, HoldView, InvalidField, Outcome};
+use crate::answer::{Fault, HoldView, Outcome};
 use crate::attempt::{Answer, Attempt, Chore, Decided, Undecided};
 use crate::command::Reserve;
 use crate::context::Context;
-use crate::inventory::{DropEntry, DropInner, DropScope, DropState, DropTable, ItemStock, LockedShards, Subject};
-use crate::locked_hold::LockedHold;
-use crate::locked_hold::ended;
+use crate::inventory::{
+    DropEntry, DropInner, DropScope, DropState, DropTable, HoldSlot, ItemStock, LockedShard, LockedShards, Subject,
+};
+use crate::locked_hold::{LockedHold, ended, known_skus, place_of};
+use crate::rules::LineOffer;
 use crate::verbs::reserve::limits::LimitSubjects;
 use draw::LineAttempt;
 use supersede::SupersededHold;
@@ -70,6 +74,7 @@ impl Engine {
                     inner,
                     resolved,
                     superseded: None,
+                    offers: OnceCell::new(),
                 };
                 let definition = || Arc::clone(&inner.definition);
                 Ok(request.decide(self.journal.permit()?)?.map(|outcome| match outcome {
@@ -83,7 +88,7 @@ impl Engine {
 
     #[inline]
     fn content(&self, command: &Reserve, options: ReserveOptions) -> ContentHash {
-        let wanted = command.lines.iter().map(|line| (&line.sku, line.units));
+        let wanted = command.lines.iter().map(|line| (&line.sku, line.pool.as_ref(), line.units));
         self.inventory.key.content(&command.drop, &command.customer, wanted, options)
     }
 }
@@ -95,7 +100,13 @@ const fn options_of(command: &Reserve) -> ReserveOptions {
 /// A line of the request, found in the drop.
 #[derive(Clone, Copy)]
 pub(crate) struct Line<'a> {
+    /// Its place among the request's lines.
+    pub(crate) place: usize,
     pub(crate) item: ItemNo,
+    /// The pool that it names.
+    pub(crate) named: Option<PoolNo>,
+    /// What the drop's rules offer; none if it has none: all pools of the item.
+    offer: Option<&'a LineOffer>,
     stock: &'a ItemStock,
     /// Units asked for.
     pub(crate) units: u32,
@@ -103,20 +114,53 @@ pub(crate) struct Line<'a> {
     own: u32,
 }
 
+/// A line of the request in numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct ResolvedLine {
+    pub(crate) item: ItemNo,
+    pub(crate) named: Option<PoolNo>,
+    pub(crate) units: u32,
+}
+
 /// What follows from the request and its drop's definition alone.
 #[derive(Clone)]
 pub(crate) struct ResolvedReserve {
-    /// Ascending by item, so that all carts take in one order.
-    pub(crate) lines: SmallVec<[(ItemNo, u32); 4]>,
+    /// The units of each item, ascending by item, so that all carts take in one order.
+    pub(crate) by_item: SmallVec<[(ItemNo, u32); 4]>,
+    /// The lines, if any of them names a pool: in the order of items, of an item those that name a pool first.
+    named: Option<Box<[ResolvedLine]>>,
     content: ContentHash,
     pub(crate) limit_subjects: LimitSubjects,
 }
 
 impl ResolvedReserve {
     fn of(engine: &Engine, scope: &DropScope, definition: &Definition, command: &Reserve) -> Result<Self, Fault> {
-        let lines = resolve(definition, command)?;
+        let (by_item, named) = resolve(definition, command)?;
         let content = engine.content(command, options_of(command));
-        Ok(Self { lines, content, limit_subjects: LimitSubjects::of(&engine.inventory.key, scope, command) })
+        Ok(Self { by_item, named, content, limit_subjects: LimitSubjects::of(&engine.inventory.key, scope, command) })
+    }
+
+    /// The number of lines.
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        self.named.as_ref().map_or_else(|| self.by_item.len(), |lines| lines.len())
+    }
+
+    /// The line at this place.
+    #[inline]
+    pub(crate) fn line(&self, place: usize) -> Option<ResolvedLine> {
+        match &self.named {
+            None => {
+                self.by_item.get(place).map(|(item, units)| ResolvedLine { item: *item, named: None, units: *units })
+            }
+            Some(lines) => lines.get(place).copied(),
+        }
+    }
+
+    /// Each line, in the order of taking.
+    #[inline]
+    pub(crate) fn lines(&self) -> impl Iterator<Item = ResolvedLine> + '_ {
+        (0..self.count()).filter_map(|place| self.line(place))
     }
 }
 
@@ -132,6 +176,8 @@ pub(crate) struct ReserveRequest<'a> {
     pub(crate) resolved: ResolvedReserve,
     /// The hold to supersede, once it is found and may be superseded.
     pub(crate) superseded: Option<SupersededHold>,
+    /// What the drop's rules offer of each line, once that is found; never set for a drop without rules.
+    offers: OnceCell<Box<[LineOffer]>>,
 }
 
 /// What a request holds while it is served: locks, and room in the journal's queue.
@@ -142,9 +188,9 @@ struct ReserveLocks<'r, 's, 'p> {
     permit: Permit<'p>,
 }
 
-/// A line that stock can't serve: its item, and how many units were free.
-pub(crate) type ItemShort = (ItemNo, u64);
-pub(crate) type Shorts = SmallVec<[ItemShort; 4]>;
+/// A line that stock can't serve: its place among the lines, and how many units were free.
+pub(crate) type LineShort = (usize, u64);
+pub(crate) type Shorts = SmallVec<[LineShort; 4]>;
 
 impl ReserveRequest<'_> {
     // If this is inlined into its callers, its own callees are not inlined: 17 instructions more for each reserve.
@@ -165,8 +211,7 @@ impl ReserveRequest<'_> {
         }
         let shard = shards.own();
         if let Some(place) = shard.find(&self.command.hold) {
-            let mut own =
-                LockedHold { drop: self.drop, drop_table: self.drop_table, view: &self.inner.definition, shard, place };
+            let mut own = self.locked(shard, place);
             return Ok(self.again(&mut own, permit)?);
         }
         let successor;
@@ -207,15 +252,22 @@ impl ReserveRequest<'_> {
         if hold.customer != self.command.customer {
             return "customer.id";
         }
-        let asked = |item| self.resolved.lines.iter().any(|(asked, _)| *asked == item);
+        let asked = |item| self.resolved.by_item.iter().any(|(asked, _)| *asked == item);
         let more = hold.lines().iter().any(|line| !asked(line.item)) || hold.shorts().iter().any(|s| !asked(s.item));
-        if more || self.resolved.lines.iter().any(|(item, units)| hold.asked(*item) != *units) {
+        if more || self.resolved.by_item.iter().any(|(item, units)| hold.asked(*item) != *units) {
             return "lines";
         }
         // What the hold superseded is not kept but in the digest. If all but `allow_partial` is the same, that is it.
         let options = options_of(self.command);
         let otherwise = ReserveOptions { allow_partial: !options.allow_partial, ..options };
-        if self.engine.content(self.command, otherwise) == hold.content { "allow_partial" } else { "supersedes" }
+        if self.engine.content(self.command, otherwise) == hold.content {
+            "allow_partial"
+        } else if self.resolved.named.is_some() || self.is_of_place(hold) {
+            // The same units from other pools.
+            "lines"
+        } else {
+            "supersedes"
+        }
     }
 
     /// Decides a request whose id has no hold yet.
@@ -228,6 +280,15 @@ impl ReserveRequest<'_> {
         }
         if let Some((reason, retry_after)) = self.barred() {
             return Ok(self.refused_by_drop(reason, retry_after));
+        }
+        match self.inner.standing.as_deref() {
+            Some(standing) => {
+                if let Some(refused) = self.find_offers(standing)? {
+                    return Ok(refused);
+                }
+            }
+            None if self.resolved.named.is_some() => self.names_apart_without_rules()?,
+            None => {}
         }
         let shorts = if self.command.allow_partial { self.peek_any() } else { self.peek() }?;
         if !shorts.is_empty() {
@@ -280,50 +341,99 @@ impl ReserveRequest<'_> {
         let mut shorts = Shorts::new();
         for line in self.lines().filter(|line| line.needs() > 0) {
             if let Err(free) = peek(line)? {
-                shorts.push((line.item, free));
+                shorts.push((line.place, free));
             }
         }
         Ok(shorts)
     }
 
     pub(crate) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        self.resolved.lines.iter().map(|(item, units)| Line {
-            item: *item,
-            stock: self.drop.item_stock(*item),
-            units: *units,
-            own: self.own(*item),
+        let offers = self.offers.get();
+        self.resolved.lines().enumerate().map(move |(place, line)| {
+            let ResolvedLine { item, named, units } = line;
+            let (stock, own) = (self.drop.item_stock(item), self.own(line));
+            Line { place, item, named, offer: offers.and_then(|offers| offers.get(place)), stock, units, own }
         })
     }
 
-    /// Units of an item that the customer has already, in the hold that is superseded.
-    pub(crate) fn own(&self, item: ItemNo) -> u32 {
-        self.superseded.as_ref().map_or(0, |old| old.hold.units_of(item))
+    /// Units of a line that the customer has already, in the hold that is superseded.
+    pub(crate) fn own(&self, line: ResolvedLine) -> u32 {
+        let Some(old) = &self.superseded else { return 0 };
+        self.own_of(line, &old.hold)
+    }
+
+    #[cold]
+    fn own_of(&self, line: ResolvedLine, old: &Hold) -> u32 {
+        let kept = old.lines().iter().filter(|of| self.stays_with(line, of));
+        kept.map(|line| line.quantity).fold(0, u32::saturating_add)
+    }
+
+    /// Whether a line of the hold that is superseded may stay with a line of the request: units of a place only with a
+    /// line that names it, all others with a line that names their pool or else with the one that names none.
+    fn stays_with(&self, line: ResolvedLine, of: &HoldLine) -> bool {
+        let is_named = || self.resolved.lines().any(|other| other.item == of.item && other.named == Some(of.pool));
+        of.item == line.item
+            && match line.named {
+                Some(pool) => pool == of.pool,
+                None => !is_named() && !self.is_place(of),
+            }
+    }
+
+    fn is_place(&self, line: &HoldLine) -> bool {
+        let item = self.inner.definition.items.get(line.item.index());
+        item.and_then(|item| item.pools.get(line.pool.index())).is_some_and(|pool| pool.place.is_some())
+    }
+
+    fn is_of_place(&self, hold: &Hold) -> bool {
+        hold.lines().iter().any(|line| self.is_place(&line))
+    }
+
+    fn locked<'l, 's>(&'l self, shard: &'l mut LockedShard<'s>, place: HoldSlot) -> LockedHold<'l, 's> {
+        LockedHold::of(self.drop, self.drop_table, self.inner, (shard, place))
     }
 }
 
 impl Line<'_> {
     /// Units that must come from stock.
+    #[inline]
     pub(crate) fn needs(self) -> u64 {
         u64::from(self.units.saturating_sub(self.own))
     }
 }
 
-/// The request's lines as items of the drop, ascending.
-fn resolve(definition: &Definition, command: &Reserve) -> Result<SmallVec<[(ItemNo, u32); 4]>, Fault> {
-    let mut lines = SmallVec::new();
-    let mut unknown = Vec::new();
+/// The units of each item, and the lines if any of them names a pool.
+type Resolved = (SmallVec<[(ItemNo, u32); 4]>, Option<Box<[ResolvedLine]>>);
+
+/// The request's lines in numbers, in the order of taking.
+fn resolve(definition: &Definition, command: &Reserve) -> Result<Resolved, Fault> {
+    let mut by_item = SmallVec::new();
     for wanted in &command.lines {
         match definition.item(&wanted.sku) {
-            Some((item, _)) => lines.push((item, wanted.units)),
-            None => unknown.push(InvalidField {
-                field: format!("lines[{}].sku", wanted.place),
-                description: format!("drop {} has no item {:?}", definition.id, wanted.sku.as_str()),
-            }),
+            Some((item, _)) if wanted.pool.is_none() => by_item.push((item, wanted.units)),
+            Some(_) | None => return resolve_named(definition, command),
         }
     }
-    if !unknown.is_empty() {
-        return Err(Fault::Invalid(unknown));
+    by_item.sort_unstable();
+    Ok((by_item, None))
+}
+
+/// The same if a line names a pool, or something that the drop does not have. A line that names no pool comes behind
+/// those of its item that do: what it may draw on contains what they draw on, so taking in this order is exact.
+#[cold]
+fn resolve_named(definition: &Definition, command: &Reserve) -> Result<Resolved, Fault> {
+    known_skus(definition, "lines", &command.lines)?;
+    let line = |wanted| {
+        let (item, named) = place_of(definition, wanted)?;
+        Some(ResolvedLine { item, named, units: wanted.units })
+    };
+    let mut lines: Vec<ResolvedLine> = command.lines.iter().filter_map(line).collect();
+    lines.sort_unstable_by_key(|line| (line.item, line.named.is_none(), line.named));
+    let mut by_item: SmallVec<[(ItemNo, u32); 4]> = SmallVec::new();
+    for line in &lines {
+        match by_item.last_mut() {
+            Some((item, units)) if *item == line.item => *units = units.saturating_add(line.units),
+            Some(_) | None => by_item.push((line.item, line.units)),
+        }
     }
-    lines.sort_unstable();
-    Ok(lines)
+    Ok((by_item, Some(lines.into())))
 }

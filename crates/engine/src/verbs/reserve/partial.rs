@@ -53,7 +53,7 @@ impl ReserveRequest<'_> {
             }
             match self.peek_at(line, 1)? {
                 Ok(()) => return Ok(Shorts::new()),
-                Err(free) => shorts.push((line.item, free)),
+                Err(free) => shorts.push((line.place, free)),
             }
         }
         Ok(shorts)
@@ -69,7 +69,7 @@ impl ReserveRequest<'_> {
         if cut && let Some(due) = due(locks.subjects, self.now) {
             return Err(Undecided::Retry(Chore::SweepHold(due)));
         }
-        if allotted.iter().all(|line| line.units == 0) {
+        if self.is_served_nothing(&drawn, &allotted) {
             return Ok(self.nothing_at_all(drawn, locks.subjects));
         }
         let extras = self.extras(self.short_lines(&drawn, &allotted));
@@ -77,8 +77,17 @@ impl ReserveRequest<'_> {
         for (drawn, served) in drawn.into_iter().zip(&allotted) {
             self.share(drawn.line, served.units, drawn.draws, &mut shares);
         }
+        self.order(&mut shares);
         let Shares { lines, taken } = shares;
         Ok(self.make(locks, Served { hold: self.new_hold(&lines, extras), taken })?)
+    }
+
+    /// Whether what can be served is no hold: no unit at all, a slot that is not whole, or a slot without goods.
+    fn is_served_nothing(&self, drawn: &AllDraws<'_>, allotted: &Allotments) -> bool {
+        let is_slot = |line: Line<'_>| self.inner.standing.as_deref().is_some_and(|rules| rules.is_slot(line.item));
+        let mut lines = drawn.iter().zip(allotted).map(|(drawn, served)| (drawn.line, served.units));
+        let any_goods = lines.clone().any(|(line, units)| units > 0 && !is_slot(line));
+        !any_goods || lines.any(|(line, units)| is_slot(line) && units < line.units)
     }
 
     fn take_available(&self) -> Attempt<AllDraws<'_>> {
@@ -88,7 +97,7 @@ impl ReserveRequest<'_> {
     /// No unit can be served: refuses as a reserve of all lines does.
     fn nothing_at_all(&self, drawn: AllDraws<'_>, subjects: &[Subject]) -> ReserveResult {
         let short = drawn.iter().filter(|drawn| drawn.there() < drawn.line.units);
-        let shorts: Shorts = short.map(|drawn| (drawn.line.item, drawn.units())).collect();
+        let shorts: Shorts = short.map(|drawn| (drawn.line.place, drawn.units())).collect();
         drop(drawn); // the guards give back what limits do not allow
         if shorts.is_empty() { self.limited(&self.violations(subjects)) } else { self.refuse_stock(&shorts, subjects) }
     }
@@ -100,11 +109,18 @@ impl ReserveRequest<'_> {
         let mut shorts: Vec<ShortLine> = short
             .map(|(drawn, served)| ShortLine {
                 item: drawn.line.item,
-                requested: drawn.line.units,
+                requested: self.asked_of(drawn.line.item),
                 reason: served.cut_by.filter(|_| drawn.there() >= drawn.line.units).unwrap_or(Reason::SoldOut),
             })
             .collect();
+        // An item is named once, however many pools of it were named.
+        shorts.dedup_by_key(|short| short.item);
         shorts.sort_by_key(|short| self.place_of(self.inner.definition.sku(short.item)));
         shorts
+    }
+
+    /// Units of an item that the request asks for.
+    fn asked_of(&self, item: ItemNo) -> u32 {
+        self.resolved.by_item.iter().find(|(asked, _)| *asked == item).map_or(0, |(_, units)| *units)
     }
 }

@@ -6,6 +6,7 @@ use stockade_types::refusal::Reason;
 
 use super::ReserveRequest;
 use crate::inventory::Subject;
+use crate::inventory::limits::add_units;
 
 /// Units granted to one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl ReserveRequest<'_> {
             let (units, cut_by) = query.room(subjects, &granted, *line);
             *allotment = Allotment { units, cut_by };
             if units > 0 {
-                granted.push((line.0, units));
+                add_units(&mut granted, (line.0, units));
             }
         }
         allotted

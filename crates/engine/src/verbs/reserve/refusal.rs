@@ -1,6 +1,6 @@
 //! How a reserve is refused: which lines can't be served and why, and when to ask again.
 
-use stockade_types::ids::{ItemNo, Sku};
+use stockade_types::ids::Sku;
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
 
@@ -8,14 +8,14 @@ use crate::answer::{LimitHit, Outcome, Refusal, RefusedLine};
 use crate::attempt::{Attempt, Chore, Decided, Undecided};
 use crate::inventory::{Pool, Subject, Violations};
 use crate::verbs::reserve::limits::{due, limit_hit};
-use crate::verbs::reserve::{ItemShort, ReserveRequest, ReserveResult, Shorts};
+use crate::verbs::reserve::{Line, LineShort, ReserveRequest, ReserveResult, ResolvedLine, Shorts};
 
 impl ReserveRequest<'_> {
     /// Refuses for lack of stock, and names the lines that limits would refuse as well.
-    pub(crate) fn sold_out(&self, shorts: &[ItemShort]) -> Attempt<ReserveResult> {
+    pub(crate) fn sold_out(&self, shorts: &[LineShort]) -> Attempt<ReserveResult> {
         // The most frequent refusal: one line, nothing left. Limits can't make it less, so no subject is locked.
         if let [(_, 0)] = shorts
-            && self.resolved.lines.len() == 1
+            && self.resolved.count() == 1
             && self.superseded.is_none()
         {
             return Ok(self.refuse_stock(shorts, &[]));
@@ -41,60 +41,70 @@ impl ReserveRequest<'_> {
 
     /// Refuses for lack of stock. `shorts` are known to be short; other short lines of the cart are found here, as far
     /// as nothing is in doubt.
-    pub(crate) fn refuse_stock(&self, shorts: &[ItemShort], subjects: &[Subject]) -> ReserveResult {
+    pub(crate) fn refuse_stock(&self, shorts: &[LineShort], subjects: &[Subject]) -> ReserveResult {
         let shorts = self.all_shorts(shorts);
         // Limits are checked only if subjects were passed in.
         let violations = if subjects.is_empty() { Violations::default() } else { self.violations(subjects) };
         let mut lines = Vec::new();
-        for (item, units) in &self.resolved.lines {
-            let short = shorts.iter().find(|(short, _)| short == item);
-            let limited = violations.line(*item);
+        for (place, line) in self.resolved.lines().enumerate() {
+            let short = shorts.iter().find(|(short, _)| *short == place);
+            let limited = violations.line(line.item);
             let (reason, free) = match (short, limited) {
                 // Units in the hold that is superseded are available to the customer, too.
                 (Some((_, free)), _) => {
-                    let there = free.saturating_add(u64::from(self.own(*item)));
+                    let there = free.saturating_add(u64::from(self.own(line)));
                     (Reason::SoldOut, u32::try_from(there).unwrap_or(u32::MAX))
                 }
-                (None, Some(line)) => (line.reason, *units),
+                (None, Some(limited)) => (limited.reason, line.units),
                 (None, None) => continue,
             };
-            let available = free.min(*units).min(limited.map_or(u32::MAX, |line| line.left));
-            lines.push(self.refused_line(*item, reason, *units, available));
+            let available = free.min(limited.map_or(u32::MAX, |line| line.left));
+            lines.push(self.refused_line(line, reason, available));
         }
-        // Worth another try once every short line may have units again; never if one has nothing held.
-        let retry_at = shorts.iter().map(|short| self.back_at(*short)).max();
-        let retry_after = retry_at.filter(|at| *at != Timestamp::NEVER).map(|at| self.now.until(at));
-        self.refuse(Reason::SoldOut, retry_after, lines, None)
+        // Worth another try once every short line may have units again; never if one has nothing held and nothing to
+        // come. A rule that fires at a level of stock or by hand may bring units at an instant that is not known.
+        let (mut retry_at, mut may_come_back) = (Timestamp(0), true);
+        for short in &shorts {
+            let (at, by_trigger) = self.back_at(*short);
+            retry_at = retry_at.max(at);
+            may_come_back &= at != Timestamp::NEVER || by_trigger;
+        }
+        let retry_after = (retry_at != Timestamp::NEVER).then(|| self.now.until(retry_at));
+        self.refuse_with(Reason::SoldOut, (retry_after, may_come_back), lines, None)
     }
 
-    fn all_shorts(&self, certain: &[ItemShort]) -> Shorts {
+    fn all_shorts(&self, certain: &[LineShort]) -> Shorts {
         let mut shorts = Shorts::from(certain);
-        if shorts.len() == self.resolved.lines.len() {
+        if shorts.len() == self.resolved.count() {
             return shorts;
         }
         for line in self.lines().filter(|line| line.needs() > 0) {
-            let known = shorts.iter().any(|(item, _)| *item == line.item);
+            let known = shorts.iter().any(|(place, _)| *place == line.place);
             // Lines in doubt may still be served: they are not named.
             if !known && let Ok(Err(free)) = self.probe_at(line) {
-                shorts.push((line.item, free));
+                shorts.push((line.place, free));
             }
         }
         shorts
     }
 
-    /// When units of a short line may come back: the next deadline of the pools that it may draw on. The deadline of
-    /// the hold that is superseded does not count: its units are the customer's already.
-    fn back_at(&self, (item, free): ItemShort) -> Timestamp {
-        let Some(line) = self.lines().find(|line| line.item == item) else { return Timestamp::NEVER };
+    /// When units of a short line may come back: the next deadline of the pools that it may draw on, or the instant at
+    /// which a rule may bring some; and whether a rule may do so at an instant that is not known. The deadline of the
+    /// hold that is superseded does not count: its units are the customer's already.
+    fn back_at(&self, (place, free): LineShort) -> (Timestamp, bool) {
+        let Some(line) = self.lines().nth(place) else { return (Timestamp::NEVER, false) };
+        let (later, by_trigger) = self.later(line.item, line.named);
+        (self.given_back_at(line, free).min(later), by_trigger)
+    }
+
+    fn given_back_at(&self, line: Line<'_>, free: u64) -> Timestamp {
         let of = |pool: &Pool| {
             self.superseded.as_ref().map_or_else(|| pool.next_due(), |old| pool.next_due_without(old.place))
         };
-        let next_due = || self.earliest(line, of);
+        let next_due = || line.earliest(of);
         match next_due() {
             // Units were taken and their hold is being made at this instant: assume the drop's usual hold time.
-            Timestamp::NEVER if self.is_being_taken_from(line, free) => {
-                self.now.plus(self.inner.definition.terms.hold_ttl)
-            }
+            Timestamp::NEVER if line.is_being_taken_from(free) => self.now.plus(self.inner.definition.terms.hold_ttl),
             // The hold may have been entered between the two reads: then its deadline is in the queue by now.
             Timestamp::NEVER => next_due(),
             next => next,
@@ -103,24 +113,27 @@ impl ReserveRequest<'_> {
 
     /// Refuses because of limits, naming every line that they refuse.
     pub(crate) fn limited(&self, violations: &Violations<'_>) -> ReserveResult {
-        let asked = |item| self.resolved.lines.iter().find(|(asked, _)| *asked == item).map_or(0, |(_, units)| *units);
-        let lines = violations
-            .lines
-            .iter()
-            .map(|line| self.refused_line(line.item, line.reason, asked(line.item), line.left))
-            .collect();
+        let limited = |line: ResolvedLine| Some((line, violations.line(line.item)?));
+        let lines = self.resolved.lines().filter_map(limited);
+        let lines = lines.map(|(line, limited)| self.refused_line(line, limited.reason, limited.left)).collect();
         let reason = violations.reported.as_ref().map_or(Reason::LimitReached, |violation| violation.reason);
         let (limit, retry_after) = violations.reported.as_ref().map(|violation| limit_hit(violation, self.now)).unzip();
         self.refuse(reason, retry_after.flatten(), lines, limit)
     }
 
-    fn refused_line(&self, item: ItemNo, reason: Reason, requested: u32, available: u32) -> RefusedLine {
-        RefusedLine { sku: self.inner.definition.sku(item).clone(), reason, requested, available }
+    /// A line that can't be served, with the units that the customer could have of it.
+    pub(super) fn refused_line(&self, line: ResolvedLine, reason: Reason, available: u32) -> RefusedLine {
+        let ResolvedLine { item, named, units: requested } = line;
+        let definition = &self.inner.definition;
+        let pool = named.map(|named| definition.pool(item, named).clone());
+        let available = available.min(requested);
+        RefusedLine { sku: definition.sku(item).clone(), reason, requested, available, pool }
     }
 
     /// The place in the request at which it names a SKU first.
     pub(crate) fn place_of(&self, sku: &Sku) -> usize {
-        self.command.lines.iter().find(|wanted| wanted.sku == *sku).map_or(usize::MAX, |wanted| wanted.place)
+        let named = self.command.lines.iter().filter(|wanted| wanted.sku == *sku);
+        named.map(|wanted| wanted.place).min().unwrap_or(usize::MAX)
     }
 
     /// A refusal, lines in the request's order. It waits for no record, since it says nothing about a hold of the
@@ -129,14 +142,23 @@ impl ReserveRequest<'_> {
         &self,
         reason: Reason,
         retry_after: Option<Millis>,
+        lines: Vec<RefusedLine>,
+        limit: Option<LimitHit>,
+    ) -> ReserveResult {
+        self.refuse_with(reason, (retry_after, false), lines, limit)
+    }
+
+    /// The same, which says whether units may come back.
+    fn refuse_with(
+        &self,
+        reason: Reason,
+        (retry_after, may_come_back): (Option<Millis>, bool),
         mut lines: Vec<RefusedLine>,
         limit: Option<LimitHit>,
     ) -> ReserveResult {
         lines.sort_by_key(|line| self.place_of(&line.sku));
         self.drop.count_refusal(reason);
         let sku: Option<Sku> = lines.iter().find(|line| line.reason == reason).map(|line| line.sku.clone());
-        // In a cart one line whose units never come back makes the refusal final: `retry_after` is none.
-        let may_come_back = reason == Reason::SoldOut && retry_after.is_some();
         let refusal = Refusal { reason, sku, retry_after, may_come_back, lines, limit, hold: None };
         Decided::at_once(Outcome::Refused(Box::new(refusal)))
     }

@@ -4,6 +4,7 @@
 //! journal. All memory that they will touch is prefetched: a hold's shard, its place in the index, its customer's
 //! stripe and entry. Their cache misses, one after another, would take a good part of a reserve's time.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -67,6 +68,7 @@ impl Engine {
                     inner,
                     resolved,
                     superseded: None,
+                    offers: OnceCell::new(),
                 };
                 let Decided { value, durable_after } = match request.decide(permit) {
                     Ok(reserved) => reserved,

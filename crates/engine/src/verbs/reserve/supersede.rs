@@ -8,12 +8,14 @@
 //! units that it does not have go back after the append; the rest moves from the old hold to the new one and is never
 //! free. So a customer is never refused because of units of their own, and no other customer can get those.
 
+use std::cell::OnceCell;
+
 use stockade_journal::Permit;
 use stockade_types::hold::{Change, Hold, HoldState};
 use stockade_types::ids::HoldId;
 use stockade_types::record::{HoldChange, Record, Superseded};
 use stockade_types::refusal::Reason;
-use stockade_types::time::Timestamp;
+use stockade_types::time::{Millis, Timestamp};
 
 use super::grant::Served;
 use super::{ReserveLocks, ReserveRequest, ReserveResult, ResolvedReserve};
@@ -21,7 +23,6 @@ use crate::answer::{Fault, Outcome};
 use crate::attempt::Decided;
 use crate::commit::Prepared;
 use crate::inventory::{HoldSlot, Locked, LockedShards, LockedSubjects};
-use crate::locked_hold::LockedHold;
 use crate::locked_hold::ended;
 
 /// The hold that is to be superseded. Its shard is locked, so what stands here is so until the request is decided.
@@ -48,8 +49,7 @@ impl ReserveRequest<'_> {
         if known.drop != self.drop.number || known.customer != self.command.customer {
             return Err(not_found());
         }
-        let mut own =
-            LockedHold { drop: self.drop, drop_table: self.drop_table, view: &self.inner.definition, shard, place };
+        let mut own = self.locked(shard, place);
         let Some(permit) = self.engine.expire_if_due(&mut own, permit, self.now)? else {
             return Ok(Err(own.refused(Reason::HoldExpired)));
         };
@@ -61,13 +61,16 @@ impl ReserveRequest<'_> {
             limit_subjects: self.resolved.limit_subjects.with_subjects_of(&hold),
             ..self.resolved.clone()
         };
-        Ok(Ok((Self { resolved, superseded: Some(SupersededHold { place, hold }), ..*self }, permit)))
+        Ok(Ok((
+            Self { resolved, superseded: Some(SupersededHold { place, hold }), offers: OnceCell::new(), ..*self },
+            permit,
+        )))
     }
 
     /// Creation and deadline of the successor: it keeps the old hold's creation, and its deadline is never earlier.
-    pub(super) fn life_of_successor(&self, old: &Hold) -> (Timestamp, Timestamp) {
+    pub(super) fn life_of_successor(&self, old: &Hold, ttl: Millis) -> (Timestamp, Timestamp) {
         let ceiling = old.created_at().plus(self.inner.definition.terms.max_hold_life);
-        (old.created_at(), old.expires_at().max(self.now.plus(self.ttl()).min(ceiling)))
+        (old.created_at(), old.expires_at().max(self.now.plus(ttl).min(ceiling)))
     }
 
     /// Appends the one record, ends the old hold and makes the new one.

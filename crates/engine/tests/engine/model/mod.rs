@@ -5,11 +5,12 @@ mod strategies;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestCaseResult};
+use stockade_simulation::model::plan::Plan;
 use stockade_simulation::model::reserves::Ask;
 use stockade_simulation::model::state::Model;
 use stockade_simulation::model::stock::{Adjust, adjusted, shown, steered};
 use stockade_simulation::model::updates::{Update, engine_updates};
-use stockade_simulation::model::{ARCHIVE_AFTER, DROPS, HOUR, Shape, Verb, sale, says};
+use stockade_simulation::model::{ARCHIVE_AFTER, DROPS, HOUR, Shape, Verb, Wanted, sale, says};
 use stockade_simulation::prelude::*;
 
 use strategies::{adjusts, asks, rule, ttls, updates};
@@ -51,7 +52,7 @@ fn acts() -> impl Strategy<Value = Act> {
     let drop = || prop_oneof![2 => Just(0_usize), 3 => Just(1)];
     let some = || {
         let lines = prop::collection::btree_map(0_usize..3, 1_u32..4, 0..=2);
-        lines.prop_map(|map| map.into_iter().collect::<Vec<_>>())
+        lines.prop_map(|map| map.into_iter().map(Wanted::from).collect::<Vec<_>>())
     };
     prop_oneof![
         9 => asks().prop_map(Act::Reserve),
@@ -88,7 +89,9 @@ fn shapes() -> impl Strategy<Value = [Shape; 2]> {
     let shape = || {
         let one = prop_oneof![1 => 0_u64..4, 2 => 4_u64..14].prop_map(|units| vec![units]);
         let pools = prop_oneof![2 => one, 1 => prop::collection::vec(0_u64..5, 2..=3)];
-        (prop::collection::vec(pools, 3), prop::collection::vec(rule(), 0..=3))
+        let limits = prop::collection::vec(rule(), 0..=3);
+        let shape = |(units, limits)| Shape { units, limits, plan: Plan::default() };
+        (prop::collection::vec(pools, 3), limits).prop_map(shape)
     };
     [shape(), shape()]
 }

@@ -1,11 +1,11 @@
 //! Random acts on the naive model.
 
 use proptest::prelude::*;
-use stockade_simulation::model::HOUR;
-use stockade_simulation::model::reserves::{Aim, Ask};
+use stockade_simulation::model::reserves::{Aim, Ask, Over};
 use stockade_simulation::model::rules::Rule;
 use stockade_simulation::model::stock::Adjust;
 use stockade_simulation::model::updates::Update;
+use stockade_simulation::model::{HOUR, Wanted};
 use stockade_simulation::prelude::*;
 
 use super::HOLDS;
@@ -46,8 +46,9 @@ pub fn asks() -> impl Strategy<Value = Ask> {
     let drop = prop_oneof![3 => Just(0_usize), 1 => Just(1)];
     (0..HOLDS, drop, who, lines, manner).prop_map(|(hold, drop, who, lines, (ttl, old, partial, aim))| {
         let (customer, cards, gold, over) = who;
-        let cards = cards.into_iter().collect();
-        Ask { hold, drop, customer, lines, ttl, cards, gold, over, old, partial, aim }
+        let (cards, lines) = (cards.into_iter().collect(), lines.into_iter().map(Wanted::from).collect());
+        let (zones, over) = (Vec::new(), Over { limits: over, windows: false });
+        Ask { hold, drop, customer, lines, ttl, cards, gold, zones, over, old, partial, aim }
     })
 }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::super::HoldExtras;
-use super::super::lines::{HoldLine, Lines, LinesView};
+use super::super::lines::{HoldLine, Lines, LinesView, Pinned};
 use super::times::Times;
+use crate::definition::{OfferNo, WindowNo};
 use crate::ids::{ItemNo, PoolNo};
 use crate::packed::Packed;
 
@@ -12,8 +13,8 @@ use crate::packed::Packed;
 /// What is behind an `Arc` is shared by all copies of a hold until one of them changes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Body {
-    /// One line of which nothing was given back.
-    Line { settled: Packed<5>, item: ItemNo, pool: PoolNo, quantity: u32 },
+    /// One line of which nothing was given back, and whose window and price have numbers below 256.
+    Line { settled: Packed<5>, window: u8, offer: u8, item: ItemNo, pool: PoolNo, quantity: u32 },
     /// Any other lines. A thin `Arc`: a fat one, with the slice's length, would take 8 bytes more.
     Cart { settled: Packed<5>, lines: Arc<Box<[HoldLine]>> },
     /// Any hold that has something rare.
@@ -31,7 +32,8 @@ pub(super) struct ExtendedBody {
 
 impl Default for Body {
     fn default() -> Self {
-        Self::Line { settled: Packed::ZERO, item: ItemNo::default(), pool: PoolNo::default(), quantity: 0 }
+        let (item, pool) = (ItemNo(0), PoolNo(0));
+        Self::Line { settled: Packed::ZERO, window: 0, offer: 0, item, pool, quantity: 0 }
     }
 }
 
@@ -44,9 +46,12 @@ impl Body {
     #[inline]
     pub(super) fn lines(&self) -> LinesView<'_> {
         match self {
-            Self::Line { settled: _, item, pool, quantity } => {
-                LinesView::One { item: *item, pool: *pool, quantity: *quantity }
-            }
+            Self::Line { settled: _, window, offer, item, pool, quantity } => LinesView::One {
+                item: *item,
+                pool: *pool,
+                pinned: Pinned { window: WindowNo(*window), offer: OfferNo((*offer).into()) },
+                quantity: *quantity,
+            },
             Self::Cart { settled: _, lines } => LinesView::Many(lines),
             Self::Extended { settled: _, extended } => extended.lines.view(),
         }
@@ -88,7 +93,7 @@ impl Body {
         let settled = self.settled();
         let plain = |lines| Arc::new(ExtendedBody { lines, extras: None, times: None });
         let mut extended = match std::mem::take(self) {
-            Self::Line { settled: _, item, pool, quantity } => plain(Lines::One { item, pool, quantity }),
+            line @ Self::Line { .. } => plain(line.lines().to_lines()),
             Self::Cart { settled: _, lines } => plain(Lines::Many(Arc::unwrap_or_clone(lines))),
             Self::Extended { settled: _, extended } => extended,
         };
@@ -106,7 +111,10 @@ impl Body {
             return Self::Extended { settled, extended: Arc::new(extended) };
         }
         match extended.lines {
-            Lines::One { item, pool, quantity } => Self::Line { settled, item, pool, quantity },
+            Lines::One { item, pool, pinned: Pinned { window, offer }, quantity } => match u8::try_from(offer.0) {
+                Ok(offer) => Self::Line { settled, window: window.0, offer, item, pool, quantity },
+                Err(_) => Self::Cart { settled, lines: Arc::new(extended.lines.iter().collect()) },
+            },
             Lines::Many(lines) => Self::Cart { settled, lines: Arc::new(lines) },
         }
     }

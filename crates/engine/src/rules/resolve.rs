@@ -1,0 +1,174 @@
+//! When the moments of a definition come.
+
+use jiff::civil::{Date, Time};
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::{SignedDuration, Timestamp as Instant, ToSpan};
+use stockade_types::definition::{Definition, Moment, Named, Trigger};
+use stockade_types::time::Timestamp;
+
+use crate::answer::InvalidField;
+
+/// The time zone of a drop that names none.
+const UTC: &str = "UTC";
+
+/// A local time that does not exist, because clocks are set forward over it: it comes as much later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The field that names it.
+    pub field: String,
+}
+
+/// Sets when each moment of the definition comes, for a drop that opens at `opens_at`, and returns the local times that
+/// do not exist.
+///
+/// # Errors
+/// Every field whose moment can't come, or comes outside the drop.
+pub fn resolve(definition: &mut Definition, opens_at: Timestamp) -> Result<Vec<Gap>, Vec<InvalidField>> {
+    if !definition.has_rules() {
+        return Ok(Vec::new());
+    }
+    let mut resolving = Resolving {
+        opens_at,
+        closes_at: definition.schedule.closes_at,
+        zone: zone(&definition.rules.time_zone),
+        faults: Vec::new(),
+        gaps: Vec::new(),
+    };
+    if resolving.zone.is_none() {
+        let description = "must be the IANA name of a time zone, such as Europe/Berlin";
+        resolving.fault("drop.time_zone".to_owned(), description);
+        resolving.zone = Some(TimeZone::UTC);
+    }
+    each_moment(definition, |field, moment| {
+        moment.at = resolving.instant(&field, moment.named).unwrap_or(Timestamp::NEVER);
+    });
+    each_span(definition, |field, starts, ends| {
+        let starts = starts.map_or(opens_at, |starts| starts.at);
+        let ends = ends.map_or(resolving.closes_at.unwrap_or(Timestamp::NEVER), |ends| ends.at);
+        if starts != Timestamp::NEVER && ends <= starts {
+            resolving.fault(format!("{field}.ends"), "must be later than starts");
+        }
+    });
+    let Resolving { faults, gaps, .. } = resolving;
+    if faults.is_empty() { Ok(gaps) } else { Err(faults) }
+}
+
+/// The zone with this name; UTC for none.
+fn zone(name: &str) -> Option<TimeZone> {
+    TimeZone::get(if name.is_empty() { UTC } else { name }).ok()
+}
+
+struct Resolving {
+    opens_at: Timestamp,
+    closes_at: Option<Timestamp>,
+    zone: Option<TimeZone>,
+    faults: Vec<InvalidField>,
+    gaps: Vec<Gap>,
+}
+
+impl Resolving {
+    fn fault(&mut self, field: String, description: &str) {
+        self.faults.push(InvalidField { field, description: description.to_owned() });
+    }
+
+    /// The moment's instant, if it lies in the drop.
+    fn instant(&mut self, field: &str, named: Named) -> Option<Timestamp> {
+        let at = match named {
+            Named::At(at) => Some(at),
+            Named::AfterOpening(span) => self.opens_at.0.checked_add_signed(span).map(Timestamp),
+            Named::BeforeClosing(span) => {
+                let Some(closes_at) = self.closes_at else {
+                    self.fault(format!("{field}.before_close"), "needs a drop with closes_at");
+                    return None;
+                };
+                closes_at.0.checked_sub(span.0).map(Timestamp)
+            }
+            Named::Local { days, seconds } => {
+                let Some((at, is_gap)) = self.local(days, seconds) else {
+                    self.fault(format!("{field}.local"), "names no instant of the years 1970 to 9999");
+                    return None;
+                };
+                if is_gap {
+                    self.gaps.push(Gap { field: format!("{field}.local") });
+                }
+                Some(at)
+            }
+        };
+        let fits = at.is_some_and(|at| at >= self.opens_at && self.closes_at.is_none_or(|closes_at| at <= closes_at));
+        if !fits {
+            self.fault(field.to_owned(), "must lie between opens_at and closes_at");
+        }
+        at.filter(|_| fits)
+    }
+
+    /// A time of day, so many days after the local day of the opening, and whether it had to be moved over a gap.
+    fn local(&self, days: i32, seconds: u32) -> Option<(Timestamp, bool)> {
+        let zone = self.zone.as_ref()?;
+        let opening = Instant::from_millisecond(i64::try_from(self.opens_at.0).ok()?).ok()?;
+        let day: Date = opening.to_zoned(zone.clone()).date().checked_add(days.days()).ok()?;
+        let of_day = SignedDuration::from_secs(i64::from(seconds));
+        let wall = day.to_datetime(Time::midnight()).checked_add(of_day).ok()?;
+        // Compatible with RFC 5545: of a time that comes twice the first is meant; one in a gap is moved on by the gap.
+        let ambiguous = zone.to_ambiguous_timestamp(wall);
+        let is_gap = matches!(ambiguous.offset(), AmbiguousOffset::Gap { .. });
+        let at = ambiguous.compatible().ok()?.as_millisecond();
+        Some((Timestamp(u64::try_from(at).ok()?), is_gap))
+    }
+}
+
+/// Visits every moment of a definition with the path of its field.
+pub(super) fn each_moment(definition: &mut Definition, mut f: impl FnMut(String, &mut Moment)) {
+    let rules = &mut definition.rules;
+    for (place, window) in rules.windows.iter_mut().enumerate() {
+        for (name, moment) in [("starts", &mut window.starts), ("ends", &mut window.ends)] {
+            if let Some(moment) = moment {
+                f(format!("drop.windows[{place}].{name}"), moment);
+            }
+        }
+    }
+    for (place, terms) in rules.prices.iter_mut().enumerate() {
+        for (name, moment) in [("starts", &mut terms.starts), ("ends", &mut terms.ends)] {
+            if let Some(moment) = moment {
+                f(format!("drop.terms[{place}].{name}"), moment);
+            }
+        }
+        for (step, of) in terms.steps.iter_mut().enumerate() {
+            if let Trigger::Moment(moment) = &mut of.when {
+                f(format!("drop.terms[{place}].steps[{step}].when.moment"), moment);
+            }
+        }
+    }
+    for (place, tranche) in rules.tranches.iter_mut().enumerate() {
+        if let Trigger::Moment(moment) = &mut tranche.when {
+            f(format!("drop.tranches[{place}].when.moment"), moment);
+        }
+    }
+    for (place, item) in definition.items.iter_mut().enumerate() {
+        if let Some(slot) = &mut item.slot {
+            f(format!("drop.items[{place}].slot.starts"), &mut slot.starts);
+            f(format!("drop.items[{place}].slot.ends"), &mut slot.ends);
+        }
+        for (pool, of) in item.pools.iter_mut().enumerate() {
+            for (flow, of) in of.flows.iter_mut().enumerate() {
+                if let Some(Trigger::Moment(moment)) = &mut of.when {
+                    f(format!("drop.items[{place}].pools[{pool}].flows[{flow}].when.moment"), moment);
+                }
+            }
+        }
+    }
+}
+
+/// Visits everything that starts and ends, with the path of its field.
+fn each_span(definition: &Definition, mut f: impl FnMut(String, Option<Moment>, Option<Moment>)) {
+    for (place, window) in definition.rules.windows.iter().enumerate() {
+        f(format!("drop.windows[{place}]"), window.starts, window.ends);
+    }
+    for (place, terms) in definition.rules.prices.iter().enumerate() {
+        f(format!("drop.terms[{place}]"), terms.starts, terms.ends);
+    }
+    for (place, item) in definition.items.iter().enumerate() {
+        if let Some(slot) = &item.slot {
+            f(format!("drop.items[{place}].slot"), Some(slot.starts), Some(slot.ends));
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What the drop's rules offer of each line to the customer of a request.
+
+use stockade_types::ids::{ItemNo, PoolNo};
+use stockade_types::refusal::Reason;
+use stockade_types::time::{Millis, Timestamp};
+
+use super::{ReserveRequest, ReserveResult, ResolvedLine};
+use crate::answer::{Fault, InvalidField, RefusedLine};
+use crate::attempt::Decided;
+use crate::command::WantedUnits;
+use crate::rules::{Closedness, LineOffer, Standing, Visitor};
+
+impl ReserveRequest<'_> {
+    /// The customer, as rules see one.
+    pub(super) fn visitor(&self) -> Visitor<'_> {
+        let command = self.command;
+        let is_over_windows = command.over_windows.is_some();
+        Visitor { tiers: &command.tiers, zones: &command.zones, is_over_windows }
+    }
+
+    /// Finds what is offered of each line. Returns a refusal if a line is offered nothing that it needs. What the
+    /// customer has already, in the hold that is superseded, needs no offer.
+    #[cold]
+    pub(super) fn find_offers(&self, standing: &Standing) -> Result<Option<ReserveResult>, Fault> {
+        self.has_goods(standing)?;
+        let mut offers = Vec::with_capacity(self.resolved.count());
+        let mut closed: Vec<(ResolvedLine, Closedness)> = Vec::new();
+        for line in self.resolved.lines() {
+            if line.units <= self.own(line) {
+                offers.push(LineOffer::default());
+                continue;
+            }
+            match standing.offer(self.visitor(), line.item, line.named) {
+                Ok(offer) => offers.push(offer),
+                Err(why) => closed.push((line, why)),
+            }
+        }
+        if !closed.is_empty() {
+            return Ok(Some(self.not_offered(&closed)));
+        }
+        let offered = |place: usize, pool| {
+            let choices = offers.get(place).map_or(&[][..], |offer| &offer.choices[..]);
+            choices.iter().any(|choice| choice.pools.iter().any(|(of, _)| *of == pool))
+        };
+        self.names_apart(offered)?;
+        if standing.slot_required && self.command.over_windows.is_none() && !self.has_slot(standing) {
+            return Ok(Some(self.refused_by_drop(Reason::SlotRequired, None)));
+        }
+        let set = self.offers.set(offers.into());
+        stockade_types::invariant!(set.is_ok(), "offers of a request are found twice");
+        Ok(None)
+    }
+
+    /// The same of a drop without rules: every line is offered all pools of its item.
+    #[cold]
+    pub(super) fn names_apart_without_rules(&self) -> Result<(), Fault> {
+        let needs = |line: &ResolvedLine| line.units > self.own(*line);
+        self.names_apart(|place, _| self.resolved.line(place).is_some_and(|line| needs(&line)))
+    }
+
+    /// A pool that one line names must not be offered to a line of the same SKU that names none: units that the request
+    /// itself has taken from it are in doubt until the hold is made, and it would wait for itself. `offered` says whether
+    /// the line at a place is offered a pool.
+    fn names_apart(&self, offered: impl Fn(usize, PoolNo) -> bool) -> Result<(), Fault> {
+        let lines = || self.resolved.lines();
+        for (at, line) in lines().enumerate().filter(|(_, line)| line.named.is_none()) {
+            let is_offered = |pool| offered(at, pool);
+            let both = |other: &ResolvedLine| other.item == line.item && other.named.is_some_and(is_offered);
+            let Some(pool) = lines().find(both).and_then(|other| other.named) else { continue };
+            let definition = &self.inner.definition;
+            let (sku, pool) = (definition.sku(line.item), definition.pool(line.item, pool));
+            let is_it = |wanted: &&WantedUnits| wanted.sku == *sku && wanted.pool.as_ref() == Some(pool);
+            let place = self.command.lines.iter().find(is_it).map_or(0, |wanted| wanted.place);
+            let description = format!(
+                "the line of {:?} without a pool may draw on {pool} too: name a pool for all units of a SKU, or for none",
+                sku.as_str()
+            );
+            return Err(Fault::Invalid(vec![InvalidField { field: format!("lines[{place}].pool"), description }]));
+        }
+        Ok(())
+    }
+
+    fn has_slot(&self, standing: &Standing) -> bool {
+        self.resolved.lines().any(|line| standing.is_slot(line.item))
+    }
+
+    /// A slot is reserved together with goods.
+    fn has_goods(&self, standing: &Standing) -> Result<(), Fault> {
+        if self.resolved.lines().any(|line| !standing.is_slot(line.item)) {
+            return Ok(());
+        }
+        let alone = |place| InvalidField {
+            field: format!("lines[{place}].sku"),
+            description: "is a pickup slot: it is reserved together with goods".to_owned(),
+        };
+        Err(Fault::Invalid(self.command.lines.iter().map(|line| alone(line.place)).collect()))
+    }
+
+    /// Refuses lines of which nothing is offered. The refusal follows from marks, so it is sent once they are durable.
+    fn not_offered(&self, closed: &[(ResolvedLine, Closedness)]) -> ReserveResult {
+        let reason = |why: &Closedness| match why {
+            Closedness::Closed => Reason::Closed,
+            Closedness::NotOpen(_) => Reason::NotOpen,
+            Closedness::NotEligible => Reason::NotEligible,
+        };
+        let order = [Reason::Closed, Reason::NotOpen, Reason::NotEligible];
+        let first = order.into_iter().find(|first| closed.iter().any(|(_, why)| reason(why) == *first));
+        let first = first.unwrap_or(Reason::NotEligible);
+        // Worth another try once every window has opened; never if a line is not for this customer.
+        let opens = closed.iter().map(|(_, why)| match why {
+            Closedness::NotOpen(at) => *at,
+            Closedness::Closed | Closedness::NotEligible => Timestamp::NEVER,
+        });
+        let opens = opens.max().filter(|at| *at != Timestamp::NEVER);
+        let retry_after: Option<Millis> = opens.map(|at| self.now.until(at));
+        let lines: Vec<RefusedLine> =
+            closed.iter().map(|(line, why)| self.refused_line(*line, reason(why), self.own(*line))).collect();
+        Decided { durable_after: self.inner.durable_after(), ..self.refuse(first, retry_after, lines, None) }
+    }
+
+    /// What rules may bring this line later.
+    pub(super) fn later(&self, item: ItemNo, named: Option<PoolNo>) -> (Timestamp, bool) {
+        self.inner.standing.as_deref().map_or((Timestamp::NEVER, false), |standing| {
+            let later = standing.later(self.visitor(), item, named);
+            (later.at, later.by_trigger)
+        })
+    }
+}

@@ -1,0 +1,299 @@
+//! Marks: the facts that something of a drop's plan has come, and what a definition schedules.
+
+use crate::codec::{DecodeError, Reader, put_u64};
+use crate::definition::{Definition, Moment, Rules, TermsNo, TrancheNo, Trigger, WindowNo};
+use crate::ids::{ItemNo, PoolNo};
+use crate::time::Timestamp;
+
+/// The fact that something of a drop's plan has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// What.
+    pub kind: MarkKind,
+    /// The instant for which it was scheduled; of a stock level the instant at which it was found, of a flow that was
+    /// fired by hand the instant of that.
+    pub scheduled_for: Timestamp,
+}
+
+/// What has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MarkKind {
+    /// The drop opens.
+    Opens,
+    /// It closes.
+    Closes,
+    /// A window opens.
+    WindowOpens(WindowNo),
+    /// It closes.
+    WindowCloses(WindowNo),
+    /// A pool opens to those who may draw on another.
+    Flow(FlowPlace),
+    /// A tranche joins its pool.
+    Tranche(TrancheNo),
+    /// Terms begin to be offered.
+    TermsStart(TermsNo),
+    /// They are offered no more.
+    TermsEnd(TermsNo),
+    /// A price changes: the step at this place of the terms' list.
+    PriceStep(TermsNo, u8),
+    /// A pickup slot begins: it can't be reserved any more.
+    SlotStarts(ItemNo),
+}
+
+/// A flow: the item, the pool whose units flow, and the pool whose customers get them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FlowPlace {
+    /// The item.
+    pub item: ItemNo,
+    /// The pool that opens.
+    pub from: PoolNo,
+    /// To whose customers.
+    pub to: PoolNo,
+}
+
+/// Marks of a drop's rules, each at most once. They are only added.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Marks(Vec<Mark>);
+
+impl Marks {
+    /// None.
+    pub(super) const NONE: Self = Self(Vec::new());
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// When this has come, if it has.
+    #[must_use]
+    pub fn at(&self, kind: MarkKind) -> Option<Timestamp> {
+        let place = self.0.binary_search_by_key(&kind, |mark| mark.kind).ok()?;
+        self.0.get(place).map(|mark| mark.scheduled_for)
+    }
+
+    /// Whether this has come.
+    #[must_use]
+    pub fn has(&self, kind: MarkKind) -> bool {
+        self.at(kind).is_some()
+    }
+
+    /// All of them, in the order of kinds.
+    pub fn iter(&self) -> impl Iterator<Item = Mark> + '_ {
+        self.0.iter().copied()
+    }
+
+    pub(super) fn set(&mut self, mark: Mark) {
+        if let Err(place) = self.0.binary_search_by_key(&mark.kind, |mark| mark.kind) {
+            self.0.insert(place, mark);
+        }
+    }
+}
+
+/// The scheduled closing.
+pub(super) fn closing(definition: &Definition) -> Option<Mark> {
+    definition.schedule.closes_at.map(|at| Mark { kind: MarkKind::Closes, scheduled_for: at })
+}
+
+/// All that a definition schedules, in the order in which it comes. Windows and terms without a start or an end need no
+/// mark: they begin and end with the drop.
+pub(super) fn planned(definition: &Definition, opens_at: Timestamp) -> Vec<Mark> {
+    let mut all = vec![Mark { kind: MarkKind::Opens, scheduled_for: opens_at }];
+    all.extend(closing(definition));
+    if definition.has_rules() {
+        each_planned(definition, |kind, moment| all.push(Mark { kind, scheduled_for: moment.at }));
+        all.retain(|mark| mark.scheduled_for != Timestamp::NEVER);
+        all.sort_by_key(|mark| (mark.scheduled_for, mark.kind.rank(), mark.kind));
+    }
+    all
+}
+
+/// Visits every mark that the rules of a definition schedule, with its moment.
+pub fn each_planned(definition: &Definition, mut f: impl FnMut(MarkKind, Moment)) {
+    let Rules { windows, prices, tranches, names, .. } = &definition.rules;
+    let moment = |trigger: &Trigger| match trigger {
+        Trigger::Moment(moment) => Some(*moment),
+        Trigger::Stock(_) => None,
+    };
+    for window in windows {
+        let Some(number) = names.window_no(&window.id) else { continue };
+        if let Some(starts) = window.starts {
+            f(MarkKind::WindowOpens(number), starts);
+        }
+        if let Some(ends) = window.ends {
+            f(MarkKind::WindowCloses(number), ends);
+        }
+    }
+    for terms in prices {
+        let Some(number) = names.terms_no(&terms.id) else { continue };
+        if let Some(starts) = terms.starts {
+            f(MarkKind::TermsStart(number), starts);
+        }
+        if let Some(ends) = terms.ends {
+            f(MarkKind::TermsEnd(number), ends);
+        }
+        for (place, step) in (0..).zip(&terms.steps) {
+            if let Some(at) = moment(&step.when) {
+                f(MarkKind::PriceStep(number, place), at);
+            }
+        }
+    }
+    for tranche in tranches {
+        if let (Some(number), Some(at)) = (names.tranche_no(&tranche.id), moment(&tranche.when)) {
+            f(MarkKind::Tranche(number), at);
+        }
+    }
+    for (item, of) in (0..).map(ItemNo).zip(&definition.items) {
+        if let Some(slot) = &of.slot {
+            f(MarkKind::SlotStarts(item), slot.starts);
+        }
+        for (place, flow) in of.flows() {
+            if let Some(at) = flow.when.as_ref().and_then(moment) {
+                f(MarkKind::Flow(FlowPlace { item, from: place.0, to: place.1 }), at);
+            }
+        }
+    }
+}
+
+impl MarkKind {
+    /// What happened, in a few words.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Opens => "opened",
+            Self::Closes => "closed",
+            Self::WindowOpens(_) => "window_opened",
+            Self::WindowCloses(_) => "window_closed",
+            Self::Flow(_) => "flow_fired",
+            Self::Tranche(_) => "tranche_released",
+            Self::TermsStart(_) => "terms_started",
+            Self::TermsEnd(_) => "terms_ended",
+            Self::PriceStep(..) => "price_stepped",
+            Self::SlotStarts(_) => "slot_started",
+        }
+    }
+
+    /// Its place among the marks of one instant: first what ends, then what begins.
+    const fn rank(self) -> u8 {
+        match self {
+            Self::WindowCloses(_) | Self::TermsEnd(_) | Self::SlotStarts(_) => 0,
+            Self::Closes => 1,
+            Self::Opens => 2,
+            Self::WindowOpens(_) | Self::TermsStart(_) => 3,
+            Self::Flow(_) => 4,
+            Self::Tranche(_) => 5,
+            Self::PriceStep(..) => 6,
+        }
+    }
+}
+
+pub(super) fn encode_mark(Mark { kind, scheduled_for }: Mark, out: &mut Vec<u8>) {
+    let (number, parts): (u8, [Option<u16>; 3]) = match kind {
+        MarkKind::Opens => (1, [None; 3]),
+        MarkKind::Closes => (2, [None; 3]),
+        MarkKind::WindowOpens(window) => (3, [Some(window.0.into()), None, None]),
+        MarkKind::WindowCloses(window) => (4, [Some(window.0.into()), None, None]),
+        MarkKind::Flow(FlowPlace { item, from, to }) => (5, [Some(item.0), Some(from.0), Some(to.0)]),
+        MarkKind::Tranche(tranche) => (6, [Some(tranche.0), None, None]),
+        MarkKind::TermsStart(terms) => (7, [Some(terms.0), None, None]),
+        MarkKind::TermsEnd(terms) => (8, [Some(terms.0), None, None]),
+        MarkKind::PriceStep(terms, step) => (9, [Some(terms.0), Some(step.into()), None]),
+        MarkKind::SlotStarts(item) => (10, [Some(item.0), None, None]),
+    };
+    out.push(number);
+    parts.into_iter().flatten().for_each(|part| put_u64(out, part.into()));
+    put_u64(out, scheduled_for.0);
+}
+
+pub(super) fn decode_mark(reader: &mut Reader<'_>, with_rules: bool) -> Result<Mark, DecodeError> {
+    let kind = match reader.u8()? {
+        1 => MarkKind::Opens,
+        2 => MarkKind::Closes,
+        _ if !with_rules => return Err(DecodeError::Bad("mark")),
+        3 => MarkKind::WindowOpens(WindowNo(reader.small("window")?)),
+        4 => MarkKind::WindowCloses(WindowNo(reader.small("window")?)),
+        5 => MarkKind::Flow(FlowPlace {
+            item: ItemNo(reader.small("item")?),
+            from: PoolNo(reader.small("pool")?),
+            to: PoolNo(reader.small("pool")?),
+        }),
+        6 => MarkKind::Tranche(TrancheNo(reader.small("tranche")?)),
+        7 => MarkKind::TermsStart(TermsNo(reader.small("terms")?)),
+        8 => MarkKind::TermsEnd(TermsNo(reader.small("terms")?)),
+        9 => MarkKind::PriceStep(TermsNo(reader.small("terms")?), reader.small("price step")?),
+        10 => MarkKind::SlotStarts(ItemNo(reader.small("item")?)),
+        _ => return Err(DecodeError::Bad("mark")),
+    };
+    Ok(Mark { kind, scheduled_for: Timestamp(reader.u64()?) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::{
+        Audience, Definition, Flow, Item, Level, Money, Named, Pool, PriceStep, PriceTerms, Slot, StockLevel, Tranche,
+        Window,
+    };
+    use crate::ids::DropNo;
+    use crate::record::lifecycle::Lifecycle;
+    use crate::record::lifecycle::tests::plain;
+
+    /// The same with every kind of rule, all but one at instant 15.
+    fn with_rules() -> Definition {
+        let at = |at| Some(Moment { named: Named::At(Timestamp(at)), at: Timestamp(at) });
+        let when = || Trigger::Moment(Moment { named: Named::At(Timestamp(15)), at: Timestamp(15) });
+        let price = Money { currency: crate::definition::Currency::of("EUR").expect("a code"), minor_units: 100 };
+        let pool = |id: &str| Pool::plain(id.parse().expect("an id"), 5);
+        let flow = Flow { to: "general".parse().expect("an id"), when: Some(when()) };
+        let members = Pool { flows: vec![flow], ..pool("members") };
+        let slot = Slot { place: "market".into(), starts: at(15).expect("set"), ends: at(16).expect("set") };
+        let visit = Item { slot: Some(slot), ..Item::plain("visit".parse().expect("a sku"), vec![pool("general")]) };
+        let level = StockLevel { sku: None, pool: None, level: Level::Sold(5_000) };
+        let steps = vec![PriceStep { when: when(), price }, PriceStep { when: Trigger::Stock(level), price }];
+        let window = Window {
+            id: "early".parse().expect("an id"),
+            audience: Audience::default(),
+            skus: Vec::new(),
+            pools: Vec::new(),
+            starts: at(15),
+            ends: at(17),
+            hold_ttl: None,
+        };
+        let terms = PriceTerms {
+            id: "normal".parse().expect("an id"),
+            audience: Audience::default(),
+            skus: Vec::new(),
+            pools: Vec::new(),
+            starts: at(15),
+            ends: None,
+            price,
+            steps,
+        };
+        let sku = || "knife".parse().expect("a sku");
+        let tranche = Tranche { id: "more".parse().expect("an id"), sku: sku(), pool: None, units: 5, when: when() };
+        let rules = Rules { windows: vec![window], prices: vec![terms], tranches: vec![tranche], ..Rules::default() };
+        let items = vec![Item::plain(sku(), vec![members, pool("general")]), visit];
+        let mut definition = Definition { items, rules, ..plain() };
+        definition.number_names().expect("few");
+        definition
+    }
+
+    #[test]
+    fn what_comes_at_one_instant_comes_in_a_fixed_order_first_what_ends() {
+        let (definition, opens) = (with_rules(), Timestamp(10));
+        let mut life = Lifecycle::new(DropNo(0));
+        let mut come =
+            |now| life.turn(&definition, opens, Timestamp(now)).iter().map(|m| m.kind.label()).collect::<Vec<_>>();
+        assert_eq!(come(14), ["opened"]);
+        let at_15 =
+            ["slot_started", "window_opened", "terms_started", "flow_fired", "tranche_released", "price_stepped"];
+        assert_eq!(come(15), at_15);
+        assert!(come(16).is_empty());
+        assert_eq!(come(99), ["window_closed", "closed"]);
+        assert!(come(99).is_empty());
+        assert_eq!(life.marks.iter().count(), 7, "a level of stock is no moment");
+        let next = |life: &Lifecycle| life.next(&definition, opens).map(|mark| mark.scheduled_for.0);
+        let opened = Lifecycle { opened: Some(opens), ..Lifecycle::new(DropNo(0)) };
+        assert_eq!([next(&Lifecycle::new(DropNo(0))), next(&opened), next(&life)], [Some(10), Some(15), None]);
+    }
+}

@@ -1,0 +1,193 @@
+//! Records of a drop with rules.
+
+use super::{figures, hold, largest_fact, small_drop};
+use crate::definition::{
+    Audience, Currency, DROP_POOLS_MAX, FLOWS_MAX, Flow, ITEM_POOLS_MAX, ITEM_UNITS_MAX, Item, Level, Moment, Money,
+    Named, OfferNo, PRICE_STEPS_MAX, PRICE_TERMS_MAX, Pool, PoolSize, PriceStep, PriceTerms, Rules, Slot, StockLevel,
+    TRANCHES_MAX, TermsNo, Tranche, TrancheNo, Trigger, WINDOWS_MAX, Window, WindowNo,
+};
+use crate::hold::{Hold, HoldExtras, HoldFields, HoldLine, Pinned};
+use crate::ids::{DropNo, ItemNo, PoolNo, Sku};
+use crate::record::{
+    DROP_IMAGE_BYTES_MAX, DropFact, DropImage, DropVerb, FlowPlace, Lifecycle, Mark, MarkKind, RECORD_BYTES_MAX, Record,
+};
+use crate::time::{Millis, Timestamp};
+
+fn id<T: for<'t> TryFrom<&'t str>>(text: &str) -> T {
+    T::try_from(text).ok().expect("an id")
+}
+
+const fn moment(named: Named) -> Moment {
+    Moment { named, at: Timestamp(77) }
+}
+
+fn price(minor_units: i64) -> Money {
+    Money { currency: Currency::of("EUR").expect("a code"), minor_units }
+}
+
+fn level(sku: Option<Sku>, level: Level) -> Trigger {
+    Trigger::Stock(StockLevel { sku, pool: Some(id("general")), level })
+}
+
+fn window(sku: &Sku, audience: &Audience) -> Window {
+    Window {
+        id: id("early"),
+        audience: audience.clone(),
+        skus: vec![sku.clone()],
+        pools: vec![id("general"), id("members")],
+        starts: Some(moment(Named::At(Timestamp(9)))),
+        ends: None,
+        hold_ttl: Some(Millis(600_000)),
+    }
+}
+
+fn prices(sku: &Sku, audience: Audience) -> PriceTerms {
+    let steps = vec![
+        PriceStep { when: level(Some(sku.clone()), Level::Sold(5_000)), price: price(1_500) },
+        PriceStep { when: level(None, Level::Taken(10_000)), price: price(i64::MAX) },
+    ];
+    PriceTerms {
+        id: id("normal"),
+        audience,
+        skus: vec![sku.clone()],
+        pools: vec![id("general")],
+        starts: None,
+        ends: Some(moment(Named::At(Timestamp(9)))),
+        price: price(1_000),
+        steps,
+    }
+}
+
+/// A drop with every rule that there is.
+fn drop_with_rules() -> DropImage {
+    let sku: Sku = id("a");
+    let audience = Audience { tiers: vec![id("gold")], zones: vec![id("mitte")] };
+    let mut image = small_drop();
+    let flows = vec![
+        Flow { to: id("general"), when: Some(Trigger::Moment(moment(Named::AfterOpening(-5)))) },
+        Flow { to: id("general"), when: None },
+        Flow { to: id("general"), when: Some(level(None, Level::FreeAtMost(3))) },
+    ];
+    let share = Pool {
+        size: PoolSize::Share(1_200),
+        audience: audience.clone(),
+        place: Some("the market".into()),
+        flows,
+        ..Pool::plain(id("members"), 12)
+    };
+    let fixed = Pool { size: PoolSize::Units, ..Pool::plain(id("fixed"), 3) };
+    let pools = vec![share, fixed, Pool::plain(id("general"), 85)];
+    let starts = moment(Named::BeforeClosing(Millis(9)));
+    let ends = moment(Named::Local { days: -2, seconds: 64_800 });
+    image.definition.items = vec![
+        Item { price_floor: Some(price(i64::MIN)), unit_cost: Some(price(1)), ..Item::plain(sku.clone(), pools) },
+        Item {
+            slot: Some(Slot { place: "gate".into(), starts, ends }),
+            ..Item::plain(id("visit"), vec![Pool::plain(id("general"), 5)])
+        },
+    ];
+    image.definition.rules = Rules {
+        windows: vec![window(&sku, &audience)],
+        prices: vec![prices(&sku, audience)],
+        tranches: vec![Tranche {
+            id: id("second"),
+            sku,
+            pool: Some(id("general")),
+            units: 50,
+            when: Trigger::Moment(moment(Named::AfterOpening(600_000))),
+        }],
+        slot_required: true,
+        time_zone: "Europe/Berlin".into(),
+        location: "Berlin".into(),
+        zones: vec![id("mitte")],
+        ..Rules::default()
+    };
+    image.definition.number_names().expect("few names");
+    image
+}
+
+/// A lifecycle with a mark of every kind.
+fn marked() -> Lifecycle {
+    let place = FlowPlace { item: ItemNo(1), from: PoolNo(300), to: PoolNo(2) };
+    let kinds = [
+        MarkKind::Opens,
+        MarkKind::WindowOpens(WindowNo(255)),
+        MarkKind::WindowCloses(WindowNo(1)),
+        MarkKind::Flow(place),
+        MarkKind::Tranche(TrancheNo(3)),
+        MarkKind::TermsStart(TermsNo(300)),
+        MarkKind::TermsEnd(TermsNo(0)),
+        MarkKind::PriceStep(TermsNo(1), 255),
+        MarkKind::SlotStarts(ItemNo(1)),
+    ];
+    let mut lifecycle = Lifecycle::new(DropNo(7));
+    for kind in kinds {
+        lifecycle.mark(Mark { kind, scheduled_for: Timestamp(500) });
+    }
+    lifecycle
+}
+
+fn fact_with_rules() -> DropFact {
+    let marks = marked().marks.iter().collect();
+    let image = drop_with_rules();
+    let lifecycle = Lifecycle { drop: image.number, ..marked() };
+    DropFact { verb: DropVerb::Fire, lifecycle, image, marks, stock: vec![figures(7); 4], ..largest_fact() }
+}
+
+/// A hold of lines with windows and prices, made by staff over its windows.
+fn pinned_hold() -> Hold {
+    let line = |window, offer| HoldLine {
+        pinned: Pinned { window: WindowNo(window), offer: OfferNo(offer) },
+        ..HoldLine::new(ItemNo(0), PoolNo(1), 2)
+    };
+    let extras = HoldExtras { over_windows: Some("a friend of the house".into()), ..HoldExtras::default() };
+    let fields = HoldFields::from(hold(&[line(0, 1), line(255, u16::MAX)]));
+    Hold::from(HoldFields { extras: Some(Box::new(extras)), ..fields })
+}
+
+/// A record of each kind that only a drop with rules has.
+pub(super) fn samples() -> Vec<Record> {
+    vec![
+        Record::Drop(Box::new(drop_with_rules())),
+        Record::Drop(Box::new(DropImage { update: None, ..drop_with_rules() })),
+        Record::Lifecycle(marked()),
+        Record::DropFact(Box::new(fact_with_rules())),
+        Record::Hold(pinned_hold()),
+    ]
+}
+
+#[test]
+fn the_largest_fact_about_a_drop_with_rules_fits_its_bound() {
+    let now = Timestamp(1 << 41);
+    let mark = |kind| Mark { kind, scheduled_for: now };
+    let number = |n: usize| u16::try_from(n).expect("few");
+    let flows = (0..DROP_POOLS_MAX * FLOWS_MAX).map(|n| {
+        let (pool, flow) = (n / FLOWS_MAX, n % FLOWS_MAX);
+        let (item, from) = (ItemNo(number(pool / ITEM_POOLS_MAX)), PoolNo(number(pool % ITEM_POOLS_MAX)));
+        MarkKind::Flow(FlowPlace { item, from, to: PoolNo(number(flow)) })
+    });
+    let windows = (1..=u8::try_from(WINDOWS_MAX).expect("few")).map(WindowNo);
+    let windows = windows.flat_map(|window| [MarkKind::WindowOpens(window), MarkKind::WindowCloses(window)]);
+    let terms = (0..PRICE_TERMS_MAX).map(|terms| TermsNo(number(terms)));
+    let steps = 0..u8::try_from(PRICE_STEPS_MAX).expect("few");
+    let prices = terms.flat_map(|terms| {
+        let steps = steps.clone().map(move |step| MarkKind::PriceStep(terms, step));
+        steps.chain([MarkKind::TermsStart(terms), MarkKind::TermsEnd(terms)])
+    });
+    let tranches = (0..TRANCHES_MAX).map(|tranche| MarkKind::Tranche(TrancheNo(number(tranche))));
+    let mut lifecycle = Lifecycle::new(DropNo(u32::MAX));
+    for kind in flows.chain(windows).chain(prices).chain(tranches) {
+        lifecycle.mark(mark(kind));
+    }
+    let fact = DropFact {
+        marks: lifecycle.marks.iter().collect(),
+        lifecycle,
+        stock: vec![figures(ITEM_UNITS_MAX); DROP_POOLS_MAX],
+        ..fact_with_rules()
+    };
+    let image = fact.image.encoded_len();
+    let mut bytes = Vec::new();
+    Record::DropFact(Box::new(fact)).encode(&mut bytes);
+    let most = bytes.len() - image + DROP_IMAGE_BYTES_MAX;
+    assert!(most <= RECORD_BYTES_MAX, "{most} bytes");
+}
