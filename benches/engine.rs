@@ -15,9 +15,9 @@
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
 #![expect(clippy::print_stdout, reason = "the ratio is what this program is for")]
 
+#[path = "common/before.rs"]
+mod before;
 mod common;
-#[path = "common/disk_like.rs"]
-mod disk_like;
 #[path = "common/drops.rs"]
 mod drops;
 #[path = "common/crowd.rs"]
@@ -35,9 +35,9 @@ use stockade_engine::answer::Outcome;
 use stockade_journal::{Log, MemoryLog};
 use stockade_types::metrics::Stopwatch;
 
+use before::Before;
 use common::hold_id;
 use crowd::{CUSTOMERS, Crowd, LIVE, create, engine, fill};
-use disk_like::DiskLike;
 use drops::{NOW, TTL};
 use short::short;
 
@@ -47,6 +47,8 @@ const TARGET: f64 = 2_000_000.0;
 /// Runs for the printed ratio, and cycles in each.
 const RUNS: usize = 9;
 const CYCLES: u32 = 300_000;
+/// The approximate duration of an `fdatasync`. While a batch takes so long, the next one gathers.
+const FORCING: Duration = Duration::from_micros(120);
 
 /// An engine with the live holds, and the herd that made them.
 fn filled(log: impl Log + 'static) -> (Engine, Crowd) {
@@ -87,7 +89,7 @@ fn cycles(criterion: &mut Criterion) {
 
 /// As `cycle`, over a slow log: the writer is woken once for each batch, not once for each record.
 fn gathered(criterion: &mut Criterion) {
-    let (engine, mut crowd) = filled(DiskLike::new());
+    let (engine, mut crowd) = filled(Before(MemoryLog::ephemeral(), || thread::sleep(FORCING)));
     let mut group = criterion.benchmark_group("engine");
     group.throughput(Throughput::Elements(1));
     group.bench_function("cycle, gathered", |bencher| bencher.iter(|| crowd.cycle(&engine, NOW)));

@@ -11,6 +11,8 @@
 #![expect(clippy::expect_used, reason = "a benchmark that can't run must stop")]
 #![expect(clippy::print_stdout, reason = "the list is read by who counts")]
 
+#[path = "common/before.rs"]
+mod before;
 mod common;
 #[path = "common/drops.rs"]
 mod drops;

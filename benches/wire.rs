@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use stockade::config::{Config, Given};
 use stockade::server;
@@ -79,6 +80,18 @@ fn hold(request: &pb::ReserveRequest) -> pb::Hold {
 
 struct Empty;
 
+macro_rules! unasked {
+    ($($call:ident: $request:ident -> $response:ident;)*) => {
+        $(fn $call<'s, 'a>(&'s self, _: Request<pb::$request>) -> BoxFuture<'a, Result<Response<pb::$response>, Status>>
+        where
+            's: 'a,
+            Self: 'a,
+        {
+            Box::pin(async { Err(Status::unimplemented("")) })
+        })*
+    };
+}
+
 #[tonic::async_trait]
 impl ReservationService for Empty {
     async fn reserve(&self, request: Request<pb::ReserveRequest>) -> Result<Response<pb::ReserveResponse>, Status> {
@@ -87,39 +100,15 @@ impl ReservationService for Empty {
         Ok(Response::new(pb::ReserveResponse { outcome, short_lines: Vec::new(), server_time }))
     }
 
-    async fn extend(&self, _: Request<pb::ExtendRequest>) -> Result<Response<pb::ExtendResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn claim(&self, _: Request<pb::ClaimRequest>) -> Result<Response<pb::ClaimResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn release(&self, _: Request<pb::ReleaseRequest>) -> Result<Response<pb::ReleaseResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn get_hold(&self, _: Request<pb::GetHoldRequest>) -> Result<Response<pb::GetHoldResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn return_units(
-        &self,
-        _: Request<pb::ReturnUnitsRequest>,
-    ) -> Result<Response<pb::ReturnUnitsResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn list_holds(&self, _: Request<pb::ListHoldsRequest>) -> Result<Response<pb::ListHoldsResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn batch(&self, _: Request<pb::BatchRequest>) -> Result<Response<pb::BatchResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn explain(&self, _: Request<pb::ExplainRequest>) -> Result<Response<pb::ExplainResponse>, Status> {
-        Err(Status::unimplemented(""))
+    unasked! {
+        extend: ExtendRequest -> ExtendResponse;
+        claim: ClaimRequest -> ClaimResponse;
+        release: ReleaseRequest -> ReleaseResponse;
+        get_hold: GetHoldRequest -> GetHoldResponse;
+        return_units: ReturnUnitsRequest -> ReturnUnitsResponse;
+        list_holds: ListHoldsRequest -> ListHoldsResponse;
+        batch: BatchRequest -> BatchResponse;
+        explain: ExplainRequest -> ExplainResponse;
     }
 
     type BatchStreamStream = BoxStream<'static, Result<pb::BatchStreamResponse, Status>>;

@@ -27,7 +27,7 @@ pub fn definition(id: &str, units: u64, limits: Vec<Limit>) -> Definition {
         labels: BTreeMap::new(),
         schedule: Schedule { opens_at: None, closes_at: None },
         terms: Terms { hold_ttl: TTL, max_hold_life: TTL, payment_ttl: Millis::from_secs(900) },
-        items: vec![Item { sku: sku(), pools }],
+        items: vec![Item::plain(sku(), pools)],
         limits,
         rules: stockade_types::definition::Rules::default(),
     }

@@ -13,7 +13,9 @@ use stockade_types::time::{Millis, Timestamp};
 use crate::Work;
 use crate::common::customer;
 use crate::drops::{NOW, TTL};
-use crate::stage::{FRESH, ONE_EACH, PLENTY, REGULARS, SOLD_OUT, Stage, after, held, id, refused, request, target};
+use crate::stage::{
+    FRESH, ONE_EACH, PLENTY, REGULARS, RULED, SOLD_OUT, Stage, after, gold, held, id, refused, request, target,
+};
 
 const WARM: usize = 256;
 const COUNTED: usize = 512;
@@ -32,6 +34,7 @@ pub fn all() -> Vec<Operation> {
     vec![
         ("reserve, new customer", reserve_new),
         ("reserve, ten holds", reserve_ten),
+        ("reserve, with rules", reserve_with_rules),
         ("reserve again", again),
         ("release", release_one),
         ("release, eleven holds", release_eleven),
@@ -72,6 +75,11 @@ fn reserve_new() -> Work {
 
 fn reserve_ten() -> Work {
     reserves(eleventh())
+}
+
+/// A member's reserve through a window, of an item with two pools, at one of two prices.
+fn reserve_with_rules() -> Work {
+    reserves(fresh(RULED).into_iter().map(|request| Reserve { tiers: vec![gold()], ..request }).collect())
 }
 
 /// The same request again, answered from the hold that it made.

@@ -10,11 +10,14 @@ use stockade_engine::answer::Outcome;
 use stockade_engine::attempt::{Answer, Decided};
 use stockade_engine::command::{CreateDrop, Reserve, Target, WantedUnits};
 use stockade_engine::context::Context;
-use stockade_journal::{Batches, Log, LogError, MemoryLog, SealedBatch, Trailer};
-use stockade_types::definition::{Limit, Scope};
-use stockade_types::ids::{DropId, HoldId, LimitId, Lsn};
+use stockade_journal::MemoryLog;
+use stockade_types::definition::{
+    Audience, Currency, Definition, Item, Limit, Money, Pool, PoolSize, PriceTerms, Scope, Window,
+};
+use stockade_types::ids::{DropId, HoldId, LimitId, PoolId, TermsId, TierId, WindowId};
 use stockade_types::time::{Millis, Timestamp};
 
+use crate::before::Before;
 use crate::common::{customer, hold_id};
 use crate::crowd;
 use crate::drops::{NOW, definition, sku};
@@ -25,6 +28,9 @@ pub const PLENTY: &str = "plenty";
 pub const SOLD_OUT: &str = "sold-out";
 /// The drop that allows one unit for each customer.
 pub const ONE_EACH: &str = "one-each";
+
+/// The drop with a window, a pool and a price of members.
+pub const RULED: &str = "ruled";
 
 /// Customers with ten live holds each, from number 0 on.
 pub const REGULARS: usize = 1_000;
@@ -40,39 +46,6 @@ struct Gate {
     reached: AtomicBool,
 }
 
-/// A log in memory behind a gate.
-#[derive(Debug)]
-struct Gated {
-    log: MemoryLog,
-    gate: Arc<Gate>,
-}
-
-impl Log for Gated {
-    fn append(&self, expected: Lsn, batch: &SealedBatch) -> Result<(), LogError> {
-        self.gate.reached.store(true, Ordering::Release);
-        let _way = self.gate.way.lock();
-        self.log.append(expected, batch)
-    }
-    fn sync(&self) -> Result<(), LogError> {
-        self.log.sync()
-    }
-    fn read(&self, from: Lsn) -> Result<Batches<'_>, LogError> {
-        self.log.read(from)
-    }
-    fn trim(&self, below: Lsn) -> Result<(), LogError> {
-        self.log.trim(below)
-    }
-    fn bytes(&self) -> u64 {
-        self.log.bytes()
-    }
-    fn oldest(&self) -> Lsn {
-        self.log.oldest()
-    }
-    fn close(&self, trailer: &Trailer) -> Result<(), LogError> {
-        self.log.close(trailer)
-    }
-}
-
 /// The engine, its drops and its holds.
 pub struct Stage {
     pub engine: Engine,
@@ -80,13 +53,18 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Three drops, and the regulars' holds in one of them.
+    /// Four drops, and the regulars' holds in one of them.
     pub fn new() -> Self {
         let gate = Arc::<Gate>::default();
-        let engine = crowd::engine(Gated { log: MemoryLog::ephemeral(), gate: Arc::clone(&gate) });
+        let before = Arc::clone(&gate);
+        let engine = crowd::engine(Before(MemoryLog::ephemeral(), move || {
+            before.reached.store(true, Ordering::Release);
+            drop(before.way.lock());
+        }));
         create(&engine, PLENTY, 1_000_000_000, 1_000_000);
         create(&engine, SOLD_OUT, 1, 1_000_000);
         create(&engine, ONE_EACH, 1_000_000_000, 1);
+        create_with(&engine, with_rules());
         let stage = Self { engine, gate };
         stage.make((0..REGULARS * HOLDS_OF_A_REGULAR).map(|n| request(PLENTY, n, n % REGULARS)));
         stage
@@ -113,14 +91,62 @@ impl Stage {
 }
 
 fn create(engine: &Engine, id: &str, units: u64, each: u32) {
+    create_with(engine, plain(id, units, each));
+}
+
+fn plain(id: &str, units: u64, each: u32) -> Definition {
     let name = LimitId::try_from("each").expect("an id");
     let limit = Limit { max_units: Some(each), ..Limit::new(name, Scope::Drop) };
     // A life longer than the ttl, so that a deadline can be moved.
     let mut definition = definition(id, units, vec![limit]);
     definition.terms.max_hold_life = Millis::from_secs(3_600);
+    definition
+}
+
+fn create_with(engine: &Engine, definition: Definition) {
     let command = CreateDrop { definition, validate_only: false };
     engine.create_drop(&command, Context::anonymous(NOW)).expect("a drop");
     engine.journal().barrier().wait().expect("a durable drop");
+}
+
+/// The tier of members.
+pub fn gold() -> TierId {
+    TierId::try_from("gold").expect("a tier")
+}
+
+/// A drop with a window for members, a pool of their own, and a price of their own.
+fn with_rules() -> Definition {
+    let mut definition = plain(RULED, 1_000_000_000, 1_000_000);
+    let members = || Audience { tiers: vec![gold()], zones: Vec::new() };
+    let general = definition.items.remove(0);
+    let own = Pool { size: PoolSize::Units, audience: members(), ..Pool::plain(pool("members"), 1_000_000_000) };
+    definition.items = vec![Item::plain(general.sku, [vec![own], general.pools].concat())];
+    let window = |id: &str, audience| Window {
+        id: WindowId::try_from(id).expect("an id"),
+        audience,
+        skus: Vec::new(),
+        pools: Vec::new(),
+        starts: None,
+        ends: None,
+        hold_ttl: None,
+    };
+    let terms = |id: &str, audience, minor_units| PriceTerms {
+        id: TermsId::try_from(id).expect("an id"),
+        audience,
+        skus: Vec::new(),
+        pools: Vec::new(),
+        starts: None,
+        ends: None,
+        price: Money { currency: Currency::of("EUR").expect("a code"), minor_units },
+        steps: Vec::new(),
+    };
+    definition.rules.windows = vec![window("members", members()), window("all", Audience::default())];
+    definition.rules.prices = vec![terms("member", members(), 900), terms("normal", Audience::default(), 1_000)];
+    definition
+}
+
+fn pool(id: &str) -> PoolId {
+    PoolId::try_from(id).expect("an id")
 }
 
 /// The n-th hold's id.

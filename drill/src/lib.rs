@@ -1,5 +1,5 @@
 //! What every proof against a running server is made of: customers, the ledger of what they were answered, and an audit
-//! of that ledger against what the server shows. The demo, the load tests and the tests of the process use it.
+//! of that ledger against what the server shows. The demo, the load tests, `tests/process` and `tests/attacks` use it.
 //!
 //! - [`process`]: a program as a child, and a Stockade server as one: free ports, ready, signals, its log, its pages.
 //! - [`wire`]: connections, and the requests that everybody sends.

@@ -20,6 +20,7 @@ mod structured;
 mod tokens;
 mod written;
 mod yaml;
+mod yaml_rules;
 
 pub use frames::{journal_of, snapshot_of};
 pub use mutate::Mutator;

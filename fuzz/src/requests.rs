@@ -10,7 +10,7 @@ use stockade_engine::command::{CreateDrop, Reserve, WantedUnits};
 use stockade_proto as pb;
 use stockade_types::definition::{Definition, Item, Pool, Schedule, Terms};
 use stockade_types::ids::{DropNo, Lsn};
-use stockade_types::record::{DropImage, Record, request_digest};
+use stockade_types::record::{DropImage, Marks, Record, request_digest};
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::bounds::bounded;
@@ -102,7 +102,8 @@ pub(crate) fn explained(name: &str, rejection: &Rejection) {
 
 /// Checks that the lines of a command have the order that all code after the edge depends on.
 fn ordered(lines: &[WantedUnits]) {
-    assert!(lines.is_sorted_by(|a, b| a.sku < b.sku), "lines that are not summed and ascending: {lines:?}");
+    let order = |line: &WantedUnits| (line.sku.clone(), line.pool.is_none(), line.pool.clone());
+    assert!(lines.is_sorted_by(|a, b| order(a) < order(b)), "lines that are not summed and ascending: {lines:?}");
     assert!(lines.iter().all(|line| line.units > 0), "a line of nothing: {lines:?}");
 }
 
@@ -113,8 +114,8 @@ fn reserve(name: &'static str, bytes: &[u8]) {
     let mut reversed: pb::ReserveRequest = request;
     reversed.lines.reverse();
     let other = convert::reserve(&reversed).expect("the same lines");
-    let cart =
-        |command: &Reserve| -> Vec<_> { command.lines.iter().map(|line| (line.sku.clone(), line.units)).collect() };
+    let line = |line: &WantedUnits| (line.sku.clone(), line.pool.clone(), line.units);
+    let cart = |command: &Reserve| -> Vec<_> { command.lines.iter().map(line).collect() };
     assert_eq!(cart(&other), cart(&command), "another cart with the lines turned round");
 }
 
@@ -179,6 +180,7 @@ fn view(definition: Definition) -> DropView {
         revision: Lsn(7),
         as_of: Lsn(9),
         stock: Vec::new(),
+        marks: Marks::default(),
     }
 }
 

@@ -8,6 +8,7 @@ use stockade_proto as pb;
 
 use crate::bounds::bounded;
 use crate::requests::explained;
+use crate::yaml_rules;
 
 /// Memory for reading a file. The parser keeps the position of each key and value.
 const MEMORY: (u64, u64) = (1024 * 1024, 1024);
@@ -48,7 +49,7 @@ fn refused(text: &str, told: &str) {
 }
 
 /// A text that YAML always reads as this string.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {
@@ -80,8 +81,19 @@ fn write(drop: &pb::Drop) -> String {
             line(key, self::span(span));
         }
     }
-    let item = |item: &pb::Item| format!("{{sku: {}, quantity: {}}}", quoted(&item.sku), item.quantity);
-    line("items", format!("[{}]", drop.items.iter().map(item).collect::<Vec<_>>().join(", ")));
+    line("items", format!("[{}]", drop.items.iter().map(yaml_rules::item).collect::<Vec<_>>().join(", ")));
+    let lists = [
+        ("windows", yaml_rules::windows(drop)),
+        ("terms", yaml_rules::terms(drop)),
+        ("tranches", yaml_rules::tranches(drop)),
+        ("zones", yaml_rules::texts(&drop.zones)),
+    ];
+    for (key, list) in lists {
+        line(key, list);
+    }
+    line("slot_required", drop.slot_required.to_string());
+    line("time_zone", quoted(&drop.time_zone));
+    line("location", quoted(&drop.location));
     line("limits", format!("[{}]", drop.limits.iter().map(limit).collect::<Vec<_>>().join(", ")));
     out
 }
@@ -113,6 +125,6 @@ fn limit(limit: &pb::Limit) -> String {
     out
 }
 
-fn span(span: prost_types::Duration) -> String {
+pub(crate) fn span(span: prost_types::Duration) -> String {
     format!("{}s {}ns", span.seconds, span.nanos)
 }

@@ -10,10 +10,10 @@
 //! ```
 //!
 //! The crates `stockade-counter` and `stockade-journal` are built as they ship, with the checker's atomics, locks and
-//! threads in [`stockade_counter::sync`]. Scenarios of the counter are here; those of the hand-off are in
-//! [`stockade_journal::scenarios`]. Each also runs with planted faults ([`stockade_counter::fault`]), to show that it
-//! finds them: faults of the source, and faults of the small engines that some scenarios have. Nothing here is part of
-//! the server.
+//! threads (`crates/counter/src/sync.rs`). Scenarios of the counter are here; those of the hand-off are in
+//! `crates/journal/src/commit/scenarios/`. Each also runs with planted faults (`crates/counter/src/fault.rs`), to show
+//! that it finds them: faults of the source, and faults of the small engines that some scenarios have. Nothing here is
+//! part of the server.
 //!
 //! Not modelled: time (the writer sleeps until it is unparked, so a fault that its timeout would repair is found here),
 //! a writer that panics, the end of a thread before its local waker's, permits refused because of queued bytes, the

@@ -317,7 +317,7 @@ impl Simulation {
             reason => {
                 self.coverage.count(&format!("refused {reason}"));
                 if text.contains("may come back") {
-                    self.coverage.count("refused sold_out, may come back");
+                    self.coverage.count("refused sold_out and may come back");
                 }
             }
         }

@@ -66,75 +66,35 @@ fn seen(plant: Plant, tells: &[&str]) {
     assert_eq!(again.to_string(), first.to_string());
 }
 
-#[test]
-fn a_disk_that_lies_about_syncs_is_seen() {
-    seen(Plant::LyingSync, &["was durable", "a start is refused", "an offline look finds", "no batch ends there"]);
+/// A test for each planted fault, with what it may be seen by.
+macro_rules! planted {
+    ($($name:ident: $plant:ident, [$($tell:literal),+];)+) => {
+        $(#[test]
+        fn $name() {
+            seen(Plant::$plant, &[$($tell),+]);
+        })+
+    };
 }
 
-#[test]
-fn an_acknowledged_batch_that_is_cut_out_is_seen() {
-    seen(Plant::LostBatch, &["was durable", "a start is refused", "an offline look finds", "no batch ends there"]);
-}
-
-#[test]
-fn an_acknowledgement_before_the_disk_is_seen() {
-    seen(Plant::EarlyAcknowledgement, &["was acknowledged"]);
-}
-
-#[test]
-fn an_expiry_before_its_deadline_is_seen() {
-    seen(Plant::EarlyExpiry, &["says what nobody asked for", "expected", "time starts at"]);
-}
-
-#[test]
-fn an_expiry_that_is_late_is_seen() {
-    seen(Plant::LateExpiry, &["live behind their deadline"]);
-}
-
-#[test]
-fn a_unit_that_is_given_back_twice_is_seen() {
-    seen(Plant::UnitTwice, &["expected", "drop ", "disagree", "recovered at"]);
-}
-
-#[test]
-fn a_request_that_passes_a_limit_is_seen() {
-    seen(Plant::LimitPassed, &["expected"]);
-}
-
-#[test]
-fn a_start_without_grace_is_seen() {
-    seen(Plant::NoGrace, &["grace from", "hold "]);
-}
-
-#[test]
-fn a_key_that_is_forgotten_is_seen() {
+planted! {
+    a_disk_that_lies_about_syncs_is_seen: LyingSync,
+        ["was durable", "a start is refused", "an offline look finds", "no batch ends there"];
+    an_acknowledged_batch_that_is_cut_out_is_seen: LostBatch,
+        ["was durable", "a start is refused", "an offline look finds", "no batch ends there"];
+    an_acknowledgement_before_the_disk_is_seen: EarlyAcknowledgement, ["was acknowledged"];
+    an_expiry_before_its_deadline_is_seen: EarlyExpiry, ["says what nobody asked for", "expected", "time starts at"];
+    an_expiry_that_is_late_is_seen: LateExpiry, ["live behind their deadline"];
+    a_unit_that_is_given_back_twice_is_seen: UnitTwice, ["expected", "drop ", "disagree", "recovered at"];
+    a_request_that_passes_a_limit_is_seen: LimitPassed, ["expected"];
+    a_start_without_grace_is_seen: NoGrace, ["grace from", "hold "];
     // A model with fewer holds than the engine may also have none that an outage's grace concerns.
-    seen(Plant::ForgottenKey, &["expected", "says what nobody asked for", "holds: model", "hold ", "grace from"]);
-}
-
-#[test]
-fn a_refusal_that_shows_a_hold_and_waits_for_nothing_is_seen() {
-    seen(Plant::EarlyRefusal, &["an answer waits for"]);
-}
-
-#[test]
-fn a_record_of_a_call_that_changes_nothing_is_seen() {
-    seen(Plant::StrayRecord, &["says what nobody asked for"]);
-}
-
-#[test]
-fn a_caller_who_is_never_told_is_seen() {
-    seen(Plant::NeverTold, &["a caller waits for record"]);
-}
-
-#[test]
-fn a_history_that_shows_what_is_not_forced_is_seen() {
-    seen(Plant::UnforcedHistory, &["was durable", "is another record than it was"]);
-}
-
-#[test]
-fn a_start_that_refuses_where_it_could_go_on_is_seen() {
-    seen(Plant::TimidStart, &["a start is refused, but"]);
+    a_key_that_is_forgotten_is_seen: ForgottenKey,
+        ["expected", "says what nobody asked for", "holds: model", "hold ", "grace from"];
+    a_refusal_that_shows_a_hold_and_waits_for_nothing_is_seen: EarlyRefusal, ["an answer waits for"];
+    a_record_of_a_call_that_changes_nothing_is_seen: StrayRecord, ["says what nobody asked for"];
+    a_caller_who_is_never_told_is_seen: NeverTold, ["a caller waits for record"];
+    a_history_that_shows_what_is_not_forced_is_seen: UnforcedHistory, ["was durable", "is another record than it was"];
+    a_start_that_refuses_where_it_could_go_on_is_seen: TimidStart, ["a start is refused, but"];
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn what_carries_a_drop_is_labelled_as_agreed() {
     let mut readings = Readings { refusals_untracked: [1; Reason::ALL.len()], ..Readings::default() };
     let stock = Stock { received: 10, free: 7, held: 2, paying: 0, claimed: 1, withdrawn: 0, returned_total: 0 };
     readings.add_pool(&drop, &"K/1".parse().expect("a sku"), &"general".parse().expect("a pool"), stock);
-    readings.add_refusals(&drop, &[0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
+    readings.add_refusals(&drop, &[0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
     let page = exposition::write(&families::engine(readings), Format::Prometheus);
     for line in [
         "stockade_refusals_total{drop=\"knife\",reason=\"sold_out\"} 9\n",

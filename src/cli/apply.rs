@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use stockade_proto as pb;
 
 use super::drop_file::LeftOut;
-use super::show;
+use super::show::{self, rules};
 
 /// Keeps the values that the file leaves out, if leaving them out would open the drop, keep it open or remove its
 /// limits. Returns a line for each kept value that makes a difference.
@@ -33,6 +33,36 @@ pub(super) fn keep(before: &pb::Drop, file: &mut pb::Drop, left_out: &[LeftOut])
         }
     });
     kept.collect()
+}
+
+/// The fields of a file that states none of the rules.
+const PLAIN: [&str; 9] =
+    ["title", "opens_at", "closes_at", "hold_ttl", "max_hold_life", "payment_ttl", "items", "limits", "labels"];
+
+/// The fields to change: none for a file without rules, as ever. Otherwise they are named, with the rules that the file
+/// states; an item that states none of its rules keeps them.
+pub(super) fn mask(before: &pb::Drop, file: &mut pb::Drop, stated: &[&str]) -> Option<prost_types::FieldMask> {
+    if stated.is_empty() && !file.items.iter().any(states_rules) {
+        return None;
+    }
+    for item in file.items.iter_mut().filter(|item| !states_rules(item)) {
+        let Some(known) = before.items.iter().find(|known| known.sku == item.sku) else { continue };
+        let pools = if rules::is_general(known) { Vec::new() } else { known.pools.clone() };
+        *item = pb::Item { quantity: item.quantity, pools, ..known.clone() };
+    }
+    // Without an instant it would mean now, and would be refused once the drop has opened.
+    let stays_open = file.opens_at.is_none() && before.state() != pb::DropState::Scheduled;
+    let named = |field: &&str| !(stays_open && *field == "opens_at");
+    let own = [("shop", &file.shop), ("series", &file.series)].into_iter().filter(|(_, text)| !text.is_empty());
+    let paths = PLAIN.into_iter().filter(named).chain(stated.iter().copied()).chain(own.map(|(field, _)| field));
+    Some(prost_types::FieldMask { paths: paths.map(str::to_owned).collect() })
+}
+
+/// Whether an item of a file states more than its quantity.
+fn states_rules(item: &pb::Item) -> bool {
+    let pb::Item { sku: _, quantity: _, pools, stock: _, kind, slot, price_floor, unit_cost } = item;
+    let is_plain = pools.is_empty() && *kind == 0 && slot.is_none() && price_floor.is_none() && unit_cost.is_none();
+    !is_plain
 }
 
 /// How to change stock, if the file's quantity differs from the one that the drop was created with. The file may also
@@ -81,8 +111,21 @@ pub(super) fn differences(before: &pb::Drop, after: &pb::Drop) -> Vec<String> {
     ];
     let labels = |drop: &pb::Drop| drop.labels.iter().map(|(key, value)| (key.clone(), quoted(value))).collect();
     facts.extend(named("labels", [labels(before), labels(after)]));
-    let items = |drop: &pb::Drop| drop.items.iter().map(|item| (item.sku.clone(), item.quantity.to_string())).collect();
+    let items = |drop: &pb::Drop| drop.items.iter().map(|item| (item.sku.clone(), rules::item(item))).collect();
     facts.extend(named("items", [items(before), items(after)]));
+    let of_windows = |drop: &pb::Drop| drop.windows.iter().map(|of| (of.id.clone(), rules::window(of))).collect();
+    facts.extend(named("windows", [of_windows(before), of_windows(after)]));
+    let of_terms = |drop: &pb::Drop| drop.terms.iter().map(|of| (of.id.clone(), rules::terms(of))).collect();
+    facts.extend(named("terms", [of_terms(before), of_terms(after)]));
+    let of_tranches = |drop: &pb::Drop| drop.tranches.iter().map(|of| (of.id.clone(), rules::tranche(of))).collect();
+    facts.extend(named("tranches", [of_tranches(before), of_tranches(after)]));
+    let text = |of: fn(&pb::Drop) -> String| [before, after].map(of);
+    facts.extend([
+        ("slot_required".to_owned(), text(|drop| drop.slot_required.to_string())),
+        ("time_zone".to_owned(), text(|drop| quoted(&drop.time_zone))),
+        ("location".to_owned(), text(|drop| quoted(&drop.location))),
+        ("zones".to_owned(), text(|drop| drop.zones.join(", "))),
+    ]);
     let limits = |drop: &pb::Drop| drop.limits.iter().map(|limit| (limit.id.clone(), show::limit(limit))).collect();
     facts.extend(named("limits", [limits(before), limits(after)]));
     let order = |drop: &pb::Drop| drop.limits.iter().map(|limit| limit.id.as_str()).collect::<Vec<_>>().join(", ");
@@ -102,8 +145,30 @@ fn quoted(text: &str) -> String {
     if text.is_empty() { "-".to_owned() } else { format!("{text:?}") }
 }
 
+/// A drop without what is output only of its rules and items.
+fn as_defined(drop: &pb::Drop) -> pb::Drop {
+    let mut drop = drop.clone();
+    for window in &mut drop.windows {
+        (window.starts_at, window.ends_at) = (None, None);
+    }
+    drop.terms.iter_mut().flat_map(|terms| &mut terms.steps).for_each(|step| step.fired_at = None);
+    drop.tranches.iter_mut().for_each(|tranche| tranche.fired_at = None);
+    for item in &mut drop.items {
+        item.stock = None;
+        if let Some(slot) = &mut item.slot {
+            (slot.resolved_starts_at, slot.resolved_ends_at) = (None, None);
+        }
+        for pool in &mut item.pools {
+            pool.stock = None;
+            pool.flows.iter_mut().for_each(|flow| flow.fired_at = None);
+        }
+    }
+    drop
+}
+
 /// The fields in which two definitions differ.
 fn changed(before: &pb::Drop, after: &pb::Drop) -> Vec<&'static str> {
+    let (before, after) = (&as_defined(before), &as_defined(after));
     let fields = [
         ("title", before.title != after.title),
         ("labels", before.labels != after.labels),
@@ -112,8 +177,15 @@ fn changed(before: &pb::Drop, after: &pb::Drop) -> Vec<&'static str> {
         ("hold_ttl", before.hold_ttl != after.hold_ttl),
         ("max_hold_life", before.max_hold_life != after.max_hold_life),
         ("payment_ttl", before.payment_ttl != after.payment_ttl),
-        ("items", before.items.len() != after.items.len()),
+        ("items", before.items != after.items),
         ("limits", before.limits != after.limits),
+        ("windows", before.windows != after.windows),
+        ("terms", before.terms != after.terms),
+        ("slot_required", before.slot_required != after.slot_required),
+        ("time_zone", before.time_zone != after.time_zone),
+        ("location", before.location != after.location),
+        ("tranches", before.tranches != after.tranches),
+        ("zones", before.zones != after.zones),
     ];
     fields.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect()
 }

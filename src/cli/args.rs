@@ -10,9 +10,11 @@ use super::buyer::BuyerOptions;
 use crate::config::span;
 
 mod offline;
+mod plan;
 mod serve;
 
 pub(super) use offline::{CompletionOptions, DemoOptions, DumpOptions, JournalCommand, VerifyOptions};
+pub(super) use plan::{CloneOptions, FireOptions};
 use serve::SERVE_HELP;
 pub(super) use serve::ServeFlags;
 
@@ -138,8 +140,10 @@ pub(super) enum DropCommand {
         hold_ttl: 5m\n  items: [{sku: KNIFE/20cm, quantity: 300}]\n  \
         limits: [{id: two-each, scope: drop, max_units: 2}]\n\n\
         Of an existing drop the title, labels, closes_at, hold times and limits may change until it is closed,\n\
-        opens_at until it opens; items may be added after the others. What the file leaves out of opens_at, closes_at\n\
-        and limits stays as it is: opens_at: now, closes_at: never and limits: [] change that. Stock is changed with:\n\
+        opens_at until it opens; items may be added after the others; see docs/rules.md for windows, pools and prices.\n\
+        What the file leaves out of opens_at, closes_at, limits, windows, terms, tranches, slot_required, time_zone,\n\
+        location, zones and of an item's pools, slot and prices stays as it is: opens_at: now, closes_at: never and\n\
+        limits: [] change that. Stock is changed with:\n\
         stockade drop adjust.\n\n\
         Examples:\n  stockade drop apply knife.yaml --dry-run\n  stockade drop apply knife.yaml\n\n\
         All keys, for an editor: stockade drop schema")]
@@ -179,6 +183,16 @@ pub(super) enum DropCommand {
         stockade drop adjust knife-1204 --sku KNIFE/20cm --delta -20\n  \
         stockade drop adjust knife-1204 --sku KNIFE/20cm --set 350 --expected 300")]
     Adjust(AdjustOptions),
+    /// Fire a pool's flow by hand: its units are for the other pool's customers, too, from then on.
+    #[command(after_help = "Example:\n  stockade drop fire knife-1204 KNIFE/20cm members public")]
+    Fire(FireOptions),
+    /// Create a drop like another one, with another id and opening.
+    #[command(after_help = "Examples:\n  \
+        stockade drop clone knife-1204 knife-1211 --opens-at 2026-12-11T18:00:00+01:00 --dry-run\n  \
+        stockade drop clone knife-1204 knife-1211 --opens-at 2026-12-11T18:00:00+01:00\n\n\
+        All other times move with the opening, by the clock on the wall of the drop's time zone. The stock is what the\n\
+        other drop was defined with: adjustments are not copied.")]
+    Clone(CloneOptions),
 }
 
 #[derive(Debug, Args)]
@@ -186,6 +200,9 @@ pub(super) struct ListDropsOptions {
     /// Only drops of this shop
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub shop: String,
+    /// Only drops for this place, or for all
+    #[arg(long, value_name = "ZONE", default_value = "", hide_default_value = true)]
+    pub zone: String,
     /// Only drops in this state: scheduled, open, paused, closed, cancelled or archived [default: all but archived]
     #[arg(long)]
     pub state: Option<String>,
@@ -253,6 +270,11 @@ fn goods(text: &str) -> Result<Goods, String> {
     }
 }
 
+fn pool(text: &str) -> Result<(String, String), String> {
+    let (sku, pool) = text.rsplit_once('=').ok_or("write SKU=POOL, such as KNIFE/20cm=market")?;
+    Ok((sku.to_owned(), pool.to_owned()))
+}
+
 /// Parses a whole number, with an error in the words of this tool.
 fn whole<N: FromStr>(text: &str) -> Result<N, String> {
     text.parse().map_err(|_bad| "it must be a whole number within its bounds".to_owned())
@@ -270,6 +292,9 @@ pub(super) struct ReserveOptions {
     /// A SKU, with its quantity after the last =, or one unit without =. Repeat for each SKU
     #[arg(long = "sku", value_name = "SKU=N", value_parser = goods, required = true)]
     pub lines: Vec<Goods>,
+    /// Take this SKU from this pool only, such as a pickup place. Repeat for each SKU
+    #[arg(long = "pool", value_name = "SKU=POOL", value_parser = pool)]
+    pub pools: Vec<(String, String)>,
     #[command(flatten)]
     pub buyer: BuyerOptions,
     /// The hold's id, a UUID [default: a new one, which is printed]
@@ -395,6 +420,9 @@ pub(super) struct ListHoldsOptions {
     /// Only holds claimed for this order
     #[arg(long, value_name = "REF", default_value = "", hide_default_value = true)]
     pub order: String,
+    /// Only holds of this shop
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub shop: String,
     /// Only holds with a line of this SKU
     #[arg(long, default_value = "", hide_default_value = true)]
     pub sku: String,

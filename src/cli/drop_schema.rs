@@ -28,6 +28,24 @@ mod tests {
     use crate::cli::drop_file;
 
     const GOOD: &str = "kind: Drop\nid: d\nitems: [{sku: A, quantity: 1}]\nlimits: [{id: l, scope: drop}]\n";
+    /// A part of each kind, with the definition that it has in the schema; `@` stands for another key.
+    const PARTS: [(&str, &str); 12] = [
+        ("pool", "items: [{sku: A, quantity: 1, pools: [{@id: p}]}]\n"),
+        ("audience", "items: [{sku: A, quantity: 1, pools: [{id: p, audience: {@}}]}]\n"),
+        ("flow", "items: [{sku: A, quantity: 1, pools: [{id: p, flows: [{@to: q}]}]}]\n"),
+        ("trigger", "items: [{sku: A, quantity: 1, pools: [{id: p, flows: [{to: q, when: {@sold: 1%}}]}]}]\n"),
+        ("slot", "items: [{sku: A, quantity: 1, slot: {@starts: {after_open: 1s}, ends: {after_open: 2s}}}]\n"),
+        ("moment", "items: [{sku: A, quantity: 1}]\nwindows: [{id: w, starts: {@after_open: 1s}}]\n"),
+        ("local", "items: [{sku: A, quantity: 1}]\nwindows: [{id: w, starts: {local: {@time: a}}}]\n"),
+        ("window", "items: [{sku: A, quantity: 1}]\nwindows: [{@id: w}]\n"),
+        ("terms", "items: [{sku: A, quantity: 1}]\nterms: [{@id: t, price: 1 EUR}]\n"),
+        (
+            "step",
+            "items: [{sku: A, quantity: 1}]\nterms: [{id: t, price: 1 EUR, steps: [{@when: {sold: 1%}, price: 2 EUR}]}]\n",
+        ),
+        ("wire_money", "items: [{sku: A, quantity: 1, unit_cost: {@currency_code: EUR, minor_units: 1}}]\n"),
+        ("tranche", "items: [{sku: A, quantity: 1}]\ntranches: [{@id: t, sku: A, units: 1, when: {sold: 1%}}]\n"),
+    ];
 
     fn parsed() -> Value {
         serde_json::from_str(SCHEMA).expect("JSON")
@@ -59,6 +77,15 @@ mod tests {
                 known_to_the_schema(object),
                 known_to_the_parser(&text),
                 "schema on the left, parser on the right"
+            );
+        }
+        for (name, text) in PARTS {
+            let text = format!("kind: Drop\nid: d\n{text}");
+            drop_file::parse("f", &text.replace('@', "")).expect(name);
+            assert_eq!(
+                known_to_the_schema(&schema["definitions"][name]),
+                known_to_the_parser(&text.replace('@', "unheard_of: 1, ").replace(", }", "}")),
+                "{name}: schema on the left, parser on the right"
             );
         }
     }

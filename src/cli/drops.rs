@@ -1,4 +1,4 @@
-//! `stockade drop apply`, `show`, `pause`, `resume` and `close`.
+//! `stockade drop apply`, `clone`, `show`, `pause`, `resume`, `close` and `fire`.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -7,11 +7,11 @@ use stockade_client::Client;
 use stockade_proto as pb;
 use tonic::Code;
 
-use super::args::{ApplyOptions, DropOptions, Remote};
+use super::args::{ApplyOptions, CloneOptions, DropOptions, FireOptions, Remote};
 use super::drop_file::Wanted;
 use super::failure::Failure;
 use super::output::Output;
-use super::{Finding, apply, drop_file, json, show};
+use super::{Finding, apply, drop_file, json, show, timeline};
 
 /// The name of standard input, in place of a file.
 const STDIN: &str = "-";
@@ -32,30 +32,31 @@ pub(super) async fn apply(options: &ApplyOptions, output: &mut Output) -> Result
     };
     match before {
         Some(before) => Box::pin(change(options, &client, (before, wanted), output)).await,
-        None => define(options, &client, wanted.drop, output).await,
+        None => define((options.dry_run, &options.remote), &client, wanted.drop, output).await,
     }
 }
 
 async fn define(
-    options: &ApplyOptions,
+    (dry_run, remote): (bool, &Remote),
     client: &Client,
     drop: pb::Drop,
     output: &mut Output,
 ) -> Result<Finding, Failure> {
-    let request = pb::CreateDropRequest { drop: Some(drop), validate_only: options.dry_run };
+    let request = pb::CreateDropRequest { drop: Some(drop), validate_only: dry_run };
     let answer = client.create_drop(request).await?;
-    if options.remote.json {
+    if remote.json {
         output.json(&json::text("CreateDropResponse", &answer)?);
         return Ok(Finding::Well);
     }
     let drop = answer.drop.ok_or(Failure::Bug("the server answered with nothing"))?;
     let (id, revision) = (&drop.id, drop.revision);
-    if options.dry_run {
+    if dry_run {
         output.line(&format!("drop {id} would be created"));
-        show::timeline(output, &drop);
+        timeline::timeline(output, &drop);
     } else {
         output.line(&format!("drop {id} created, revision {revision}"));
     }
+    show::warnings(output, &answer.warnings);
     Ok(Finding::Well)
 }
 
@@ -65,17 +66,18 @@ async fn change(
     (before, wanted): (pb::Drop, Wanted),
     output: &mut Output,
 ) -> Result<Finding, Failure> {
-    let Wanted { mut drop, left_out } = wanted;
+    let Wanted { mut drop, left_out, stated } = wanted;
     for kept in apply::keep(&before, &mut drop, &left_out) {
         // Not within the JSON answer.
         if options.remote.json { output.complain(&kept) } else { output.line(&kept) }
     }
+    let update_mask = apply::mask(&before, &mut drop, &stated);
     let stock = apply::stock_advice(&before, &mut drop);
     let advice = stock
         .unwrap_or_else(|| format!("compare the file with: stockade drop show {}; or choose another id", before.id));
     let request = pb::UpdateDropRequest {
         drop: Some(drop),
-        update_mask: None,
+        update_mask,
         revision: before.revision,
         validate_only: options.dry_run,
     };
@@ -93,9 +95,36 @@ async fn change(
         for difference in apply::differences(&before, &after) {
             output.line(&format!("  {difference}"));
         }
-        show::timeline(output, &after);
+        timeline::timeline(output, &after);
     }
+    show::warnings(output, &answer.warnings);
     Ok(Finding::Well)
+}
+
+/// Creates a drop like another one.
+///
+/// # Errors
+/// If the server is not reached or answers with a status.
+pub(super) async fn copy(options: &CloneOptions, output: &mut Output) -> Result<Finding, Failure> {
+    let client = Client::connect(&options.remote.endpoint).await?;
+    let answer = client.get_drop(pb::GetDropRequest { drop_id: options.drop.clone() }).await?;
+    let known = answer.drop.ok_or(Failure::Bug("the server answered with nothing"))?;
+    let moved = timeline::moved(&known, options.opens_at);
+    let moved = moved.ok_or_else(|| Failure::Usage("its times can't be moved to that opening".to_owned()))?;
+    let drop = pb::Drop { id: options.id.clone(), ..moved };
+    define((options.dry_run, &options.remote), &client, drop, output).await
+}
+
+/// Fires a flow by hand.
+///
+/// # Errors
+/// If the server is not reached or answers with a status.
+pub(super) async fn fire(options: &FireOptions, output: &mut Output) -> Result<Finding, Failure> {
+    let FireOptions { drop, sku, pool, to, remote } = options;
+    let (drop_id, sku, pool, to) = (drop.clone(), sku.clone(), pool.clone(), to.clone());
+    let request = pb::FireFlowRequest { drop_id, sku, pool, to };
+    let answer = Client::connect(&remote.endpoint).await?.fire_flow(request).await?;
+    print(output, remote, "FireFlowResponse", &answer, answer.drop.as_ref())
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
@@ -115,11 +144,7 @@ fn read(file: &Path) -> Result<String, Failure> {
 pub(super) async fn show(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let request = pb::GetDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.get_drop(request).await?;
-    if options.remote.json {
-        output.json(&json::text("GetDropResponse", &answer)?);
-        return Ok(Finding::Well);
-    }
-    print(output, answer.drop.as_ref())
+    print(output, &options.remote, "GetDropResponse", &answer, answer.drop.as_ref())
 }
 
 /// Stops new reserves for now.
@@ -129,7 +154,7 @@ pub(super) async fn show(options: &DropOptions, output: &mut Output) -> Result<F
 pub(super) async fn pause(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let request = pb::PauseDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.pause_drop(request).await?;
-    steered(output, &options.remote, "PauseDropResponse", &answer, answer.drop.as_ref())
+    print(output, &options.remote, "PauseDropResponse", &answer, answer.drop.as_ref())
 }
 
 /// Ends a pause.
@@ -139,7 +164,7 @@ pub(super) async fn pause(options: &DropOptions, output: &mut Output) -> Result<
 pub(super) async fn resume(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let request = pb::ResumeDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.resume_drop(request).await?;
-    steered(output, &options.remote, "ResumeDropResponse", &answer, answer.drop.as_ref())
+    print(output, &options.remote, "ResumeDropResponse", &answer, answer.drop.as_ref())
 }
 
 /// Ends a sale permanently.
@@ -149,10 +174,14 @@ pub(super) async fn resume(options: &DropOptions, output: &mut Output) -> Result
 pub(super) async fn close(options: &DropOptions, output: &mut Output) -> Result<Finding, Failure> {
     let request = pb::CloseDropRequest { drop_id: options.drop.clone() };
     let answer = Client::connect(&options.remote.endpoint).await?.close_drop(request).await?;
-    steered(output, &options.remote, "CloseDropResponse", &answer, answer.drop.as_ref())
+    print(output, &options.remote, "CloseDropResponse", &answer, answer.drop.as_ref())
 }
 
-fn steered(
+/// Prints an answer that is a drop.
+///
+/// # Errors
+/// If the answer is empty.
+pub(super) fn print(
     output: &mut Output,
     remote: &Remote,
     name: &str,
@@ -161,12 +190,8 @@ fn steered(
 ) -> Result<Finding, Failure> {
     if remote.json {
         output.json(&json::text(name, answer)?);
-        return Ok(Finding::Well);
+    } else {
+        show::drop(output, drop.ok_or(Failure::Bug("the server answered with nothing"))?);
     }
-    print(output, drop)
-}
-
-fn print(output: &mut Output, drop: Option<&pb::Drop>) -> Result<Finding, Failure> {
-    show::drop(output, drop.ok_or(Failure::Bug("the server answered with nothing"))?);
     Ok(Finding::Well)
 }

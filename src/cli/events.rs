@@ -8,7 +8,7 @@ use stockade_proto as pb;
 use super::args::TailOptions;
 use super::failure::Failure;
 use super::output::Output;
-use super::show::{instant, short};
+use super::show::{instant, short, stock_words};
 use super::{Finding, json};
 use crate::server::stop_requested;
 use crate::text::escaped;
@@ -77,10 +77,7 @@ fn one_line(event: &pb::Event) -> String {
         words.push(short(drop.state().as_str_name(), "DROP_STATE_").to_owned());
     }
     words.extend(event.moved.iter().map(moved));
-    if let Some(pb::Stock { received, free, held, paying, claimed, withdrawn, returned_total: _ }) = event.stock {
-        let sold = format!("held={held} paying={paying} claimed={claimed} withdrawn={withdrawn}");
-        words.push(format!("received={received} free={free} {sold}"));
-    }
+    words.extend(event.stock.as_ref().map(stock_words));
     let mut labels: Vec<_> = event.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     labels.sort();
     words.extend(labels);

@@ -14,17 +14,29 @@ use super::failure::Failure;
 use super::output::Output;
 use super::{Finding, json, show};
 
+/// What an answer has to show: a hold, as given, or a refusal.
+macro_rules! outcome {
+    ($answer:ident: $module:ident) => {
+        outcome!($answer: $module, hold => HoldAnswer::Hold(hold))
+    };
+    ($answer:ident: $module:ident, $hold:ident => $shown:expr) => {
+        $answer.outcome.clone().map(|outcome| match outcome {
+            pb::$module::Outcome::Hold($hold) => $shown,
+            pb::$module::Outcome::Refusal(refusal) => HoldAnswer::Refusal(refusal),
+        })
+    };
+}
+
 /// Reserves units.
 ///
 /// # Errors
 /// If the server is not reached or answers with a status.
 pub(super) async fn reserve(options: &ReserveOptions, output: &mut Output) -> Result<Finding, Failure> {
-    use pb::reserve_response::Outcome;
     let hold_id = options.hold_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
     let request = pb::ReserveRequest {
         hold_id: hold_id.clone(),
         drop_id: options.drop.clone(),
-        lines: lines(&options.lines),
+        lines: lines(&options.lines).into_iter().map(|line| from_pool(line, &options.pools)).collect(),
         customer: Some(options.buyer.customer()),
         ttl: options.ttl.map(proto_span),
         r#override: options.buyer.stepping_over(),
@@ -39,12 +51,17 @@ pub(super) async fn reserve(options: &ReserveOptions, output: &mut Output) -> Re
         output.complain(&format!("to retry safely: --hold-id {hold_id}"));
     }
     let answer = answered?;
-    let shown = answer.outcome.clone().map(|outcome| match outcome {
-        Outcome::Hold(hold) if !answer.short_lines.is_empty() => HoldAnswer::Short(hold, answer.short_lines.clone()),
-        Outcome::Hold(hold) => HoldAnswer::Hold(hold),
-        Outcome::Refusal(refusal) => HoldAnswer::Refusal(refusal),
+    let shown = outcome!(answer: reserve_response, hold => match answer.short_lines.clone() {
+        lines if lines.is_empty() => HoldAnswer::Hold(hold),
+        lines => HoldAnswer::Short(hold, lines),
     });
     print(output, &options.remote, "ReserveResponse", &answer, shown)
+}
+
+/// The line, from the pool that is named for its SKU.
+fn from_pool(line: pb::Line, pools: &[(String, String)]) -> pb::Line {
+    let named = pools.iter().find(|(sku, _)| *sku == line.sku);
+    pb::Line { pool: named.map(|(_, pool)| pool.clone()).unwrap_or_default(), ..line }
 }
 
 /// Whether it is unknown after this status if the call took effect.
@@ -68,7 +85,6 @@ const fn stage(word: Option<StageWord>) -> pb::HoldStage {
 /// # Errors
 /// If the server is not reached or answers with a status.
 pub(super) async fn extend(options: &ExtendOptions, output: &mut Output) -> Result<Finding, Failure> {
-    use pb::extend_response::Outcome;
     let HoldTarget { hold, drop, customer } = &options.target;
     let request = pb::ExtendRequest {
         hold_id: hold.clone(),
@@ -78,11 +94,7 @@ pub(super) async fn extend(options: &ExtendOptions, output: &mut Output) -> Resu
         stage: stage(options.stage).into(),
     };
     let answer = Client::connect(&options.remote.endpoint).await?.extend(request).await?;
-    let shown = answer.outcome.clone().map(|outcome| match outcome {
-        Outcome::Hold(hold) => HoldAnswer::Hold(hold),
-        Outcome::Refusal(refusal) => HoldAnswer::Refusal(refusal),
-    });
-    print(output, &options.remote, "ExtendResponse", &answer, shown)
+    print(output, &options.remote, "ExtendResponse", &answer, outcome!(answer: extend_response))
 }
 
 /// Turns a hold into a sale.
@@ -90,7 +102,6 @@ pub(super) async fn extend(options: &ExtendOptions, output: &mut Output) -> Resu
 /// # Errors
 /// If the server is not reached or answers with a status.
 pub(super) async fn claim(options: &ClaimOptions, output: &mut Output) -> Result<Finding, Failure> {
-    use pb::claim_response::Outcome;
     let HoldTarget { hold, drop, customer } = &options.target;
     let expired = if options.late { pb::ExpiredPolicy::TakeFreeStock } else { pb::ExpiredPolicy::Refuse };
     let request = pb::ClaimRequest {
@@ -103,11 +114,7 @@ pub(super) async fn claim(options: &ClaimOptions, output: &mut Output) -> Result
     };
     let answer = Client::connect(&options.remote.endpoint).await?.claim(request).await?;
     let late = answer.mode() == pb::ClaimMode::LateFromFreeStock;
-    let shown = answer.outcome.clone().map(|outcome| match outcome {
-        Outcome::Hold(hold) if late => HoldAnswer::LateSale(hold),
-        Outcome::Hold(hold) => HoldAnswer::Hold(hold),
-        Outcome::Refusal(refusal) => HoldAnswer::Refusal(refusal),
-    });
+    let shown = outcome!(answer: claim_response, hold => if late { HoldAnswer::LateSale(hold) } else { HoldAnswer::Hold(hold) });
     print(output, &options.remote, "ClaimResponse", &answer, shown)
 }
 
@@ -116,7 +123,6 @@ pub(super) async fn claim(options: &ClaimOptions, output: &mut Output) -> Result
 /// # Errors
 /// If the server is not reached or answers with a status.
 pub(super) async fn release(options: &ReleaseOptions, output: &mut Output) -> Result<Finding, Failure> {
-    use pb::release_response::Outcome;
     let HoldTarget { hold, drop, customer } = &options.target;
     let request = pb::ReleaseRequest {
         hold_id: hold.clone(),
@@ -126,11 +132,7 @@ pub(super) async fn release(options: &ReleaseOptions, output: &mut Output) -> Re
         abandon_payment: options.abandon_payment,
     };
     let answer = Client::connect(&options.remote.endpoint).await?.release(request).await?;
-    let shown = answer.outcome.clone().map(|outcome| match outcome {
-        Outcome::Hold(hold) => HoldAnswer::Hold(hold),
-        Outcome::Refusal(refusal) => HoldAnswer::Refusal(refusal),
-    });
-    print(output, &options.remote, "ReleaseResponse", &answer, shown)
+    print(output, &options.remote, "ReleaseResponse", &answer, outcome!(answer: release_response))
 }
 
 /// Gives units back after the sale.
@@ -138,7 +140,6 @@ pub(super) async fn release(options: &ReleaseOptions, output: &mut Output) -> Re
 /// # Errors
 /// If the server is not reached or answers with a status.
 pub(super) async fn give_back(options: &ReturnOptions, output: &mut Output) -> Result<Finding, Failure> {
-    use pb::return_units_response::Outcome;
     let request = pb::ReturnUnitsRequest {
         hold_id: options.hold.clone(),
         drop_id: options.drop.clone(),
@@ -146,11 +147,7 @@ pub(super) async fn give_back(options: &ReturnOptions, output: &mut Output) -> R
         restock: options.restock,
     };
     let answer = Client::connect(&options.remote.endpoint).await?.return_units(request).await?;
-    let shown = answer.outcome.clone().map(|outcome| match outcome {
-        Outcome::Hold(hold) => HoldAnswer::Hold(hold),
-        Outcome::Refusal(refusal) => HoldAnswer::Refusal(refusal),
-    });
-    print(output, &options.remote, "ReturnUnitsResponse", &answer, shown)
+    print(output, &options.remote, "ReturnUnitsResponse", &answer, outcome!(answer: return_units_response))
 }
 
 /// Shows a hold.

@@ -1,16 +1,15 @@
 //! `stockade drop list`, `drop adjust` and `hold list`.
 
-use std::time::Duration;
-
 use stockade_client::Client;
 use stockade_proto as pb;
 use stockade_proto::adjust_stock_request::Change;
 
 use super::args::{AdjustOptions, ListDropsOptions, ListHoldsOptions};
+use super::drop_file::proto_span;
 use super::failure::Failure;
 use super::output::{Output, table};
 use super::show::{instant, short};
-use super::{Finding, json, show};
+use super::{Finding, drops, json};
 
 /// Entries requested for one page.
 const PAGE: i32 = 1_000;
@@ -27,6 +26,7 @@ pub(super) async fn list_drops(options: &ListDropsOptions, output: &mut Output) 
     loop {
         let request = pb::ListDropsRequest {
             shop: options.shop.clone(),
+            zone: options.zone.clone(),
             state,
             page_size: PAGE,
             page_token: std::mem::take(&mut all.next_page_token),
@@ -90,12 +90,7 @@ pub(super) async fn adjust(options: &AdjustOptions, output: &mut Output) -> Resu
             return Err(status.into());
         }
     };
-    if options.remote.json {
-        output.json(&json::text("AdjustStockResponse", &answer)?);
-        return Ok(Finding::Well);
-    }
-    show::drop(output, answer.drop.as_ref().ok_or(Failure::Bug("the server answered with nothing"))?);
-    Ok(Finding::Well)
+    drops::print(output, &options.remote, "AdjustStockResponse", &answer, answer.drop.as_ref())
 }
 
 /// Lists holds, at most as many as requested.
@@ -114,11 +109,11 @@ pub(super) async fn list_holds(options: &ListHoldsOptions, output: &mut Output) 
             customer_id: options.customer.clone(),
             order_ref: options.order.clone(),
             sku: options.sku.clone(),
+            shop: options.shop.clone(),
             state,
-            older_than: options.older_than.map(wire_span),
+            older_than: options.older_than.map(proto_span),
             page_size: i32::try_from(left).unwrap_or(PAGE).min(PAGE),
             page_token: std::mem::take(&mut all.next_page_token),
-            ..pb::ListHoldsRequest::default()
         };
         let page = client.list_holds(request).await?;
         all.holds.extend(page.holds);
@@ -154,11 +149,4 @@ pub(super) async fn list_holds(options: &ListHoldsOptions, output: &mut Output) 
 fn number<E: Into<i32>>(prefix: &str, word: &str, find: impl Fn(&str) -> Option<E>) -> Result<i32, Failure> {
     let name = format!("{prefix}{}", word.to_uppercase());
     find(&name).map(Into::into).ok_or_else(|| Failure::Usage(format!("{word:?} is not a state")))
-}
-
-fn wire_span(span: Duration) -> prost_types::Duration {
-    prost_types::Duration {
-        seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
-        nanos: i32::try_from(span.subsec_nanos()).unwrap_or(0),
-    }
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use stockade_proto as pb;
 
 use super::output::{Output, table};
+use super::timeline;
 use crate::text::escaped;
+
+pub(super) mod rules;
 
 /// Shown if there is no value.
 const NOTHING: &str = "-";
@@ -65,10 +68,16 @@ pub(super) fn hold(output: &mut Output, hold: &pb::Hold) {
     facts.add_row(["revision", &hold.revision.to_string()]);
     output.table(facts);
     output.line("");
-    let mut lines = table(&["sku", "pool", "quantity", "released", "returned"]);
+    // Most drops have neither windows nor prices.
+    let has_more = hold.lines.iter().any(|line| !line.window.is_empty() || line.unit_price.is_some());
+    let more: &[&str] = if has_more { &["window", "terms", "unit_price"] } else { &[] };
+    let mut lines = table(&[&["sku", "pool", "quantity", "released", "returned"], more].concat());
     for line in &hold.lines {
         let [quantity, released, returned] = [line.quantity, line.released, line.returned].map(|n| n.to_string());
-        lines.add_row([&line.sku, &line.pool, &quantity, &released, &returned]);
+        let price = rules::price(line.unit_price.as_ref());
+        let pinned = [or_nothing(&line.window), or_nothing(&line.terms_id), &price];
+        let first = [line.sku.as_str(), &line.pool, &quantity, &released, &returned];
+        lines.add_row(first.into_iter().chain(pinned.into_iter().take(more.len())));
     }
     output.table(lines);
 }
@@ -80,10 +89,13 @@ pub(super) fn short_lines(output: &mut Output, lines: &[pb::RefusedLine]) {
 }
 
 fn refused_lines(lines: &[pb::RefusedLine]) -> comfy_table::Table {
-    let mut rows = table(&["sku", "reason", "requested", "available"]);
+    let has_pools = lines.iter().any(|line| !line.pool.is_empty());
+    let more: &[&str] = if has_pools { &["pool"] } else { &[] };
+    let mut rows = table(&[&["sku", "reason", "requested", "available"], more].concat());
     for line in lines {
         let [requested, available] = [line.requested, line.available].map(|n| n.to_string());
-        rows.add_row([&line.sku, reason(line.reason()), &requested, &available]);
+        let first = [line.sku.as_str(), reason(line.reason()), &requested, &available];
+        rows.add_row(first.into_iter().chain([or_nothing(&line.pool)].into_iter().take(more.len())));
     }
     rows
 }
@@ -148,9 +160,9 @@ fn advice(refusal: &pb::Refusal) -> Option<String> {
             "ask for the units under another hold id; where a payment has landed after the deadline, claim with --late"
         }
         Reason::PaymentInProgress => "try again when the payment is over, or give it up with --abandon-payment",
-        Reason::Unspecified | Reason::NotEligible | Reason::NotAdmitted | Reason::SlotRequired | Reason::Cooldown => {
-            return None;
-        }
+        Reason::NotEligible => "this is final for this customer, with these tiers and zones",
+        Reason::SlotRequired => "reserve a pickup slot with the goods",
+        Reason::Unspecified | Reason::NotAdmitted | Reason::Cooldown => return None,
     };
     Some(words.to_owned())
 }
@@ -176,16 +188,37 @@ pub(super) fn drop(output: &mut Output, drop: &pb::Drop) {
         output.line("");
         output.table(limits(drop));
     }
+    if timeline::has_rules(drop) {
+        output.line("");
+        timeline::timeline(output, drop);
+    }
+}
+
+/// Prints what may not be meant.
+pub(super) fn warnings(output: &mut Output, warnings: &[pb::Warning]) {
+    for pb::Warning { code, field, message } in warnings {
+        output.complain(&format!("warning: {field}: {message} ({code})"));
+    }
+}
+
+/// An item's stock in one line.
+pub(super) fn stock_words(stock: &pb::Stock) -> String {
+    let pb::Stock { received, free, held, paying, claimed, withdrawn, returned_total: _ } = stock;
+    format!("received={received} free={free} held={held} paying={paying} claimed={claimed} withdrawn={withdrawn}")
 }
 
 fn stock(drop: &pb::Drop) -> comfy_table::Table {
     let states = ["received", "free", "held", "paying", "claimed", "withdrawn", "returned_total"];
     let mut rows = table(&[&["sku"], &states[..]].concat());
-    for item in &drop.items {
-        let pb::Stock { received, free, held, paying, claimed, withdrawn, returned_total } =
-            item.stock.unwrap_or_default();
+    let mut add = |name: String, stock: Option<pb::Stock>| {
+        let pb::Stock { received, free, held, paying, claimed, withdrawn, returned_total } = stock.unwrap_or_default();
         let units = [received, free, held, paying, claimed, withdrawn, returned_total];
-        rows.add_row([item.sku.clone()].into_iter().chain(units.map(|units| units.to_string())));
+        rows.add_row([name].into_iter().chain(units.map(|units| units.to_string())));
+    };
+    for item in &drop.items {
+        add(item.sku.clone(), item.stock);
+        let pools = item.pools.iter().filter(|_| item.pools.len() > 1);
+        pools.for_each(|pool| add(format!("  {}", pool.id), pool.stock));
     }
     rows
 }
@@ -233,27 +266,6 @@ pub(super) fn limit(limit: &pb::Limit) -> String {
         pb::LimitScope::Shop => "in this shop",
     };
     format!("{} for each {}{goods} {of_what}", bounds(limit).join(", "), subject(limit))
-}
-
-/// Prints when units may be bought, and how many.
-pub(super) fn timeline(output: &mut Output, drop: &pb::Drop) {
-    let goods: Vec<_> = drop.items.iter().map(|item| format!("{} of {}", item.quantity, item.sku)).collect();
-    let mut rows = table(&["when", "what"]);
-    rows.add_row([instant(drop.opens_at.as_ref()), format!("opens: everyone may reserve {}", goods.join(", "))]);
-    let ttl = span(drop.hold_ttl.as_ref());
-    rows.add_row([
-        "from then on".to_owned(),
-        format!("a hold lives {ttl}, {} at most", span(drop.max_hold_life.as_ref())),
-    ]);
-    rows.add_row(["from then on".to_owned(), format!("a payment may take {}", span(drop.payment_ttl.as_ref()))]);
-    for limit in &drop.limits {
-        rows.add_row(["all the time".to_owned(), format!("{}: {}", limit.id, self::limit(limit))]);
-    }
-    match &drop.closes_at {
-        Some(at) => rows.add_row([instant(Some(at)), "closes: live holds can still be claimed".to_owned()]),
-        None => rows.add_row([NOTHING.to_owned(), "never closes by itself".to_owned()]),
-    };
-    output.table(rows);
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use stockade_types::metrics::Stopwatch;
 use super::args::DropOptions;
 use super::failure::Failure;
 use super::output::{Output, rows, table};
-use super::show::{instant, short};
+use super::show::{instant, short, stock_words};
 use super::{Finding, json};
 use crate::server::stop_requested;
 use crate::text::escaped;
@@ -110,12 +110,8 @@ fn state(drop: &pb::Drop) -> &'static str {
 fn one_line(message: &pb::WatchDropResponse) -> Result<String, Failure> {
     let drop = drop_of(message)?;
     let mut parts = vec![format!("{} {} {}", instant(message.server_time.as_ref()), drop.id, state(drop))];
-    parts.extend(drop.items.iter().map(|item| {
-        let pb::Stock { received, free, held, paying, claimed, withdrawn, returned_total: _ } =
-            item.stock.unwrap_or_default();
-        let sold = format!("held={held} paying={paying} claimed={claimed} withdrawn={withdrawn}");
-        format!("{} received={received} free={free} {sold}", item.sku)
-    }));
+    parts
+        .extend(drop.items.iter().map(|item| format!("{} {}", item.sku, stock_words(&item.stock.unwrap_or_default()))));
     Ok(parts.join(" | "))
 }
 

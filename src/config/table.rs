@@ -101,49 +101,54 @@ macro_rules! settings {
 
 settings! {
     grpc "grpc": SocketAddr, Takes::Value("ADDRESS"), is "127.0.0.1:7411", parse::address,
-        "Where gRPC is served: an IP address with a port, or a name with a port, of whose addresses the first is taken";
+        "Where gRPC is served: an IP address or a name, with a port; of a name's addresses the first is taken";
     http "http": SocketAddr, Takes::Value("ADDRESS"), is "127.0.0.1:7412", parse::address,
         "Where /healthz, /readyz and /metrics are served";
     data "data": PathBuf, Takes::Value("DIR"), is "./stockade-data", parse::path,
         "The data folder: journal and snapshots";
     durability "durability": Durability, Takes::Value("sync|os"), is "sync", parse::durability,
-        "When a record counts as durable: sync, when the disk has it; os, when the operating system has it";
+        "When a record counts as durable: sync, once the disk has it; os, once the operating system has it";
     ephemeral "ephemeral": bool, Takes::Switch, is "false", parse::switch,
-        "Keep nothing: the journal is in memory, there is no data folder, all is gone with the process";
-    snapshot_every "snapshot-every": SnapshotEvery, Takes::Value("DURATION,SIZE"), is "5m,256MiB", parse::snapshot_every,
-        "When a snapshot is due: after this time or this much journal since the last one, whichever comes first; by size \
-         never before half of the last snapshot's size. At least 100ms,1KiB";
+        "Keep nothing: the journal is in memory and gone with the process";
+    snapshot_every "snapshot-every": SnapshotEvery, Takes::Value("DURATION,SIZE"), is "5m,256MiB",
+        parse::snapshot_every,
+        "A snapshot is taken after this time or this much journal, whichever comes first; by size never before half \
+         of the last snapshot's size. At least 100ms,1KiB";
     keep_events "keep-events": KeepEvents, Takes::Value("AGE,SIZE|none"), is "7d,10GiB", parse::keep_events,
-        "How long the journal is kept for readers beyond what a start needs: to this age or to this size, whichever is \
-         less; none keeps nothing";
+        "How long the journal is kept for readers beyond what a start needs: to this age or size, whichever is less; \
+         none keeps nothing";
     archive_after "archive-after": Millis, Takes::Value("DURATION"), is "45d", parse::millis,
-        "How long after its closing a drop is archived, once none of its holds is live: its holds leave memory, and what \
-         was bought can't be returned any more";
+        "How long after its closing a drop without live holds is archived: nothing of it can be returned any more";
     retry_window "retry-window": Millis, Takes::Value("DURATION"), is "24h", parse::millis,
         "How long an ended hold is remembered, so that a late retry gets its answer";
     max_holds "max-holds": Option<u64>, Takes::Value("N"), unset "from the memory, at most 50000000", parse::count,
         "Most holds that are held, in payment or claimed; with --max-ended-holds, also most subjects of limits";
     max_ended_holds "max-ended-holds": Option<u64>, Takes::Value("N"), unset "from the memory, at most 10000000",
-        parse::count, "Most ended holds that are remembered; beyond it the oldest go before their time";
+        parse::count,
+        "Most ended holds that are remembered; beyond it the oldest are forgotten early";
     memory_budget "memory-budget": Option<u64>, Takes::Value("SIZE"), unset "from the memory that the process may have",
-        parse::size_above_zero, "Memory that the server may use, also for what follows from it: bounds, and the mark from which on nothing new is let in";
+        parse::size_above_zero,
+        "Memory that the server may use; bounds, and when nothing new is let in, follow from it";
     max_connections "max-connections": Option<u32>, Takes::Value("N"), unset "from the memory, and the files that it may open",
-        parse::small_count, "Most gRPC connections at once";
+        parse::small_count,
+        "Most gRPC connections at once";
     max_connections_per_peer "max-connections-per-peer": Option<u32>, Takes::Value("N"), unset "from --max-connections",
-        parse::small_count, "Most gRPC connections at once from one address";
+        parse::small_count,
+        "Most gRPC connections at once from one address";
     identity_key_file "identity-key-file": Option<PathBuf>, Takes::Value("FILE"), unset "kept in the data folder",
-        parse::path, "The file with the key that identities are hashed with";
+        parse::path,
+        "The file with the key that identities are hashed with; the data folder then has none";
     outage_grace "outage-grace": Millis, Takes::Value("DURATION"), is "30s", parse::millis,
         "A hold that was live when the server stopped lives at least this long after the start";
     drain_delay "drain-delay": Duration, Takes::Value("DURATION"), is "0s", parse::span,
-        "How long a server that is stopping still serves, not ready, so that balancers see it";
+        "How long a stopping server still serves, not ready, so that balancers see it";
     drain_timeout "drain-timeout": Duration, Takes::Value("DURATION"), is "10s", parse::span,
         "How long it then waits for calls in flight";
     log "log": LogFilter, Takes::Value("LEVEL"), is "info", parse::log_filter,
-        "What is logged: error, warn, info, debug, trace or off, or a list of target=level, in which a level alone is \
-         for all other targets";
+        "What is logged: error, warn, info, debug, trace or off, or a list such as warn,stockade::grpc=debug, in \
+         which a level alone is for all other targets";
     log_format "log-format": LogFormat, Takes::Value("text|json"), is "text", parse::log_format,
-        "How logs are written to standard error";
+        "How logs are written to standard error: text or json";
     accept_clock "accept-clock": bool, Takes::Switch, is "false", parse::switch,
         "Start although the wall clock is more than 5 s behind the journal";
 }

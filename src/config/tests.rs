@@ -124,15 +124,19 @@ fn the_documents_table_has_every_setting_as_it_is() {
         .lines()
         .filter(|line| line.starts_with("| `--"))
         .map(|line| {
-            let cells: Vec<_> = line.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect();
-            (cells[1].clone(), cells[2].clone(), cells[3].clone())
+            let cells: Vec<_> = line.split('|').map(|cell| cell.trim().replace('`', "")).collect();
+            [1, 2, 3, 4].map(|column| cells[column].clone())
         })
         .collect();
-    let settings: Vec<_> = SETTINGS
-        .iter()
-        .map(|setting| (format!("--{}", setting.flag), setting.variable(), setting.default.words().to_owned()))
-        .collect();
-    assert_eq!(rows, settings);
+    assert_eq!(rows.len(), SETTINGS.len());
+    for (row, setting) in rows.iter().zip(SETTINGS) {
+        let [flag, variable, default, meaning] = row;
+        assert_eq!((flag, variable), (&format!("--{}", setting.flag), &setting.variable()));
+        assert_eq!(default, setting.default.words());
+        // The page may add to what the help says.
+        let (first, rest) = setting.what.split_at(1);
+        assert!(meaning.starts_with(&format!("{}{rest}", first.to_lowercase())), "{flag}: {meaning}");
+    }
 }
 
 #[test]

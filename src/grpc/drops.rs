@@ -3,13 +3,20 @@
 use std::sync::Arc;
 
 use stockade_engine::Engine;
-use stockade_engine::command::Steer;
+use stockade_engine::answer::{DropState, DropView};
+use stockade_engine::attempt::Decided;
+use stockade_engine::command::{FireFlow, Steer};
 use stockade_engine::context::Context;
+use stockade_engine::inventory::DropEntry;
 use stockade_proto as pb;
+use stockade_types::definition::Definition;
+use stockade_types::ids::Sku;
 use stockade_types::record::Origin;
+use stockade_types::time::Timestamp;
 use tonic::Status;
 
 use super::convert;
+use super::convert::Neighbour;
 use super::edge::Edge;
 use super::seats::Seats;
 use super::status::of_fault;
@@ -37,6 +44,33 @@ impl DropsService {
         tracing::info!(drop = %id, ?steer, state = ?view.state, "drop steered");
         Ok(Some(convert::drop_view(&view)))
     }
+
+    /// What may not be meant about a drop that was made or changed.
+    async fn warnings(&self, view: &DropView) -> Result<Vec<pb::Warning>, Status> {
+        let definition = Arc::clone(&view.definition);
+        let others =
+            move |engine: &Engine, _context: Context<'_>| Ok(Decided::at_once(neighbours(engine, &definition)));
+        let (others, _now) = self.edge.ask_at_length(others).await.map_err(of_fault)?;
+        Ok(convert::warnings(view, &others))
+    }
+}
+
+/// The other drops of this one's shop that were not cancelled.
+fn neighbours(engine: &Engine, drop: &Definition) -> Vec<Neighbour> {
+    let neighbour = |entry: &Arc<DropEntry>| {
+        let inner = entry.read();
+        let other = &inner.definition;
+        let is_other = other.shop == drop.shop && other.id != drop.id && inner.state() != DropState::Cancelled;
+        let closed_at = inner.lifecycle.closed.map(|closed| closed.at);
+        let common = |sku: &&Sku| other.item(sku).is_some();
+        is_other.then(|| Neighbour {
+            id: other.id.clone(),
+            opens_at: inner.opens_at(entry),
+            closes_at: closed_at.or(other.schedule.closes_at).unwrap_or(Timestamp::NEVER),
+            common: drop.items.iter().map(|item| &item.sku).filter(common).cloned().collect(),
+        })
+    };
+    engine.inventory().drops.all().iter().filter_map(neighbour).collect()
 }
 
 impl DropsService {
@@ -59,7 +93,8 @@ impl DropsService {
             (false, true) => tracing::debug!(%drop, revision, "drop defined before"),
             (true, _) => {}
         }
-        Ok(pb::CreateDropResponse { drop: Some(convert::drop_view(&view)), warnings: Vec::new() })
+        let warnings = self.warnings(&view).await?;
+        Ok(pb::CreateDropResponse { drop: Some(convert::drop_view(&view)), warnings })
     }
 
     pub(super) async fn update_drop(
@@ -77,7 +112,8 @@ impl DropsService {
         if revision > from {
             tracing::info!(%drop, from, revision, "drop changed");
         }
-        Ok(pb::UpdateDropResponse { drop: Some(convert::drop_view(&view)), warnings: Vec::new() })
+        let warnings = self.warnings(&view).await?;
+        Ok(pb::UpdateDropResponse { drop: Some(convert::drop_view(&view)), warnings })
     }
 
     pub(super) async fn get_drop(&self, request: pb::GetDropRequest) -> Result<pb::GetDropResponse, Status> {
@@ -140,6 +176,19 @@ impl DropsService {
             .map_err(of_fault)?;
         tracing::info!(drop = %command.drop, sku = %command.sku, change = ?command.change, "stock adjusted");
         Ok(pb::AdjustStockResponse { drop: Some(convert::drop_view(&view)) })
+    }
+
+    pub(super) async fn fire_flow(
+        &self,
+        request: pb::FireFlowRequest,
+        origin: Origin,
+    ) -> Result<pb::FireFlowResponse, Status> {
+        let command = convert::fire_flow(&request)?;
+        let fired = self.edge.ask(|engine, context| engine.fire_flow(&command, context.by(&origin)));
+        let (view, _now) = fired.await.map_err(of_fault)?;
+        let FireFlow { drop, sku, pool, to } = &command;
+        tracing::info!(%drop, %sku, %pool, %to, "flow fired");
+        Ok(pb::FireFlowResponse { drop: Some(convert::drop_view(&view)) })
     }
 
     /// A stream of a drop's changes, for this peer.

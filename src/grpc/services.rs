@@ -110,6 +110,7 @@ impl Services {
             Rpc::ResumeDrop => Box::pin(incoming.operation(|asked, origin| drops.resume_drop(asked, origin))).await,
             Rpc::CloseDrop => Box::pin(incoming.operation(|asked, origin| drops.close_drop(asked, origin))).await,
             Rpc::AdjustStock => Box::pin(incoming.operation(|asked, origin| drops.adjust_stock(asked, origin))).await,
+            Rpc::FireFlow => Box::pin(incoming.operation(|asked, origin| drops.fire_flow(asked, origin))).await,
             Rpc::WatchDrop => Box::pin(incoming.watch_drop()).await,
             Rpc::ReadEvents => Box::pin(incoming.read_events()).await,
             Rpc::ListEvents => Box::pin(incoming.list_events()).await,

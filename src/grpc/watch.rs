@@ -256,13 +256,14 @@ fn staggered(place: u32) -> Duration {
 /// Whether a watcher would see no difference.
 fn same(one: &DropView, other: &DropView) -> bool {
     // The revision changes with the definition.
-    let DropView { definition: _, opens_at, closed_at, state, revision, as_of, stock } = one;
+    let DropView { definition: _, opens_at, closed_at, state, revision, as_of, stock, marks } = one;
     *revision == other.revision
         && *as_of == other.as_of
         && *state == other.state
         && *opens_at == other.opens_at
         && *closed_at == other.closed_at
         && *stock == other.stock
+        && *marks == other.marks
 }
 
 /// A watcher.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use stockade_types::metrics::{Counter, Gauge, Histogram, HistogramReading};
 
 /// The contract's calls, by name. The last stands for all others.
-const METHODS: [&str; 21] = [
+const METHODS: [&str; 22] = [
     "Reserve",
     "Extend",
     "Claim",
@@ -25,6 +25,7 @@ const METHODS: [&str; 21] = [
     "ResumeDrop",
     "CloseDrop",
     "AdjustStock",
+    "FireFlow",
     "WatchDrop",
     "ReadEvents",
     "ListEvents",

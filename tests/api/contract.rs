@@ -18,82 +18,71 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
 use crate::common::{create, held, hold_id, item, knife_drop, line, reserve, start};
+use crate::server::channel;
+use crate::shop::{adjustment, claim, release, returning};
 
 /// Served fields, by message. A field that is in no table must be refused.
-const SERVED: [(&str, &[&str]); 29] = [
-    ("ReserveRequest", &["hold_id", "drop_id", "lines", "customer", "ttl", "supersedes", "allow_partial", "override"]),
-    ("Line", &["sku", "quantity"]),
-    ("Customer", &["id", "tiers", "identities"]),
-    ("Identity", &["kind", "value"]),
-    ("Override", &["limits", "reason"]),
-    ("ExtendRequest", &["hold_id", "drop_id", "customer_id", "ttl", "stage"]),
-    ("ClaimRequest", &["hold_id", "drop_id", "customer_id", "order_ref", "expired_policy", "lines"]),
-    ("ReleaseRequest", &["hold_id", "drop_id", "customer_id", "keep", "abandon_payment"]),
-    ("ReturnUnitsRequest", &["hold_id", "drop_id", "returned", "restock"]),
-    ("GetHoldRequest", &["hold_id", "drop_id"]),
-    (
-        "ListHoldsRequest",
-        &["drop_id", "customer_id", "order_ref", "sku", "state", "older_than", "page_size", "page_token"],
-    ),
-    ("BatchRequest", &["operations", "view"]),
-    ("BatchStreamRequest", &["sequence", "operations", "view"]),
+const SERVED: [(&str, &str); 43] = [
+    ("ReserveRequest", "hold_id drop_id lines customer ttl supersedes allow_partial override"),
+    ("Line", "sku quantity pool"),
+    ("Customer", "id tiers zones identities"),
+    ("Identity", "kind value"),
+    ("Override", "limits windows reason"),
+    ("ExtendRequest", "hold_id drop_id customer_id ttl stage"),
+    ("ClaimRequest", "hold_id drop_id customer_id order_ref expired_policy lines"),
+    ("ReleaseRequest", "hold_id drop_id customer_id keep abandon_payment"),
+    ("ReturnUnitsRequest", "hold_id drop_id returned restock"),
+    ("GetHoldRequest", "hold_id drop_id"),
+    ("ListHoldsRequest", "drop_id customer_id order_ref sku state older_than page_size page_token shop"),
+    ("BatchRequest", "operations view"),
+    ("BatchStreamRequest", "sequence operations view"),
     (
         "Drop",
-        &[
-            "id",
-            "title",
-            "shop",
-            "series",
-            "opens_at",
-            "closes_at",
-            "hold_ttl",
-            "max_hold_life",
-            "payment_ttl",
-            "items",
-            "limits",
-            "labels",
-        ],
+        "id title shop series opens_at closes_at hold_ttl max_hold_life payment_ttl items windows limits terms slot_required labels time_zone location tranches zones",
     ),
-    ("Item", &["sku", "quantity", "pools", "kind"]),
-    (
-        "Limit",
-        &[
-            "id",
-            "scope",
-            "skus",
-            "identity_kind",
-            "max_units",
-            "max_units_by_tier",
-            "max_live_units",
-            "max_live_holds",
-            "rolling",
-            "cooldown",
-        ],
-    ),
-    ("CreateDropRequest", &["drop", "validate_only"]),
-    ("UpdateDropRequest", &["drop", "update_mask", "revision", "validate_only"]),
-    ("GetDropRequest", &["drop_id"]),
-    ("ListDropsRequest", &["shop", "series", "state", "page_size", "page_token"]),
-    ("PauseDropRequest", &["drop_id"]),
-    ("ResumeDropRequest", &["drop_id"]),
-    ("CloseDropRequest", &["drop_id"]),
-    ("AdjustStockRequest", &["drop_id", "sku", "pool", "adjustment_id", "delta", "set_received"]),
-    ("SetReceived", &["expected", "units"]),
-    ("WatchDropRequest", &["drop_id"]),
-    ("ReadEventsRequest", &["after", "filter", "follow", "from_now", "max_events", "with_customers", "with_stock"]),
-    ("ListEventsRequest", &["after", "filter", "page_size", "wait", "with_customers", "with_stock", "latest"]),
-    ("EventFilter", &["types", "shop", "series", "drop_id", "names", "channels"]),
+    ("Item", "sku quantity pools kind slot price_floor unit_cost"),
+    ("Pool", "id audience units share_basis_points flows place"),
+    ("Flow", "to when"),
+    ("Audience", "tiers zones"),
+    ("Trigger", "moment stock"),
+    ("StockLevel", "sku pool free_at_most sold_basis_points taken_basis_points"),
+    ("Moment", "at after_open before_close local"),
+    ("LocalTime", "days_after_open time"),
+    ("Slot", "place starts ends"),
+    ("Money", "currency_code minor_units"),
+    ("Window", "id audience skus starts ends hold_ttl pools"),
+    ("Terms", "id audience skus starts ends price steps pools"),
+    ("PriceStep", "when price"),
+    ("Tranche", "id sku pool units when"),
+    ("Limit", "id scope skus identity_kind max_units max_units_by_tier max_live_units max_live_holds rolling cooldown"),
+    ("CreateDropRequest", "drop validate_only"),
+    ("UpdateDropRequest", "drop update_mask revision validate_only"),
+    ("GetDropRequest", "drop_id"),
+    ("ListDropsRequest", "shop series state page_size page_token opens_from opens_until zone"),
+    ("PauseDropRequest", "drop_id"),
+    ("ResumeDropRequest", "drop_id"),
+    ("CloseDropRequest", "drop_id"),
+    ("AdjustStockRequest", "drop_id sku pool adjustment_id delta set_received"),
+    ("SetReceived", "expected units"),
+    ("FireFlowRequest", "drop_id sku pool to"),
+    ("WatchDropRequest", "drop_id"),
+    ("ReadEventsRequest", "after filter follow from_now max_events with_customers with_stock"),
+    ("ListEventsRequest", "after filter page_size wait with_customers with_stock latest"),
+    ("EventFilter", "types shop series drop_id names channels"),
 ];
 /// Fields of requests that only the server sets.
-const OUTPUT_ONLY: [(&str, &[&str]); 3] = [
-    ("Drop", &["state", "revision", "as_of_lsn", "tightenings", "occurrence"]),
-    ("Item", &["stock"]),
-    ("Pool", &["stock"]),
+const OUTPUT_ONLY: [(&str, &str); 8] = [
+    ("Drop", "state revision as_of_lsn tightenings occurrence"),
+    ("Item", "stock"),
+    ("Pool", "stock"),
+    ("Flow", "fired_at"),
+    ("Slot", "resolved_starts_at resolved_ends_at"),
+    ("Window", "starts_at ends_at"),
+    ("PriceStep", "fired_at"),
+    ("Tranche", "fired_at"),
 ];
-/// A list that is accepted as the server itself shows it; any other content is refused by the list's name.
-const AS_SHOWN: &str = "stockade.v1.Item.pools";
 /// Enum values that are refused in a request.
-const UNSERVED_VALUES: [&str; 2] = ["DROP_STATE_DRAFT", "ITEM_KIND_SLOT"];
+const UNSERVED_VALUES: [&str; 1] = ["DROP_STATE_DRAFT"];
 
 fn contract() -> DescriptorPool {
     DescriptorPool::decode(DESCRIPTORS).expect("the contract")
@@ -103,9 +92,9 @@ fn message(name: &str) -> MessageDescriptor {
     contract().get_message_by_name(&format!("stockade.v1.{name}")).expect(name)
 }
 
-fn stands_in(table: &[(&str, &[&str])], field: &FieldDescriptor) -> bool {
+fn stands_in(table: &[(&str, &str)], field: &FieldDescriptor) -> bool {
     let of = field.parent_message();
-    table.iter().any(|(message, fields)| *message == of.name() && fields.contains(&field.name()))
+    table.iter().any(|(message, fields)| *message == of.name() && fields.split(' ').any(|known| known == field.name()))
 }
 
 fn is_served(field: &FieldDescriptor) -> bool {
@@ -175,9 +164,7 @@ fn variants(message: &DynamicMessage) -> Vec<Variant> {
                 } else {
                     (field.name().to_owned(), Value::Message(variant.message))
                 };
-                let as_shown = field.full_name() == AS_SHOWN;
-                let path = if as_shown { field.name().to_owned() } else { format!("{step}.{}", variant.path) };
-                Variant { path, message: with(value), ..variant }
+                Variant { path: format!("{step}.{}", variant.path), message: with(value), ..variant }
             }));
         } else {
             add(false, sample_of(&field));
@@ -199,9 +186,7 @@ fn there(message: &DynamicMessage, field: &FieldDescriptor, inner: &MessageDescr
     if let Some(first) = first.filter(|_| message.has_field(field)) {
         return first.clone();
     }
-    let general = pb::Pool { id: "general".into(), ..Default::default() };
-    let bytes = if field.full_name() == AS_SHOWN { general.encode_to_vec() } else { Vec::new() };
-    DynamicMessage::decode(inner.clone(), &*bytes).expect("a message")
+    DynamicMessage::new(inner.clone())
 }
 
 /// Calls a method by its path, even if the generated clients do not have it.
@@ -224,8 +209,8 @@ async fn serving() -> ((crate::common::Server, tempfile::TempDir), Channel) {
     let client = server.client().await;
     create(&client, knife_drop("knife")).await;
     held(&client, reserve(1, "knife", "ada", vec![line("KNIFE", 1)])).await;
-    let channel = Channel::from_shared(server.endpoint.clone()).expect("an endpoint").connect().await;
-    ((server, folder), channel.expect("a connection"))
+    let channel = channel(&server.endpoint).await;
+    ((server, folder), channel)
 }
 
 /// A valid request for each served method.
@@ -235,13 +220,9 @@ pub fn good(request: &str) -> DynamicMessage {
     let bytes = match request {
         "ReserveRequest" => good_reserve().encode_to_vec(),
         "ExtendRequest" => pb::ExtendRequest { hold_id: id, ..Default::default() }.encode_to_vec(),
-        "ClaimRequest" => {
-            pb::ClaimRequest { hold_id: id, order_ref: "o".into(), lines, ..Default::default() }.encode_to_vec()
-        }
-        "ReleaseRequest" => pb::ReleaseRequest { hold_id: id, keep: lines, ..Default::default() }.encode_to_vec(),
-        "ReturnUnitsRequest" => {
-            pb::ReturnUnitsRequest { hold_id: id, returned: lines, ..Default::default() }.encode_to_vec()
-        }
+        "ClaimRequest" => pb::ClaimRequest { lines, ..claim(1, "o") }.encode_to_vec(),
+        "ReleaseRequest" => release(1, lines).encode_to_vec(),
+        "ReturnUnitsRequest" => returning(1, lines, false).encode_to_vec(),
         "GetHoldRequest" => pb::GetHoldRequest { hold_id: id, ..Default::default() }.encode_to_vec(),
         "ListHoldsRequest" => pb::ListHoldsRequest { drop_id, ..Default::default() }.encode_to_vec(),
         "CreateDropRequest" => {
@@ -252,9 +233,11 @@ pub fn good(request: &str) -> DynamicMessage {
             pb::UpdateDropRequest { drop, revision: 1, validate_only: true, ..Default::default() }.encode_to_vec()
         }
         "AdjustStockRequest" => {
-            let change = Some(pb::adjust_stock_request::Change::Delta(1));
-            let (sku, adjustment_id) = ("KNIFE".to_owned(), hold_id(9));
-            pb::AdjustStockRequest { drop_id, sku, adjustment_id, change, ..Default::default() }.encode_to_vec()
+            adjustment(9, &drop_id, "KNIFE", pb::adjust_stock_request::Change::Delta(1)).encode_to_vec()
+        }
+        "FireFlowRequest" => {
+            let (sku, pool, to) = ("KNIFE".to_owned(), "general".to_owned(), "public".to_owned());
+            pb::FireFlowRequest { drop_id, sku, pool, to }.encode_to_vec()
         }
         // Empty, since a watch of an existing drop would not end, nor would a reading of its events.
         "BatchRequest" | "BatchStreamRequest" | "ListDropsRequest" | "WatchDropRequest" | "ReadEventsRequest" => {
@@ -293,7 +276,7 @@ pub fn own_name(full: &str) -> &str {
 #[test]
 fn each_field_of_the_tables_is_one_of_the_contract() {
     for (of, fields) in SERVED.iter().chain(&OUTPUT_ONLY) {
-        for field in *fields {
+        for field in fields.split(' ') {
             assert!(message(of).get_field_by_name(field).is_some(), "{of}.{field}");
         }
     }
@@ -322,17 +305,8 @@ async fn each_method_that_is_not_served_is_refused_by_its_name() {
             refused.insert(own_name(service.full_name()).to_owned());
         }
     }
-    let all = [
-        "AdminService",
-        "AdmissionService",
-        "DropService",
-        "EventService",
-        "InsightService",
-        "ReservationService",
-        "SeriesService",
-        "StorefrontService",
-    ];
-    assert_eq!(refused.iter().map(String::as_str).collect::<Vec<_>>(), all);
+    let all = ["Admin", "Admission", "Drop", "Event", "Insight", "Reservation", "Series", "Storefront"];
+    assert_eq!(refused.into_iter().collect::<Vec<_>>(), all.map(|service| format!("{service}Service")));
 }
 
 #[tokio::test]
@@ -353,7 +327,8 @@ async fn each_field_that_is_not_built_is_refused_by_its_name() {
             }
         }
     }
-    assert!(refusals > 40, "{refusals}");
+    // Five of a drop that is made or changed, two of a reserve, one of a hold, one of a list.
+    assert_eq!(refusals, 14);
 }
 
 #[tokio::test]
@@ -379,7 +354,7 @@ async fn an_operation_of_a_batch_is_refused_as_its_call_is() {
         other => panic!("not refused: {other:?}"),
     });
     assert_eq!(messages.collect::<Vec<_>>(), wanted);
-    assert!(wanted.len() > 6, "{wanted:?}");
+    assert_eq!(wanted, ["admission_token", "superseded_customer_id"].map(|field| format!("not built yet: {field}")));
 }
 
 #[tokio::test]

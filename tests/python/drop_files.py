@@ -18,6 +18,13 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMALLEST = "kind: Drop\nid: knife\nitems: [{sku: K, quantity: 3}]\n"
 LIMITED = SMALLEST + "limits: [{id: two, scope: drop, max_units: 2}]\n"
+
+
+def pooled(parts):
+    """The smallest drop with a pool of these parts."""
+    return SMALLEST.replace("quantity: 3", f"quantity: 3, pools: [{{id: p, {parts}}}, {{id: q}}]")
+
+
 # The binary's exit codes for a faulty file, and for a valid one when no server answers.
 USAGE, UNREACHED = 64, 69
 
@@ -51,6 +58,29 @@ GOOD = {
     ),
     "a limit with parts left empty": LIMITED.replace("max_units: 2", "rolling: ~, cooldown: null, max_live_units: ~"),
     "no limits": SMALLEST + "limits: []\n",
+    "no rules": SMALLEST + "windows: []\nterms: []\ntranches: []\nzones: []\n",
+    "surroundings": SMALLEST + "time_zone: Europe/Berlin\nlocation: Hall 3\nzones: [mitte]\nslot_required: true\n",
+    "a flag in quotes": SMALLEST + 'slot_required: "False"\n',
+    "pools of all parts": pooled(
+        "share: 12.5%, audience: {tiers: [member], zones: []}, place: Hall 3, "
+        "flows: [{to: q}, {to: q, when: {after_open: 10m}}, {to: q, when: {sold: 90 %, sku: K, pool: q}}]"
+    ),
+    "a pool of units": pooled("units: 1_000"),
+    "a slot": SMALLEST.replace(
+        "quantity: 3",
+        "quantity: 3, kind: slot, slot: {place: Hall, starts: {local: {time: 18:00}}, "
+        'ends: {local: {days_after_open: -1, time: "18:30:15"}}}',
+    ),
+    "amounts": SMALLEST.replace(
+        "quantity: 3", "quantity: 3, price_floor: 12.50 EUR, unit_cost: {currency_code: EUR, minor_units: 1_250}"
+    ),
+    "a window of all parts": SMALLEST
+    + "windows: [{id: w, audience: {tiers: [a]}, skus: [K], pools: [general], starts: {after_open: 0}, "
+    "ends: {before_close: 5m}, hold_ttl: 1m}]\n",
+    "terms of all parts": SMALLEST
+    + "terms: [{id: t, audience: ~, skus: [K], pools: [general], starts: {at: 2026-12-04T18:00:00Z}, ends: ~, "
+    "price: 10 EUR, steps: [{when: {free_at_most: 5}, price: 12 EUR}, {when: {taken: 50%}, price: 13 EUR}]}]\n",
+    "a tranche": SMALLEST + "tranches: [{id: t, sku: K, pool: general, units: 3, when: {after_open: 1h}}]\n",
 }
 
 BAD = {
@@ -67,9 +97,29 @@ BAD = {
     "an unknown key": SMALLEST + "colour: red\n",
     "an unknown key of an item": SMALLEST.replace("{sku", "{price: 3, sku"),
     "an unknown key of a limit": LIMITED.replace("{id", "{most: 3, id"),
-    "what is not built": SMALLEST + "windows: []\n",
-    "what is not built of a drop's surroundings": SMALLEST + "time_zone: Europe/Berlin\n",
-    "what is not built of an item": SMALLEST.replace("quantity: 3", "quantity: 3, unit_cost: {minor_units: 1}"),
+    "what is not built": SMALLEST + "signals: []\n",
+    "an amount without a currency": SMALLEST.replace("quantity: 3", "quantity: 3, unit_cost: {minor_units: 1}"),
+    "an amount that is a number": SMALLEST.replace("quantity: 3", "quantity: 3, price_floor: 12.5"),
+    "an amount below zero": SMALLEST.replace("quantity: 3", "quantity: 3, price_floor: -12.50 EUR"),
+    "a kind that there is not": SMALLEST.replace("quantity: 3", "quantity: 3, kind: ticket"),
+    "a slot without an end": SMALLEST.replace("quantity: 3", "quantity: 3, slot: {starts: {after_open: 1m}}"),
+    "a pool of two sizes": pooled("units: 1, share: 1%"),
+    "a share without its sign": pooled("share: 12"),
+    "a share of three digits": pooled("share: 1.125%"),
+    "a flow to nowhere": pooled("flows: [{when: {sold: 1%}}]"),
+    "a trigger of nothing": pooled("flows: [{to: q, when: {}}]"),
+    "a trigger of two": pooled("flows: [{to: q, when: {sold: 1%, taken: 1%}}]"),
+    "a trigger of a moment and a sku": pooled("flows: [{to: q, when: {after_open: 1m, sku: K}}]"),
+    "a moment of two": SMALLEST + "windows: [{id: w, starts: {after_open: 1m, before_close: 1m}}]\n",
+    "a moment of nothing": SMALLEST + "windows: [{id: w, starts: {}}]\n",
+    "a moment that is a time": SMALLEST + "windows: [{id: w, starts: 2026-12-04T18:00:00Z}]\n",
+    "a local time without a time": SMALLEST + "windows: [{id: w, starts: {local: {days_after_open: 1}}}]\n",
+    "a window without id": SMALLEST + "windows: [{audience: {tiers: [a]}}]\n",
+    "terms without a price": SMALLEST + "terms: [{id: t}]\n",
+    "a step without a trigger": SMALLEST + "terms: [{id: t, price: 1 EUR, steps: [{price: 2 EUR}]}]\n",
+    "a tranche without units": SMALLEST + "tranches: [{id: t, sku: K, when: {sold: 1%}}]\n",
+    "a flag in words": SMALLEST + "slot_required: perhaps\n",
+    "windows left empty": SMALLEST + "windows:\n",
     "a title left empty": SMALLEST + "title:\n",
     "a title that is a list": SMALLEST + "title: [a]\n",
     "labels that are a list": SMALLEST + "labels: [a]\n",

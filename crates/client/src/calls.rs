@@ -202,6 +202,8 @@ impl Stockade {
         list_drops: ListDropsRequest -> ListDropsResponse;
         /// Changes the stock of an item, once for each id.
         adjust_stock: AdjustStockRequest -> AdjustStockResponse;
+        /// Fires a pool's flow by hand.
+        fire_flow: FireFlowRequest -> FireFlowResponse;
         /// Stops new reserves for now.
         pause_drop: PauseDropRequest -> PauseDropResponse;
         /// Ends a pause.

@@ -314,6 +314,8 @@ impl Client {
         list_drops: drops, ListDropsRequest -> ListDropsResponse;
         /// Changes the stock of an item, once for each id.
         adjust_stock: drops, AdjustStockRequest -> AdjustStockResponse;
+        /// Fires a pool's flow by hand.
+        fire_flow: drops, FireFlowRequest -> FireFlowResponse;
         /// Stops new reserves for now.
         pause_drop: drops, PauseDropRequest -> PauseDropResponse;
         /// Ends a pause.

@@ -7,7 +7,7 @@
 //! - [`Doubt`](stock::Doubt): while it exists, nobody is refused.
 //! - [`NextDue`](next_due::NextDue): the earliest deadline of a pool whose holds are split over stripes.
 //! - [`sync`]: the only source of atomics, locks and threads here.
-//! - [`fault`]: the faults that a model must find, one switch for each. A usual build has nothing of them.
+//! - [`mod@fault`]: the faults that a model must find, one switch for each. A usual build has nothing of them.
 //!
 //! It knows no holds, reads no clock and does no I/O. `README.md` has an example.
 

@@ -1,7 +1,7 @@
 //! What the engine reports about itself: plain numbers, gathered when they are asked for.
 //!
-//! The engine fills a [`Readings`]; the admin room names the numbers. Nothing here is counted on a hot path and nothing
-//! here is text. The number of series that carry a drop or a SKU is bounded here.
+//! The engine fills a [`Readings`]; `src/admin/` of the service names the numbers. Nothing here is counted on a hot
+//! path and nothing here is text. The number of series that carry a drop or a SKU is bounded here.
 
 use stockade_types::hold::HoldState;
 use stockade_types::ids::{DropId, PoolId, Sku};
@@ -76,7 +76,8 @@ pub struct SnapshotReading {
 }
 
 impl Readings {
-    /// Adds a drop's refusal counts, in the order of [`Reason::ALL`].
+    /// Adds a drop's refusal counts, in the order of [`Reason::ALL`]: by drop up to [`REFUSALS_MAX`], after that by
+    /// reason alone.
     pub fn add_refusals(&mut self, drop: &DropId, counts: &[u64; Reason::ALL.len()]) {
         for ((reason, count), untracked) in Reason::ALL.iter().zip(counts).zip(&mut self.refusals_untracked) {
             if *count == 0 {
@@ -90,7 +91,7 @@ impl Readings {
         }
     }
 
-    /// Adds a pool of a live drop.
+    /// Adds a pool: by itself up to [`POOLS_MAX`], after that to the sum of all others.
     pub fn add_pool(&mut self, drop: &DropId, sku: &Sku, pool: &PoolId, stock: Stock) {
         if self.pools.len() < POOLS_MAX {
             let (drop, sku, pool) = (drop.clone(), sku.clone(), pool.clone());

@@ -33,8 +33,9 @@ use stock::Says;
 
 /// Most bytes of a drop's image. The largest has 256 items; a test holds it to this.
 pub const DROP_IMAGE_BYTES_MAX: usize = 128 * 1024;
-/// Most bytes of one encoded record: of a fact about the largest drop, with its stock; a test holds it to this.
-pub const RECORD_BYTES_MAX: usize = 160 * 1024;
+/// Most bytes of one encoded record: of a fact about the largest drop with as many rules as there may be, all of which
+/// fire at once, with its stock; a test holds it to this.
+pub const RECORD_BYTES_MAX: usize = 255 * 1024;
 
 /// A drop's definition. The entity's revision is `Drop.revision` on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]

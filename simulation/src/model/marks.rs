@@ -79,7 +79,8 @@ impl ModelDrop {
             // One that opens with the drop has opened with it.
             let opened = window.span.starts.is_none() && self.opened.is_some();
             let what = [(plan::opens(window.id), opened), (plan::closes(window.id), false)];
-            same.is_some_and(|other| moved(what.clone(), window.span, other.span))
+            let has_fired = || what.iter().any(|(name, known)| *known || self.has_fired(name));
+            same.map_or_else(has_fired, |other| moved(what.clone(), window.span, other.span))
         });
         let steps = |terms: &PricePlan, other: &PricePlan| {
             let fired = |(place, _): &(usize, _)| self.has_fired(&plan::steps_to(terms.id, *place));
@@ -88,7 +89,9 @@ impl ModelDrop {
         let prices = is.prices.iter().any(|terms| {
             let same = wanted.prices.iter().find(|other| other.id == terms.id);
             let what = [(plan::starts(terms.id), false), (plan::ends(terms.id), false)];
-            same.is_some_and(|other| moved(what.clone(), terms.span, other.span) || steps(terms, other))
+            let stepped = || (0..terms.steps.len()).any(|place| self.has_fired(&plan::steps_to(terms.id, place)));
+            let has_fired = || stepped() || what.iter().any(|(name, _)| self.has_fired(name));
+            same.map_or_else(has_fired, |other| moved(what.clone(), terms.span, other.span) || steps(terms, other))
         });
         let tranches = is
             .tranches

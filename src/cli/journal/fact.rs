@@ -1,9 +1,9 @@
 //! Converts a record to a fact with named fields. Everything in the record is shown, and nothing else.
 
 use serde_json::{Map, Value, json};
-use stockade_types::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
-use stockade_types::hold::{Change, Hold, HoldExtras, HoldLine, HoldParts, Identity, ShortLine};
-use stockade_types::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId};
+use stockade_types::definition::{Definition, Limit, Money, Schedule, Scope, Terms};
+use stockade_types::hold::{Change, Hold, HoldExtras, HoldLine, HoldParts, Identity, Pinned, ShortLine};
+use stockade_types::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId, WindowId};
 use stockade_types::record::{
     Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, DropFact, DropImage, DropVerb, HoldChange,
     LastUpdate, Lifecycle, Made, Mark, MovedLine, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Record, Restart,
@@ -13,12 +13,13 @@ use stockade_types::time::Timestamp;
 
 use super::drops::KnownDrops;
 use super::fields::{Fact, hex, is_nothing, millis, time};
+use super::rules;
 
 /// Converts a record.
 pub(super) fn fact(record: &Record, drops: &KnownDrops) -> Fact {
     match record {
         Record::Drop(image) => drop_image(image),
-        Record::Lifecycle(image) => lifecycle(of_drop("lifecycle", image.drop, drops), image),
+        Record::Lifecycle(image) => lifecycle(of_drop("lifecycle", image.drop, drops), image, drops.get(image.drop)),
         Record::DropFact(fact) => drop_fact(fact),
         Record::Upgraded(at) => Fact::new("upgraded").with("at", time(*at)),
         Record::Hold(image) => hold(image, drops),
@@ -55,17 +56,25 @@ fn of_drop(kind: &'static str, number: DropNo, drops: &KnownDrops) -> Fact {
     Fact::new(kind).with("drop_id", id).with("drop_number", number.0)
 }
 
-/// Adds a drop's lifecycle.
-fn lifecycle(fact: Fact, Lifecycle { drop: _, paused, opened, closed }: &Lifecycle) -> Fact {
-    fact.with("paused", *paused)
+/// Adds a drop's lifecycle; marks of its rules only if there are any.
+fn lifecycle(fact: Fact, life: &Lifecycle, drop: Option<&Definition>) -> Fact {
+    let Lifecycle { drop: _, paused, opened, closed, marks } = life;
+    let fact = fact
+        .with("paused", *paused)
         .with("opened", time(*opened))
         .with("closed", time(closed.map(|closed| closed.at)))
-        .with("closed_by_hand", closed.is_some_and(|closed| closed.by_hand))
+        .with("closed_by_hand", closed.is_some_and(|closed| closed.by_hand));
+    let shown = |mark: Mark| match drop {
+        Some(drop) => rules::mark(mark, drop),
+        None => json!({"what": mark.kind.label(), "scheduled_for": time(mark.scheduled_for)}),
+    };
+    let marks: Vec<Value> = marks.iter().map(shown).collect();
+    if marks.is_empty() { fact } else { fact.with("marks", marks) }
 }
 
 /// A change of a drop, with the drop after it.
 fn drop_fact(fact: &DropFact) -> Fact {
-    let DropFact { verb, at, origin, image, lifecycle: life, moments, stock } = fact;
+    let DropFact { verb, at, origin, image, lifecycle: life, marks, stock } = fact;
     let kind = match verb {
         DropVerb::Create => "drop_created",
         DropVerb::Update => "drop_updated",
@@ -74,12 +83,12 @@ fn drop_fact(fact: &DropFact) -> Fact {
         DropVerb::Close => "drop_closed",
         DropVerb::Turn => "drop_turned",
         DropVerb::Archive => "drop_archived",
+        DropVerb::Fire => "flow_fired",
     };
-    let moment =
-        |Mark { kind, scheduled_for }: &Mark| json!({"what": kind.label(), "scheduled_for": time(*scheduled_for)});
     let present = by(drop_image(image).named(kind).with("at", time(*at)), origin);
-    lifecycle(present, life)
-        .with("moments", moments.iter().map(moment).collect::<Value>())
+    let definition = &image.definition;
+    lifecycle(present, life, Some(definition))
+        .with("moments", marks.iter().map(|mark| rules::mark(*mark, definition)).collect::<Value>())
         .with("stock", stock.iter().map(figures).collect::<Value>())
 }
 
@@ -109,8 +118,9 @@ fn drop_image(image: &DropImage) -> Fact {
         terms: Terms { hold_ttl, max_hold_life, payment_ttl },
         items,
         limits,
+        rules: of_rules,
     } = definition;
-    Fact::new("drop")
+    let fact = Fact::new("drop")
         .with("drop_id", id.as_str())
         .with("drop_number", number.0)
         .with("created_at", time(*created_at))
@@ -123,16 +133,12 @@ fn drop_image(image: &DropImage) -> Fact {
         .with("hold_ttl_ms", millis(*hold_ttl))
         .with("max_hold_life_ms", millis(*max_hold_life))
         .with("payment_ttl_ms", millis(*payment_ttl))
-        .with("items", items.iter().map(item).collect::<Value>())
+        .with("items", items.iter().map(rules::item).collect::<Value>())
         .with("limits", limits.iter().map(limit).collect::<Value>())
         .with("request_digest", hex(request))
         .with("updated_from", update.map(|LastUpdate { base, .. }| base.0))
-        .with("update_digest", update.map(|LastUpdate { request, .. }| hex(&request)))
-}
-
-fn item(Item { sku, pools }: &Item) -> Value {
-    let pool = |Pool { id, units }: &Pool| json!({"id": id.as_str(), "units": units});
-    json!({"sku": sku.as_str(), "pools": pools.iter().map(pool).collect::<Value>()})
+        .with("update_digest", update.map(|LastUpdate { request, .. }| hex(&request)));
+    if of_rules.is_empty() { fact } else { fact.with("rules", rules::rules(of_rules)) }
 }
 
 /// A limit; bounds that it does not have are left out.
@@ -155,20 +161,24 @@ fn limit(limit: &Limit) -> Value {
         Scope::Series => "series",
         Scope::Shop => "shop",
     };
-    let by_tier = max_units_by_tier.iter().map(|(tier, units)| (tier.to_string(), Value::from(*units)));
-    let present = [
-        ("id", Value::from(id.as_str())),
-        ("scope", scope.into()),
-        ("skus", skus.iter().map(Sku::as_str).collect()),
-        ("identity_kind", json!(identity_kind.as_ref().map(ToString::to_string))),
-        ("max_units", json!(max_units)),
-        ("max_units_by_tier", by_tier.collect::<Map<String, Value>>().into()),
-        ("max_live_units", json!(max_live_units)),
-        ("max_live_holds", json!(max_live_holds)),
-        ("rolling_ms", json!(rolling.map(millis))),
-        ("cooldown_ms", json!(cooldown.map(millis))),
-    ];
-    present.into_iter().filter(|(_, value)| !is_nothing(value)).map(|(name, value)| (name.to_owned(), value)).collect()
+    let by_tier: Map<_, _> = max_units_by_tier.iter().map(|(tier, units)| (tier.to_string(), json!(units))).collect();
+    present(json!({
+        "id": id.as_str(), "scope": scope, "skus": skus.iter().map(Sku::as_str).collect::<Value>(),
+        "identity_kind": identity_kind.as_ref().map(ToString::to_string), "max_units": max_units,
+        "max_units_by_tier": by_tier, "max_live_units": max_live_units, "max_live_holds": max_live_holds,
+        "rolling_ms": rolling.map(millis), "cooldown_ms": cooldown.map(millis),
+    }))
+}
+
+/// An object without the fields that say nothing.
+fn present(mut shown: Value) -> Value {
+    shown.as_object_mut().into_iter().for_each(|fields| fields.retain(|_name, value| !is_nothing(value)));
+    shown
+}
+
+/// A number of units; nothing if it is zero.
+fn units(units: u32) -> Option<u32> {
+    (units > 0).then_some(units)
 }
 
 fn hold(image: &Hold, drops: &KnownDrops) -> Fact {
@@ -204,34 +214,39 @@ fn hold(image: &Hold, drops: &KnownDrops) -> Fact {
 
 /// Adds the fields that few holds have.
 fn with_extras(fact: Fact, extras: &HoldExtras, drop: Option<&Definition>) -> Fact {
-    let HoldExtras { order_ref, late, superseded_by, identities, tiers, over_limits, shorts } = extras;
+    let HoldExtras { order_ref, late, superseded_by, identities, tiers, over_limits, over_windows, shorts } = extras;
     let identity =
         |Identity { kind, subject }: &Identity| json!({"kind": kind.as_str(), "digest": format!("{:032x}", subject.0)});
     let short = |ShortLine { item, requested, reason }: &ShortLine| {
         let (name, value) = sku(*item, drop);
         json!({name: value, "requested": requested, "reason": reason.label()})
     };
-    fact.with("order_ref", order_ref.as_ref().map(ToString::to_string))
+    let fact = fact
+        .with("order_ref", order_ref.as_ref().map(ToString::to_string))
         .with("late", *late)
         .with("superseded_by", superseded_by.map(|by| by.to_string()))
         .with("identities", identities.iter().map(identity).collect::<Value>())
         .with("tiers", tiers.iter().map(TierId::as_str).collect::<Value>())
         .with("over_limits", over_limits.as_deref())
-        .with("short_lines", shorts.iter().map(short).collect::<Value>())
+        .with("short_lines", shorts.iter().map(short).collect::<Value>());
+    if over_windows.is_some() { fact.with("over_windows", over_windows.as_deref()) } else { fact }
 }
 
 fn held(line: HoldLine, drop: Option<&Definition>) -> Value {
-    let HoldLine { item, pool, quantity, released, returned, withdrawn } = line;
-    let mut shown: Map<String, Value> =
-        place(item, pool, drop).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    shown.insert("quantity".to_owned(), quantity.into());
+    let HoldLine { item, pool, pinned: Pinned { window, offer }, quantity, released, returned, withdrawn } = line;
+    let [(item, sku), (pool, place)] = place(item, pool, drop);
     // As in the record: only if units were given back.
-    for (name, units) in [("released", released), ("returned", returned), ("withdrawn", withdrawn)] {
-        if units > 0 {
-            shown.insert(name.to_owned(), units.into());
-        }
-    }
-    shown.into()
+    let (released, returned, withdrawn) = (units(released), units(returned), units(withdrawn));
+    let names = drop.map(|drop| &drop.rules.names);
+    let window = names.and_then(|names| names.window(window)).map(WindowId::as_str);
+    let offer = names.and_then(|names| names.offer(offer));
+    let terms = offer.map(|(terms, _)| terms.as_str());
+    let price = offer
+        .map(|(_, Money { currency, minor_units })| json!({"currency": currency.as_str(), "minor_units": minor_units}));
+    present(json!({
+        item: sku, pool: place, "quantity": quantity, "released": released, "returned": returned, "withdrawn": withdrawn,
+        "window": window, "terms": terms, "price": price,
+    }))
 }
 
 /// An item by SKU, if that is known, else by number.
@@ -270,9 +285,8 @@ fn changed(change: &HoldChange, drops: &KnownDrops) -> Fact {
 /// What a change moved, by line; zeros are left out.
 fn moved(change: &HoldChange) -> Value {
     let line = |MovedLine { quantity, released, returned }: MovedLine| {
-        let units = [("quantity", quantity), ("released", released), ("returned", returned)];
-        let present = units.into_iter().filter(|(_, units)| *units > 0);
-        present.map(|(name, units)| (name.to_owned(), units.into())).collect::<Map<String, Value>>()
+        let (quantity, released, returned) = (units(quantity), units(released), units(returned));
+        present(json!({"quantity": quantity, "released": released, "returned": returned}))
     };
     change.moved().into_iter().map(line).collect()
 }

@@ -97,21 +97,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fact_has_two_faces() {
-        let fact = Fact::new("hold").with("customer_id", "a \"b\"").with("order_ref", Value::Null).with("units", 3);
-        let fact = fact.with("sku", "KNIFE/20cm").with("lines", vec![1, 2]);
-        assert_eq!(
-            fact.line(Lsn(7), Timestamp(0), false),
-            "       7 1970-01-01T00:00:00.000Z hold     customer_id=\"a \\\"b\\\"\" units=3 sku=KNIFE/20cm lines=[1,2]"
-        );
-        assert_eq!(
-            fact.line(Lsn(7), Timestamp(0), true),
-            "{\"lsn\":7,\"written_at\":\"1970-01-01T00:00:00.000Z\",\"kind\":\"hold\",\"customer_id\":\"a \\\"b\\\"\",\
-             \"order_ref\":null,\"units\":3,\"sku\":\"KNIFE/20cm\",\"lines\":[1,2]}"
-        );
-    }
-
-    #[test]
     fn bytes_are_told_in_hex_and_what_is_not_there_as_nothing() {
         assert_eq!(hex(&[0, 0xab]), "00ab");
         assert_eq!((time(None), time(Timestamp(1))), (Value::Null, "1970-01-01T00:00:00.001Z".into()));

@@ -17,6 +17,7 @@ use super::output::Output;
 mod drops;
 mod fact;
 mod fields;
+mod rules;
 
 use drops::KnownDrops;
 use fact::fact;

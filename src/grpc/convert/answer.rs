@@ -3,16 +3,18 @@
 use stockade_engine::answer::{HoldView, LimitHit, Outcome, Refusal, RefusedLine};
 use stockade_proto as pb;
 use stockade_types::definition::{Definition, Scope};
-use stockade_types::hold::{Hold, HoldLine, HoldState};
+use stockade_types::hold::{Hold, HoldLine, HoldState, Pinned};
 use stockade_types::ids::IdentityKind;
 use stockade_types::time::{Millis, Timestamp};
+
+use super::rules_view::money_view;
 
 /// The default kind of subject of a limit. No identity may have this kind.
 pub(super) const CUSTOMER: &str = "customer";
 /// The end of the year 9999, the last instant on the wire.
 const LAST: Timestamp = Timestamp(253_402_300_799_999);
 /// The longest duration on the wire: 10,000 years.
-const DURATION_MAX: Millis = Millis(315_576_000_000_000);
+pub(super) const DURATION_MAX: Millis = Millis(315_576_000_000_000);
 
 /// An instant, at most `LAST`.
 #[must_use]
@@ -60,18 +62,21 @@ pub(super) fn hold_in(definition: &Definition, hold: &Hold) -> pb::Hold {
     }
 }
 
-/// A line of a hold with the names of its item and pool.
+/// A line of a hold with the names of its item and pool, and what is pinned to it.
 #[must_use]
 pub(super) fn hold_line(definition: &Definition, line: HoldLine) -> pb::HoldLine {
+    let Pinned { window, offer } = line.pinned;
+    let names = &definition.rules.names;
+    let offer = names.offer(offer);
     pb::HoldLine {
         sku: definition.sku(line.item).to_string(),
         pool: definition.pool(line.item, line.pool).to_string(),
         quantity: line.quantity,
         released: line.released,
         returned: line.returned,
-        terms_id: String::new(),
-        unit_price: None,
-        window: String::new(),
+        terms_id: offer.map(|(terms, _)| terms.to_string()).unwrap_or_default(),
+        unit_price: offer.map(|(_, price)| money_view(price)),
+        window: names.window(window).map(ToString::to_string).unwrap_or_default(),
     }
 }
 
@@ -107,13 +112,13 @@ pub fn short_lines(outcome: &Outcome) -> Vec<pb::RefusedLine> {
 }
 
 fn refused_line(line: &RefusedLine) -> pb::RefusedLine {
-    let RefusedLine { sku, reason, requested, available } = line;
+    let RefusedLine { sku, reason, requested, available, pool } = line;
     pb::RefusedLine {
         sku: sku.to_string(),
         reason: i32::from(reason.number()),
         requested: *requested,
         available: *available,
-        pool: String::new(),
+        pool: pool.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 

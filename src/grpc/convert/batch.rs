@@ -3,7 +3,7 @@
 use stockade_engine::answer::{HoldView, InvalidField, Outcome};
 use stockade_engine::command::{Claim, Extend, Release, Reserve, Return, WantedUnits};
 use stockade_proto as pb;
-use stockade_types::hold::HoldLine;
+use stockade_types::hold::{HoldLine, Pinned};
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
@@ -147,9 +147,26 @@ fn brief(command: &BatchCommand, view: &HoldView) -> pb::Hold {
 fn as_asked(command: &BatchCommand, view: &HoldView) -> bool {
     let HoldView { hold, definition } = view;
     let asked = |wanted: &[WantedUnits], line: &HoldLine| {
-        let sku = definition.sku(line.item);
-        wanted.iter().find(|wanted| wanted.sku == *sku).map_or(0, |wanted| wanted.units)
+        let (sku, pool) = (definition.sku(line.item), definition.pool(line.item, line.pool));
+        let is_meant =
+            |wanted: &&WantedUnits| wanted.sku == *sku && wanted.pool.as_ref().is_none_or(|named| named == pool);
+        wanted.iter().find(is_meant).map_or(0, |wanted| wanted.units)
     };
+    // What the request does not say: the pools of a line that names none, and what is pinned.
+    let has_more = |line: &HoldLine| {
+        let pools = definition.items.get(line.item.index()).map_or(0, |item| item.pools.len());
+        line.pinned != Pinned::NOTHING || pools > 1
+    };
+    let names_lines = match command {
+        BatchCommand::Reserve(_) => true,
+        BatchCommand::Extend(_) => false,
+        BatchCommand::Claim(Claim { lines, .. })
+        | BatchCommand::Release(Release { keep: lines, .. })
+        | BatchCommand::Return(Return { returned: lines, .. }) => !lines.is_empty(),
+    };
+    if names_lines && hold.shown_lines().any(|line| has_more(&line)) {
+        return false;
+    }
     let untouched = |line: &HoldLine| line.released == 0 && line.returned == 0;
     let mut lines = hold.shown_lines();
     match command {

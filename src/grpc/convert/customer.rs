@@ -1,26 +1,29 @@
-//! The customer of a reserve: id, tiers, identities, and whether staff overrides limits.
+//! The customer of a reserve: id, tiers, zones, identities, and what staff overrides.
 
 use stockade_proto as pb;
-use stockade_types::ids::{CustomerId, IdError, IdentityKind, OPAQUE_MAX, TierId};
+use stockade_types::ids::{CustomerId, IdError, IdentityKind, OPAQUE_MAX, TierId, ZoneId};
 
 use super::answer::CUSTOMER;
 use super::faults::Faults;
-use super::fields::id;
+use super::fields::{id, ids};
 use crate::text;
 
-/// Most tiers of a request.
-const TIERS_MAX: usize = 16;
+/// Most tiers, and most zones, of a request.
+const NAMES_MAX: usize = 16;
 /// Most identities of a request.
 const IDENTITIES_MAX: usize = 16;
 /// Most bytes of the reason for an override.
 const REASON_MAX: usize = 200;
 
 /// The customer of a reserve.
+#[derive(Default)]
 pub(super) struct Buyer {
     /// `None` if it is faulty.
     pub customer: Option<CustomerId>,
     /// Sorted, without duplicates.
     pub tiers: Vec<TierId>,
+    /// Sorted, without duplicates.
+    pub zones: Vec<ZoneId>,
     /// Sorted by kind and value, without duplicates.
     pub identities: Vec<(IdentityKind, String)>,
 }
@@ -28,27 +31,15 @@ pub(super) struct Buyer {
 /// Converts the customer of a request.
 pub(super) fn buyer(faults: &mut Faults, customer: Option<&pb::Customer>) -> Buyer {
     let Some(customer) = customer else {
-        return Buyer { customer: id(faults, "customer.id", ""), tiers: Vec::new(), identities: Vec::new() };
+        return Buyer { customer: id(faults, "customer.id", ""), ..Buyer::default() };
     };
     let pb::Customer { id: name, tiers, zones, identities } = customer;
-    faults.unbuilt(!zones.is_empty(), "customer.zones");
     Buyer {
         customer: id(faults, "customer.id", name),
-        tiers: self::tiers(faults, tiers),
+        tiers: ids(faults, "customer.tiers", tiers, NAMES_MAX),
+        zones: ids(faults, "customer.zones", zones, NAMES_MAX),
         identities: self::identities(faults, identities),
     }
-}
-
-fn tiers(faults: &mut Faults, named: &[String]) -> Vec<TierId> {
-    if named.len() > TIERS_MAX {
-        faults.invalid("customer.tiers", format_args!("must be at most {TIERS_MAX}, not {}", named.len()));
-        return Vec::new();
-    }
-    let tier = |(place, tier): (usize, &String)| id(faults, format_args!("customer.tiers[{place}]"), tier);
-    let mut tiers: Vec<TierId> = named.iter().enumerate().filter_map(tier).collect();
-    tiers.sort_unstable();
-    tiers.dedup();
-    tiers
 }
 
 fn identities(faults: &mut Faults, named: &[pb::Identity]) -> Vec<(IdentityKind, String)> {
@@ -74,10 +65,18 @@ fn identities(faults: &mut Faults, named: &[pb::Identity]) -> Vec<(IdentityKind,
     identities
 }
 
-/// The reason for which staff overrides limits, if it does.
-pub(super) fn over_limits(faults: &mut Faults, given: Option<&pb::Override>) -> Option<Box<str>> {
-    let pb::Override { limits, windows, reason } = given?;
-    faults.unbuilt(*windows, "override.windows");
+/// What staff overrides, each with the reason for it.
+#[derive(Default)]
+pub(super) struct Overrides {
+    /// Limits.
+    pub over_limits: Option<Box<str>>,
+    /// Windows, audiences and `slot_required`.
+    pub over_windows: Option<Box<str>>,
+}
+
+/// Converts the override of a request.
+pub(super) fn overrides(faults: &mut Faults, given: Option<&pb::Override>) -> Overrides {
+    let Some(pb::Override { limits, windows, reason }) = given else { return Overrides::default() };
     if !limits && !windows {
         faults.invalid("override", "must have limits or windows set");
     }
@@ -86,5 +85,6 @@ pub(super) fn over_limits(faults: &mut Faults, given: Option<&pb::Override>) -> 
     } else if !text::is_plain(reason) {
         faults.invalid("override.reason", text::PLAIN);
     }
-    limits.then(|| reason.as_str().into())
+    let given = |set: bool| set.then(|| reason.as_str().into());
+    Overrides { over_limits: given(*limits), over_windows: given(*windows) }
 }

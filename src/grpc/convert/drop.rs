@@ -4,21 +4,21 @@ use std::collections::{BTreeMap, HashMap};
 
 use stockade_engine::command::CreateDrop;
 use stockade_proto as pb;
-use stockade_types::definition::{
-    DEFAULT_SHOP, Definition, GENERAL_POOL, ITEM_UNITS_MAX, ITEMS_MAX, Item, LABELS_MAX, Pool, Schedule, TITLE_MAX,
-    Terms,
-};
-use stockade_types::ids::{PoolId, Sku};
+use stockade_types::definition::{DEFAULT_SHOP, Definition, LABELS_MAX, Schedule, TITLE_MAX, Terms};
 use stockade_types::time::Millis;
 
 use super::drop_view::encoded_len;
 use super::faults::{Faults, Rejection};
-use super::fields::{enumeration, id, instant, optional_id, span};
+use super::fields::{id, instant, optional_id, span};
 use super::limits::limits;
+use super::rules::items_and_rules;
 use crate::text;
 
-const TTL_MIN: Millis = Millis::from_secs(1);
-const TTL_MAX: Millis = Millis::from_secs(24 * 60 * 60);
+/// Bounds on how long a hold or a payment may take.
+pub(super) const TTL_MIN: Millis = Millis::from_secs(1);
+pub(super) const TTL_MAX: Millis = Millis::from_secs(24 * 60 * 60);
+/// The same in words.
+pub(super) const TTL_RANGE: &str = "must be 1s to 24h";
 const USUAL_TTL: Millis = Millis::from_secs(5 * 60);
 /// The default time for a payment.
 const USUAL_PAYMENT_TTL: Millis = Millis::from_secs(15 * 60);
@@ -33,17 +33,10 @@ const LABEL_VALUE_MAX: usize = 256;
 type IsSet = fn(&pb::Drop) -> bool;
 
 /// Fields that are not built yet. A request that sets one is refused with its name.
-pub(super) const UNBUILT: [(&str, IsSet); 12] = [
-    ("windows", |drop| !drop.windows.is_empty()),
-    ("terms", |drop| !drop.terms.is_empty()),
-    ("slot_required", |drop| drop.slot_required),
-    ("time_zone", |drop| !drop.time_zone.is_empty()),
-    ("location", |drop| !drop.location.is_empty()),
-    ("tranches", |drop| !drop.tranches.is_empty()),
+pub(super) const UNBUILT: [(&str, IsSet); 5] = [
     ("signals", |drop| !drop.signals.is_empty()),
     ("scarcity", |drop| drop.scarcity.is_some()),
     ("conduct", |drop| !drop.conduct.is_empty()),
-    ("zones", |drop| !drop.zones.is_empty()),
     ("waiting_room", |drop| drop.waiting_room.is_some()),
     ("waitlist", |drop| drop.waitlist.is_some()),
 ];
@@ -75,10 +68,9 @@ pub(super) fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definit
         hold_ttl,
         max_hold_life,
         payment_ttl,
-        items: goods,
-        limits: rules,
+        limits,
         labels: notes,
-        .. // output only, or in `UNBUILT`: a test compares the table with the contract
+        .. // output only, of rules and items, or in `UNBUILT`: a test compares the table with the contract
     } = drop;
     for (field, is_set) in UNBUILT {
         faults.unbuilt(is_set(drop), format_args!("drop.{field}"));
@@ -100,14 +92,15 @@ pub(super) fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definit
     {
         faults.invalid("drop.closes_at", "must be after opens_at");
     }
-    let spans = spans(faults, hold_ttl.as_ref(), max_hold_life.as_ref());
+    let spans = spans(faults, hold_ttl.as_ref(), max_hold_life.as_ref(), &drop.windows);
     let payment = span(faults, "drop.payment_ttl", payment_ttl.as_ref());
     let payment_ttl = if payment_ttl.is_some() { payment } else { Some(USUAL_PAYMENT_TTL) };
     if payment_ttl.is_some_and(|ttl| !(TTL_MIN..=TTL_MAX).contains(&ttl)) {
-        faults.invalid("drop.payment_ttl", "must be 1s to 24h");
+        faults.invalid("drop.payment_ttl", TTL_RANGE);
     }
-    let items = items(faults, goods);
-    let limits = limits(faults, rules, drop);
+    let parts = items_and_rules(faults, drop);
+    let limits = self::limits(faults, limits, drop);
+    let (items, rules) = parts?;
     let (hold_ttl, max_hold_life) = spans?;
     let definition = Definition {
         id: name?,
@@ -117,8 +110,9 @@ pub(super) fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definit
         labels,
         schedule: Schedule { opens_at, closes_at },
         terms: Terms { hold_ttl, max_hold_life, payment_ttl: payment_ttl? },
-        items: items?,
+        items,
         limits: limits?,
+        rules,
     };
     let size = encoded_len(&definition);
     if size > DROP_BYTES_MAX {
@@ -131,16 +125,20 @@ fn spans(
     faults: &mut Faults,
     hold_ttl: Option<&prost_types::Duration>,
     max_hold_life: Option<&prost_types::Duration>,
+    windows: &[pb::Window],
 ) -> Option<(Millis, Millis)> {
     let ttl = span(faults, "drop.hold_ttl", hold_ttl);
     let ttl = if hold_ttl.is_some() { ttl } else { Some(USUAL_TTL) };
     let ttl_fits = ttl.is_some_and(|ttl| (TTL_MIN..=TTL_MAX).contains(&ttl));
     if ttl.is_some() && !ttl_fits {
-        faults.invalid("drop.hold_ttl", "must be 1s to 24h");
+        faults.invalid("drop.hold_ttl", TTL_RANGE);
     }
     let ttl = ttl.filter(|_| ttl_fits);
     let life = span(faults, "drop.max_hold_life", max_hold_life);
-    let life = if max_hold_life.is_some() { life? } else { ttl?.doubled() };
+    // Faulty ones are reported with their windows.
+    let of_windows = windows.iter().filter_map(|window| span(&mut Faults::default(), "", window.hold_ttl.as_ref()));
+    let longest = of_windows.filter(|ttl| *ttl <= TTL_MAX).fold(ttl, |longest, ttl| longest.max(Some(ttl)));
+    let life = if max_hold_life.is_some() { life? } else { longest?.doubled() };
     let least = ttl.unwrap_or(TTL_MIN);
     if !(least..=HOLD_LIFE_MAX).contains(&life) {
         faults.invalid("drop.max_hold_life", "must be hold_ttl to 7 days");
@@ -166,55 +164,4 @@ fn labels(faults: &mut Faults, notes: &HashMap<String, String>) -> BTreeMap<Stri
         }
     }
     labels
-}
-
-fn items(faults: &mut Faults, goods: &[pb::Item]) -> Option<Vec<Item>> {
-    if goods.is_empty() || goods.len() > ITEMS_MAX {
-        faults.invalid("drop.items", format_args!("must be 1-{ITEMS_MAX}, not {}", goods.len()));
-        return None;
-    }
-    let mut seen: HashMap<&str, usize> = HashMap::with_capacity(goods.len());
-    let mut items = Vec::with_capacity(goods.len());
-    for (place, item) in goods.iter().enumerate() {
-        let sku = id::<Sku>(faults, format_args!("drop.items[{place}].sku"), &item.sku);
-        let first = *seen.entry(item.sku.as_str()).or_insert(place);
-        if sku.is_some() && first != place {
-            let description = format_args!("duplicates items[{first}].sku");
-            faults.invalid(format_args!("drop.items[{place}].sku"), description);
-        }
-        let pool = general_pool(faults, place, item);
-        if let (Some(sku), Some(pool)) = (sku, pool) {
-            items.push(Item { sku, pools: vec![pool] });
-        }
-    }
-    (items.len() == goods.len()).then_some(items)
-}
-
-/// The single pool of an item, with all its stock.
-fn general_pool(faults: &mut Faults, place: usize, item: &pb::Item) -> Option<Pool> {
-    let pb::Item { sku: _, quantity, pools, stock: _, kind, slot, price_floor, unit_cost } = item;
-    if *quantity > ITEM_UNITS_MAX {
-        faults.invalid(format_args!("drop.items[{place}].quantity"), format_args!("must be at most {ITEM_UNITS_MAX}"));
-    }
-    faults.unbuilt(!is_general(pools, *quantity), format_args!("drop.items[{place}].pools"));
-    match enumeration(faults, format_args!("drop.items[{place}].kind"), *kind) {
-        Some(pb::ItemKind::Slot) => faults.unbuilt(true, format_args!("drop.items[{place}].kind")),
-        Some(pb::ItemKind::Unspecified | pb::ItemKind::Goods) | None => {}
-    }
-    faults.unbuilt(slot.is_some(), format_args!("drop.items[{place}].slot"));
-    faults.unbuilt(price_floor.is_some(), format_args!("drop.items[{place}].price_floor"));
-    faults.unbuilt(unit_cost.is_some(), format_args!("drop.items[{place}].unit_cost"));
-    let id = PoolId::try_from(GENERAL_POOL).ok()?;
-    Some(Pool { id, units: *quantity })
-}
-
-/// Whether these are the pools of an item that names none: no pool, or the general pool, as a drop that was read
-/// shows it.
-fn is_general(pools: &[pb::Pool], quantity: u64) -> bool {
-    let general = |pool: &pb::Pool| {
-        let pb::Pool { id, audience, size, flows, place, stock: _ } = pool;
-        let all = size.is_none_or(|size| size == pb::pool::Size::Units(quantity));
-        id == GENERAL_POOL && audience.is_none() && flows.is_empty() && place.is_empty() && all
-    };
-    pools.len() <= 1 && pools.iter().all(general)
 }

@@ -3,12 +3,14 @@
 use prost::Message;
 use stockade_engine::answer::DropState;
 use stockade_proto as pb;
-use stockade_types::definition::Definition;
-use stockade_types::record::PoolFigures;
+use stockade_types::definition::{Definition, Flow, Item, Money, PriceTerms, Window};
+use stockade_types::ids::{ItemNo, PoolNo};
+use stockade_types::record::{FlowPlace, MarkKind, Marks, PoolFigures};
 use stockade_types::time::Timestamp;
 
 use super::answer::timestamp;
 use super::drop_view::drop_state;
+use super::rules_view::{audience_view, money_view};
 
 /// Labels whose key begins with this are public.
 const PUBLIC: &str = "public.";
@@ -19,41 +21,92 @@ const SOLD_OUT: &str = "sold_out";
 /// Digits of a version.
 const VERSION_DIGITS: usize = 16;
 
-/// The public status of a drop, with its opening time, state and the stock of its pools in the definition's order.
+/// What the public status of a drop depends on.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a> {
+    pub(super) opens_at: Timestamp,
+    pub(super) state: DropState,
+    /// Of its pools, in the definition's order.
+    pub(super) stock: &'a [PoolFigures],
+    pub(super) marks: &'a Marks,
+}
+
+/// The public status of a drop: what somebody without a tier and a zone finds.
 #[must_use]
-pub(super) fn drop_status(
-    definition: &Definition,
-    opens_at: Timestamp,
-    state: DropState,
-    stock: &[PoolFigures],
-) -> pb::DropStatus {
-    let Definition { id, title, shop, series, labels, schedule, items, .. } = definition;
-    let mut pools = stock.iter();
-    let mut band = |pools_of_item: usize| {
-        let free = pools.by_ref().take(pools_of_item).map(PoolFigures::free).fold(0, u64::saturating_add);
-        if free > 0 { AVAILABLE } else { SOLD_OUT }
+pub(super) fn drop_status(definition: &Definition, shown: Shown<'_>) -> pb::DropStatus {
+    let Definition { id, title, shop, series, labels, schedule, items, rules, .. } = definition;
+    let mut pools = shown.stock.iter();
+    let item = |(number, item): (ItemNo, &Item)| {
+        let slot = item.slot.as_ref();
+        let kind = if slot.is_some() { pb::ItemKind::Slot } else { pb::ItemKind::Goods };
+        let mut free = 0_u64;
+        for (place, figures) in (0..).map(PoolNo).zip(pools.by_ref().take(item.pools.len())) {
+            if is_public(item, (number, place), shown.marks) {
+                free = free.saturating_add(figures.free());
+            }
+        }
+        pb::ItemStatus {
+            sku: item.sku.to_string(),
+            kind: kind.into(),
+            band: if free > 0 { AVAILABLE } else { SOLD_OUT }.to_owned(),
+            price: price(definition, item, shown.marks).map(money_view),
+            place: slot.map(|slot| slot.place.clone()).unwrap_or_default(),
+            starts_at: slot.map(|slot| timestamp(slot.starts.at)),
+            ends_at: slot.map(|slot| timestamp(slot.ends.at)),
+        }
     };
-    let items = items.iter().map(|item| pb::ItemStatus {
-        sku: item.sku.to_string(),
-        kind: pb::ItemKind::Goods.into(),
-        band: band(item.pools.len()).to_owned(),
-        ..pb::ItemStatus::default() // fields that are not built yet
-    });
+    let items = (0..).map(ItemNo).zip(items).map(item).collect();
+    let window = |window: &Window| pb::WindowStatus {
+        id: window.id.to_string(),
+        audience: audience_view(&window.audience),
+        starts_at: Some(timestamp(window.starts.map_or(shown.opens_at, |starts| starts.at))),
+        ends_at: window.ends.map(|ends| ends.at).or(schedule.closes_at).map(timestamp),
+    };
     let public = labels.iter().filter(|(key, _)| key.starts_with(PUBLIC));
     let mut status = pb::DropStatus {
         drop_id: id.to_string(),
         shop: shop.to_string(),
         series: series.as_ref().map(ToString::to_string).unwrap_or_default(),
         title: title.clone(),
-        state: drop_state(state).into(),
-        opens_at: Some(timestamp(opens_at)),
+        state: drop_state(shown.state).into(),
+        opens_at: Some(timestamp(shown.opens_at)),
         closes_at: schedule.closes_at.map(timestamp),
-        items: items.collect(),
+        time_zone: rules.time_zone.clone(),
+        location: rules.location.clone(),
+        zones: rules.zones.iter().map(ToString::to_string).collect(),
+        windows: rules.windows.iter().map(window).collect(),
+        items,
         labels: public.map(|(key, value)| (key.clone(), value.clone())).collect(),
-        ..pb::DropStatus::default() // fields that are not built yet
+        version: String::new(),
     };
     status.version = version(&status);
     status
+}
+
+/// Whether somebody without a tier and a zone may draw on a pool: it is for everyone, or has opened to one that is.
+fn is_public(item: &Item, (number, place): (ItemNo, PoolNo), marks: &Marks) -> bool {
+    let is_for_all = |pool: PoolNo| item.pools.get(pool.index()).is_some_and(|pool| pool.audience.is_everyone());
+    let has_opened = |((from, to), _): ((PoolNo, PoolNo), &Flow)| {
+        from == place && is_for_all(to) && marks.has(MarkKind::Flow(FlowPlace { item: number, from, to }))
+    };
+    is_for_all(place) || item.flows().any(has_opened)
+}
+
+/// The price of an item for somebody without a tier and a zone; none if it has none.
+fn price(definition: &Definition, item: &Item, marks: &Marks) -> Option<Money> {
+    let names = &definition.rules.names;
+    let is_offered = |terms: &&PriceTerms| {
+        let Some(number) = names.terms_no(&terms.id) else { return false };
+        let has_begun = terms.starts.is_none() || marks.has(MarkKind::TermsStart(number));
+        let pools = item.pools.iter().filter(|pool| pool.audience.is_everyone());
+        let is_for_any = pools.map(|pool| &pool.id).any(|pool| terms.reaches(pool));
+        let is_public = terms.audience.is_everyone() && terms.covers(&item.sku) && is_for_any;
+        is_public && has_begun && !marks.has(MarkKind::TermsEnd(number))
+    };
+    let terms = definition.rules.prices.iter().find(is_offered)?;
+    let number = names.terms_no(&terms.id)?;
+    let steps = (0..).zip(&terms.steps).filter(|(place, _)| marks.has(MarkKind::PriceStep(number, *place)));
+    Some(steps.last().map_or(terms.price, |(_, step)| step.price))
 }
 
 /// A hash of everything that is shown.
@@ -101,14 +154,61 @@ mod tests {
         }
     }
 
-    fn pool(received: u64, held: u64) -> PoolFigures {
+    fn pool_of(received: u64, held: u64) -> PoolFigures {
         PoolFigures { basis: PoolBasis { received, taken_out: 0 }, held, ..PoolFigures::default() }
+    }
+
+    fn status(definition: &Definition, stock: &[PoolFigures], marks: &Marks) -> pb::DropStatus {
+        drop_status(definition, Shown { opens_at: Timestamp(1), state: DropState::Open, stock, marks })
+    }
+
+    #[test]
+    fn the_public_sees_what_somebody_without_a_tier_finds() {
+        use stockade_types::definition::{Audience, Currency, PriceStep, Trigger};
+        use stockade_types::record::{Lifecycle, Mark};
+        let mut drop = definition();
+        let members = Audience { tiers: vec!["member".parse().expect("a tier")], zones: Vec::new() };
+        let second = drop.items[0].pools[1].id.clone();
+        let pool = &mut drop.items[0].pools[0];
+        (pool.audience, pool.flows) = (members.clone(), vec![Flow { to: second, when: None }]);
+        let euros = |minor_units| Money { currency: Currency::of("EUR").expect("a currency"), minor_units };
+        let step = PriceStep {
+            when: Trigger::Moment(stockade_types::definition::Named::AfterOpening(1).into()),
+            price: euros(3),
+        };
+        let usual = PriceTerms {
+            id: "usual".parse().expect("an id"),
+            audience: Audience::default(),
+            skus: vec!["A".parse().expect("a sku")],
+            pools: Vec::new(),
+            starts: None,
+            ends: None,
+            price: euros(2),
+            steps: vec![step],
+        };
+        let own = PriceTerms { id: "own".parse().expect("an id"), audience: members, price: euros(1), ..usual.clone() };
+        drop.rules.prices = vec![own, usual];
+        drop.number_names().expect("few names");
+        let stock = [pool_of(5, 0), pool_of(5, 5), pool_of(5, 0)];
+        let mut life = Lifecycle::new(stockade_types::ids::DropNo(0));
+        let shown = |marks: &Marks| {
+            let of = status(&drop, &stock, marks);
+            let price = of.items[0].price.as_ref().map(|price| price.minor_units);
+            (of.items[0].band.clone(), price, of.items[1].price.is_some())
+        };
+        assert_eq!(shown(&life.marks), ("sold_out".into(), Some(2), false), "five are for members");
+        let flow = FlowPlace { item: ItemNo(0), from: PoolNo(0), to: PoolNo(1) };
+        let usual = drop.rules.names.terms_no(&drop.rules.prices[1].id).expect("a number");
+        for kind in [MarkKind::Flow(flow), MarkKind::PriceStep(usual, 0)] {
+            life.mark(Mark { kind, scheduled_for: Timestamp(2) });
+        }
+        assert_eq!(shown(&life.marks), ("available".into(), Some(3), false));
     }
 
     #[test]
     fn the_public_sees_bands_and_its_own_labels_and_no_figure() {
-        let stock = [pool(5, 5), pool(5, 4), pool(5, 5)];
-        let status = drop_status(&definition(), Timestamp(1), DropState::Open, &stock);
+        let stock = [pool_of(5, 5), pool_of(5, 4), pool_of(5, 5)];
+        let status = status(&definition(), &stock, &Marks::default());
         let bands: Vec<_> = status.items.iter().map(|item| (item.sku.as_str(), item.band.as_str())).collect();
         assert_eq!(bands, [("A", "available"), ("B", "sold_out")]);
         let mut labels: Vec<_> = status.labels.keys().map(String::as_str).collect();
@@ -118,14 +218,12 @@ mod tests {
 
     #[test]
     fn the_version_changes_with_what_is_shown_alone() {
-        let of = |definition: &Definition, stock: &[PoolFigures]| {
-            drop_status(definition, Timestamp(1), DropState::Open, stock).version
-        };
-        let stock = [pool(5, 5), pool(5, 4), pool(5, 5)];
+        let of = |definition: &Definition, stock: &[PoolFigures]| status(definition, stock, &Marks::default()).version;
+        let stock = [pool_of(5, 5), pool_of(5, 4), pool_of(5, 5)];
         let first = of(&definition(), &stock);
         assert_eq!(first.len(), VERSION_DIGITS);
-        assert_eq!(of(&definition(), &[pool(5, 5), pool(5, 3), pool(5, 5)]), first, "figures are not shown");
-        assert_ne!(of(&definition(), &[pool(5, 5), pool(5, 4), pool(5, 4)]), first);
+        assert_eq!(of(&definition(), &[pool_of(5, 5), pool_of(5, 3), pool_of(5, 5)]), first, "figures are not shown");
+        assert_ne!(of(&definition(), &[pool_of(5, 5), pool_of(5, 4), pool_of(5, 4)]), first);
         let mut relabelled = definition();
         relabelled.labels.insert("cost".into(), "10".into());
         assert_eq!(of(&relabelled, &stock), first);

@@ -1,23 +1,26 @@
 //! A drop on the wire.
 
 use prost::Message;
-use stockade_engine::answer::{DropState, DropView, Stock};
+use stockade_engine::answer::{DropState, DropView};
 use stockade_proto as pb;
-use stockade_types::definition::{Definition, Item, Limit, Pool, Schedule, Terms};
+use stockade_types::definition::{Definition, Limit, Rules, Schedule, Terms};
+use stockade_types::ids::ItemNo;
 use stockade_types::time::Timestamp;
 
 use super::answer::{duration, kind_of_subject, limit_scope, timestamp};
+use super::rules_view::{Live, is_general, item_view, terms_view, tranche_view, window_view};
 
 /// A drop with its state and stock.
 #[must_use]
 pub fn drop_view(view: &DropView) -> pb::Drop {
     // Closing by hand shows in the state; the schedule stays as defined.
-    let DropView { definition, opens_at, closed_at: _, state, revision, as_of, stock } = view;
+    let DropView { definition, opens_at, closed_at: _, state, revision, as_of, stock: _, marks: _ } = view;
     pb::Drop {
+        opens_at: Some(timestamp(*opens_at)),
         state: drop_state(*state).into(),
         revision: revision.0,
         as_of_lsn: as_of.0,
-        ..defined(definition, *opens_at, stock)
+        ..defined(definition, Some(Live::of(view)))
     }
 }
 
@@ -25,15 +28,18 @@ pub fn drop_view(view: &DropView) -> pb::Drop {
 /// the same drop, read and sent back, have the same size.
 #[must_use]
 pub(super) fn encoded_len(definition: &Definition) -> usize {
-    let mut drop = defined(definition, definition.schedule.opens_at.unwrap_or(Timestamp::NEVER), &[]);
-    for item in &mut drop.items {
-        (item.stock, item.pools) = (None, Vec::new());
+    let mut drop = defined(definition, None);
+    drop.opens_at = Some(timestamp(definition.schedule.opens_at.unwrap_or(Timestamp::NEVER)));
+    for (item, shown) in definition.items.iter().zip(&mut drop.items) {
+        if is_general(item) {
+            shown.pools.clear();
+        }
     }
     drop.encoded_len()
 }
 
-/// A drop as it was defined, with its stock.
-fn defined(definition: &Definition, opens_at: Timestamp, stock: &[Vec<Stock>]) -> pb::Drop {
+/// A drop as it was defined, and what is output only of its items and rules.
+fn defined(definition: &Definition, live: Option<Live<'_>>) -> pb::Drop {
     let Definition {
         id,
         title,
@@ -44,23 +50,28 @@ fn defined(definition: &Definition, opens_at: Timestamp, stock: &[Vec<Stock>]) -
         terms: Terms { hold_ttl, max_hold_life, payment_ttl },
         items,
         limits,
+        rules: Rules { windows, prices, tranches, slot_required, time_zone, location, zones, names: _ },
     } = definition;
-    let none = Vec::new();
-    let stock = stock.iter().chain(std::iter::repeat(&none));
     pb::Drop {
         id: id.to_string(),
         title: title.clone(),
         shop: shop.to_string(),
         series: series.as_ref().map(ToString::to_string).unwrap_or_default(),
-        opens_at: Some(timestamp(opens_at)),
         closes_at: closes_at.map(timestamp),
         hold_ttl: Some(duration(*hold_ttl)),
         max_hold_life: Some(duration(*max_hold_life)),
         payment_ttl: Some(duration(*payment_ttl)),
-        items: items.iter().zip(stock).map(|(item, pools)| item_view(item, pools)).collect(),
+        items: (0..).map(ItemNo).zip(items).map(|(place, item)| item_view(place, item, live)).collect(),
+        windows: windows.iter().map(|window| window_view(window, live)).collect(),
         limits: limits.iter().map(limit_view).collect(),
+        terms: prices.iter().map(|terms| terms_view(terms, live)).collect(),
+        slot_required: *slot_required,
         labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        ..pb::Drop::default() // fields that are not built yet, and its state and stock
+        time_zone: time_zone.clone(),
+        location: location.clone(),
+        tranches: tranches.iter().map(|tranche| tranche_view(tranche, live)).collect(),
+        zones: zones.iter().map(ToString::to_string).collect(),
+        ..pb::Drop::default() // fields that are not built yet, its opening and its state
     }
 }
 
@@ -73,39 +84,6 @@ pub(super) const fn drop_state(state: DropState) -> pb::DropState {
         DropState::Cancelled => pb::DropState::Cancelled,
         DropState::Archived => pb::DropState::Archived,
     }
-}
-
-fn item_view(item: &Item, stock: &[Stock]) -> pb::Item {
-    let Item { sku, pools } = item;
-    let sum = stock.iter().copied().fold(Stock::default(), Stock::plus);
-    let stock = stock.iter().copied().map(Some).chain(std::iter::repeat(None));
-    pb::Item {
-        sku: sku.to_string(),
-        quantity: pools.iter().map(|pool| pool.units).fold(0, u64::saturating_add),
-        pools: pools.iter().zip(stock).map(|(pool, stock)| pool_view(pool, stock)).collect(),
-        stock: Some(stock_view(sum)),
-        kind: pb::ItemKind::Goods.into(),
-        slot: None,
-        price_floor: None,
-        unit_cost: None,
-    }
-}
-
-fn pool_view(pool: &Pool, stock: Option<Stock>) -> pb::Pool {
-    let Pool { id, units } = pool;
-    pb::Pool {
-        id: id.to_string(),
-        audience: None,
-        size: Some(pb::pool::Size::Units(*units)),
-        flows: Vec::new(),
-        place: String::new(),
-        stock: stock.map(stock_view),
-    }
-}
-
-const fn stock_view(stock: Stock) -> pb::Stock {
-    let Stock { received, free, held, paying, claimed, withdrawn, returned_total } = stock;
-    pb::Stock { received, free, held, paying, claimed, withdrawn, returned_total }
 }
 
 fn limit_view(limit: &Limit) -> pb::Limit {

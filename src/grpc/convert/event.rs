@@ -9,7 +9,7 @@ use stockade_types::ids::ItemNo;
 use stockade_types::record::{Lifecycle, MovedLine, PoolBasis, PoolFigures};
 
 use super::answer::{hold_in, hold_line, timestamp};
-use super::drop_status::drop_status;
+use super::drop_status::{Shown, drop_status};
 
 /// Which parts of an event are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,7 +46,8 @@ pub fn event(event: &Event, journal: &str, cursor: String, shown: EventFields) -
         },
         (Detail::Drop { lifecycle, is_archived, opens_at, stock }, Some(drop)) => {
             let state = drop_state(lifecycle, *is_archived);
-            pb::Event { drop: Some(drop_status(drop, *opens_at, state, stock)), ..plain }
+            let shown = Shown { opens_at: *opens_at, state, stock, marks: &lifecycle.marks };
+            pb::Event { drop: Some(drop_status(drop, shown)), ..plain }
         }
         (Detail::Stock { item, stock, cause }, Some(drop)) => pb::Event {
             sku: sku(drop, *item),
@@ -72,9 +73,9 @@ fn shown_hold(drop: &Definition, hold: &Hold, shown: EventFields) -> pb::Hold {
 /// The lines of which units were moved.
 fn moved_lines(drop: &Definition, hold: &Hold, moved: &[MovedLine]) -> Vec<pb::HoldLine> {
     let lines = hold.lines().iter().zip(moved).filter(|(_, moved)| **moved != MovedLine::default());
-    let moved = |(HoldLine { item, pool, .. }, MovedLine { quantity, released, returned }): (HoldLine, &MovedLine)| {
-        let line = HoldLine::new(item, pool, *quantity);
-        hold_line(drop, HoldLine { released: *released, returned: *returned, ..line })
+    let moved = |(line, MovedLine { quantity, released, returned }): (HoldLine, &MovedLine)| {
+        let moved = HoldLine { quantity: *quantity, released: *released, returned: *returned, ..line };
+        hold_line(drop, moved)
     };
     lines.map(moved).collect()
 }
@@ -85,7 +86,7 @@ fn sku(drop: &Definition, item: ItemNo) -> String {
 
 /// The state of a drop according to its lifecycle record alone.
 const fn drop_state(lifecycle: &Lifecycle, is_archived: bool) -> DropState {
-    let Lifecycle { drop: _, paused, opened, closed } = lifecycle;
+    let Lifecycle { drop: _, paused, opened, closed, marks: _ } = lifecycle;
     match (closed, opened) {
         _ if is_archived => DropState::Archived,
         (Some(_), None) => DropState::Cancelled,

@@ -9,6 +9,7 @@ use prost_types::{Duration, Timestamp as Instant};
 use stockade_types::ids::IdError;
 use stockade_types::time::{Millis, Timestamp};
 
+use super::answer::DURATION_MAX;
 use super::faults::Faults;
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
@@ -39,6 +40,22 @@ where
     if text.is_empty() { None } else { id(faults, field, text) }
 }
 
+/// A list of at most `most` ids: sorted, each once. Empty with a fault recorded if it is too long.
+pub(super) fn ids<T>(faults: &mut Faults, field: &str, given: &[String], most: usize) -> Vec<T>
+where
+    T: for<'a> TryFrom<&'a str, Error = IdError> + Ord,
+{
+    if given.len() > most {
+        faults.invalid(field, format_args!("must be at most {most}, not {}", given.len()));
+        return Vec::new();
+    }
+    let one = |(place, text): (usize, &String)| id(faults, format_args!("{field}[{place}]"), text);
+    let mut ids: Vec<T> = given.iter().enumerate().filter_map(one).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
 /// An enum value; a number that the contract does not define is a fault.
 pub(super) fn enumeration<E: TryFrom<i32>>(faults: &mut Faults, field: impl Display, number: i32) -> Option<E> {
     let known = E::try_from(number).ok();
@@ -54,6 +71,16 @@ pub(super) fn span(faults: &mut Faults, field: impl Display, span: Option<&Durat
     let millis = positive(*span?);
     if millis.is_none() {
         faults.invalid(field, "must be a duration above 0s, with nanos from 0 to 999999999");
+    }
+    millis
+}
+
+/// A duration of zero or more, as long as a duration may be. Digits finer than milliseconds are cut off.
+pub(super) fn wait(faults: &mut Faults, field: impl Display, span: Duration) -> Option<Millis> {
+    let millis = if span == Duration::default() { Some(Millis(0)) } else { positive(span) };
+    let millis = millis.filter(|millis| *millis <= DURATION_MAX);
+    if millis.is_none() {
+        faults.invalid(field, "must be a duration of 0s to 10000 years, with nanos from 0 to 999999999");
     }
     millis
 }

@@ -5,7 +5,7 @@ use stockade_proto as pb;
 use stockade_types::hold::HOLD_LINES_MAX;
 use stockade_types::ids::{DropId, HoldId, Quantity};
 
-use super::customer::{Buyer, buyer, over_limits};
+use super::customer::{Buyer, Overrides, buyer, overrides};
 use super::faults::{Faults, Rejection};
 use super::fields::{enumeration, id, optional_id, span};
 
@@ -42,16 +42,22 @@ pub fn reserve(request: &pb::ReserveRequest) -> Result<Reserve, Rejection> {
     let allow_partial = *allow_partial;
     faults.unbuilt(!admission_token.is_empty(), "admission_token");
     faults.unbuilt(!superseded_customer_id.is_empty(), "superseded_customer_id");
-    let over_limits = over_limits(&mut faults, r#override.as_ref());
+    let overrides = overrides(&mut faults, r#override.as_ref());
     let command = (|| {
-        let Buyer { customer, tiers, identities } = buyer;
+        let Buyer { customer, tiers, zones, identities } = buyer;
+        let Overrides { over_limits, over_windows } = overrides;
         let plain = Reserve::new(hold?, drop?, customer?, lines?);
-        Some(Reserve { ttl, tiers, identities, supersedes, allow_partial, over_limits, ..plain })
+        Some(Reserve { ttl, tiers, zones, identities, supersedes, allow_partial, over_limits, over_windows, ..plain })
     })();
     faults.finish(command)
 }
 
-/// Lines summed by SKU, in ascending order. The place of a SKU's first line is kept for error messages.
+/// By SKU, and of one SKU the lines that name a pool before the one that doesn't.
+fn order(WantedUnits { sku, pool, .. }: &WantedUnits) -> impl Ord + '_ {
+    (sku, pool.is_none(), pool)
+}
+
+/// Lines summed by SKU and pool, in order. The place of the first such line is kept for error messages.
 fn wanted(faults: &mut Faults, field: &str, lines: &[pb::Line]) -> Option<Vec<WantedUnits>> {
     if lines.len() > HOLD_LINES_MAX {
         faults.invalid(field, format_args!("must have at most {HOLD_LINES_MAX} lines, not {}", lines.len()));
@@ -65,15 +71,15 @@ fn wanted(faults: &mut Faults, field: &str, lines: &[pb::Line]) -> Option<Vec<Wa
         if let Err(error) = &units {
             faults.invalid(format_args!("{field}[{place}].quantity"), error);
         }
-        faults.unbuilt(!pool.is_empty(), format_args!("{field}[{place}].pool"));
+        let pool = optional_id(faults, format_args!("{field}[{place}].pool"), pool);
         if let (Some(sku), Ok(units)) = (sku, units) {
-            wanted.push(WantedUnits { sku, units: units.get(), place });
+            wanted.push(WantedUnits { sku, pool, units: units.get(), place });
         }
     }
-    // A stable sort: a SKU's first line stays first, and its place is kept.
-    wanted.sort_by(|a, b| a.sku.cmp(&b.sku));
+    // A stable sort: the first line of a SKU and pool stays first, and its place is kept.
+    wanted.sort_by(|a, b| order(a).cmp(&order(b)));
     wanted.dedup_by(|later, first| {
-        let same = later.sku == first.sku;
+        let same = (&later.sku, &later.pool) == (&first.sku, &first.pool);
         if same {
             first.units = first.units.saturating_add(later.units);
         }

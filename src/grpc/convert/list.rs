@@ -12,7 +12,7 @@ use stockade_types::time::Timestamp;
 use super::answer::hold;
 use super::drop_view::drop_view;
 use super::faults::{Faults, Rejection};
-use super::fields::{enumeration, optional_id, span};
+use super::fields::{enumeration, instant, optional_id, span};
 
 /// The default size of a page.
 const USUAL_PAGE: usize = 100;
@@ -33,12 +33,11 @@ pub(super) type DropList = (DropFilter, Option<DropPlace>, usize);
 /// Converts a request for a list of holds.
 ///
 /// # Errors
-/// All faulty fields; if there are none, all that are set and not built.
+/// All faulty fields.
 pub fn list_holds(request: &pb::ListHoldsRequest) -> Result<HoldList, Rejection> {
     let pb::ListHoldsRequest { drop_id, customer_id, order_ref, sku, state, older_than, page_size, page_token, shop } =
         request;
     let mut faults = Faults::default();
-    faults.unbuilt(!shop.is_empty(), "shop");
     if drop_id.is_empty() && customer_id.is_empty() && order_ref.is_empty() {
         faults.invalid("drop_id", "one of drop_id, customer_id and order_ref is needed");
     }
@@ -49,6 +48,7 @@ pub fn list_holds(request: &pb::ListHoldsRequest) -> Result<HoldList, Rejection>
         sku: optional_id(&mut faults, "sku", sku),
         state: enumeration(&mut faults, "state", *state).and_then(hold_state),
         older_than: span(&mut faults, "older_than", older_than.as_ref()),
+        shop: optional_id(&mut faults, "shop", shop),
     };
     let size = page(&mut faults, *page_size);
     let place = token(&mut faults, page_token, hold_place);
@@ -64,13 +64,13 @@ pub fn list_drops(request: &pb::ListDropsRequest) -> Result<DropList, Rejection>
     let mut faults = Faults::default();
     let wanted = enumeration(&mut faults, "state", *state);
     faults.unbuilt(wanted == Some(pb::DropState::Draft), "state");
-    faults.unbuilt(opens_from.is_some(), "opens_from");
-    faults.unbuilt(opens_until.is_some(), "opens_until");
-    faults.unbuilt(!zone.is_empty(), "zone");
     let filter = DropFilter {
         shop: optional_id(&mut faults, "shop", shop),
         series: optional_id(&mut faults, "series", series),
         state: wanted.and_then(drop_state),
+        opens_from: instant(&mut faults, "opens_from", opens_from.as_ref()),
+        opens_until: instant(&mut faults, "opens_until", opens_until.as_ref()),
+        zone: optional_id(&mut faults, "zone", zone),
     };
     let size = page(&mut faults, *page_size);
     let place = token(&mut faults, page_token, drop_place);

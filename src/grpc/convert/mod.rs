@@ -10,6 +10,7 @@ mod batch;
 mod drop;
 mod drop_status;
 mod drop_view;
+mod rules_view;
 mod event;
 mod event_request;
 mod faults;
@@ -19,7 +20,9 @@ mod customer;
 mod list;
 mod stock;
 mod limits;
+mod rules;
 mod update;
+mod warnings;
 
 pub use answer::{claim_mode, hold, refusal, short_lines, timestamp};
 pub use batch::{BatchCommand, OPERATIONS_MAX, View, batch, error, no_operation, operation, result};
@@ -30,8 +33,9 @@ pub use event_request::{EventSelection, From, ListEvents, ReadEvents, list_event
 pub use faults::Rejection;
 pub use hold::{claim, drop_id, extend, get_hold, release, reserve, return_units};
 pub use list::{drop_page, drop_token, hold_page, hold_token, list_drops, list_holds};
-pub use stock::adjust_stock;
+pub use stock::{adjust_stock, fire_flow};
 pub use update::update_drop;
+pub use warnings::{Neighbour, warnings};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
-//! Converts stock adjustments.
+//! Converts changes of stock: adjustments, and flows that are fired by hand.
 
-use stockade_engine::command::AdjustStock;
+use stockade_engine::command::{AdjustStock, FireFlow};
 use stockade_proto as pb;
 use stockade_types::definition::ITEM_UNITS_MAX;
 use stockade_types::record::StockChange;
@@ -38,5 +38,19 @@ pub fn adjust_stock(request: &pb::AdjustStockRequest) -> Result<AdjustStock, Rej
         }
     };
     let command = (|| Some(AdjustStock { drop: drop?, sku: sku?, pool, id: adjustment?, change: change? }))();
+    faults.finish(command)
+}
+
+/// A flow to be fired by hand.
+///
+/// # Errors
+/// All faulty fields.
+pub fn fire_flow(request: &pb::FireFlowRequest) -> Result<FireFlow, Rejection> {
+    let pb::FireFlowRequest { drop_id, sku, pool, to } = request;
+    let mut faults = Faults::default();
+    let drop = id(&mut faults, "drop_id", drop_id);
+    let sku = id(&mut faults, "sku", sku);
+    let (pool, to) = (id(&mut faults, "pool", pool), id(&mut faults, "to", to));
+    let command = (|| Some(FireFlow { drop: drop?, sku: sku?, pool: pool?, to: to? }))();
     faults.finish(command)
 }

@@ -8,7 +8,8 @@ use stockade_engine::answer::{DropState, DropView, Stock};
 use stockade_engine::command::{CreateDrop, ExpiredPolicy, Reserve, Stage, WantedUnits};
 use stockade_proto as pb;
 use stockade_types::definition::Scope;
-use stockade_types::ids::{IdentityKind, Lsn, Sku, TierId};
+use stockade_types::ids::{IdentityKind, Lsn, PoolId, Sku, TierId, ZoneId};
+use stockade_types::record::Marks;
 use stockade_types::time::{Millis, Timestamp};
 
 use super::*;
@@ -69,7 +70,7 @@ const fn secs(seconds: i64) -> Duration {
 }
 
 fn wanted(sku: &str, units: u32, place: usize) -> WantedUnits {
-    WantedUnits { sku: sku.parse().expect("a sku"), units, place }
+    WantedUnits { sku: sku.parse().expect("a sku"), pool: None, units, place }
 }
 
 #[test]
@@ -131,12 +132,36 @@ fn what_a_reserve_cannot_do_yet_is_named() {
     let result = reserved(|r| {
         r.admission_token = "t".into();
         r.superseded_customer_id = "guest".into();
-        r.r#override = Some(pb::Override { limits: true, windows: true, reason: "asked".into() });
-        r.lines[0].pool = "members".into();
-        r.customer = Some(pb::Customer { zones: vec!["eu".into()], ..customer("c") });
     });
-    let all = ["lines[0].pool", "customer.zones", "admission_token", "superseded_customer_id", "override.windows"];
-    assert_eq!(unbuilt(result), all);
+    assert_eq!(unbuilt(result), ["admission_token", "superseded_customer_id"]);
+}
+
+#[test]
+fn lines_are_summed_by_sku_and_pool_and_those_that_name_one_come_first() {
+    let of = |sku: &str, pool: &str, quantity| pb::Line { pool: pool.into(), ..line(sku, quantity) };
+    let lines = vec![of("B", "", 1), of("A", "", 2), of("A", "z", 3), of("A", "m", 4), of("A", "", 5), of("A", "m", 6)];
+    let command = reserved(|r| r.lines = lines).expect("good");
+    let shown: Vec<_> = command
+        .lines
+        .iter()
+        .map(|line| (line.sku.as_str(), line.pool.as_ref().map(PoolId::as_str), line.units, line.place))
+        .collect();
+    let wanted = [("A", Some("m"), 10, 3), ("A", Some("z"), 3, 2), ("A", None, 7, 1), ("B", None, 1, 0)];
+    assert_eq!(shown, wanted);
+    assert_eq!(faulty(reserved(|r| r.lines[0].pool = "a b".into())), ["lines[0].pool"]);
+}
+
+#[test]
+fn staff_may_pass_over_limits_windows_or_both_for_one_reason() {
+    let over = |limits, windows| {
+        let given = pb::Override { limits, windows, reason: "the buyer called".into() };
+        let command = reserved(|r| r.r#override = Some(given)).expect("good");
+        (command.over_limits.is_some(), command.over_windows.is_some())
+    };
+    assert_eq!([over(true, false), over(false, true), over(true, true)], [(true, false), (false, true), (true, true)]);
+    let zones = vec!["mitte".into(), "kreuzberg".into(), "mitte".into()];
+    let command = reserved(|r| r.customer = Some(pb::Customer { zones, ..customer("c") })).expect("good");
+    assert_eq!(command.zones.iter().map(ZoneId::as_str).collect::<Vec<_>>(), ["kreuzberg", "mitte"]);
 }
 
 fn identity(kind: &str, value: &str) -> pb::Identity {
@@ -167,6 +192,8 @@ fn each_part_of_a_customer_and_an_override_is_checked() {
     assert!(buyer(|c| c.identities = (0..16).map(|n| identity("card", &n.to_string())).collect()).is_ok());
     assert!(buyer(|c| c.identities = vec![identity("card", &"x".repeat(128))]).is_ok());
     assert_eq!(faulty(buyer(|c| c.tiers = vec!["t".into(); 17])), ["customer.tiers"]);
+    assert_eq!(faulty(buyer(|c| c.zones = vec!["z".into(); 17])), ["customer.zones"]);
+    assert_eq!(faulty(buyer(|c| c.zones = vec!["a b".into()])), ["customer.zones[0]"]);
     assert_eq!(faulty(buyer(|c| c.tiers = vec!["t".into(), "a b".into()])), ["customer.tiers[1]"]);
     assert_eq!(faulty(buyer(|c| c.identities = vec![identity("card", "1"); 17])), ["customer.identities"]);
     let bad = [identity("ca rd", "1"), identity("customer", "1"), identity("card", ""), identity("card", "a\tb")];
@@ -187,7 +214,7 @@ fn each_part_of_a_customer_and_an_override_is_checked() {
 #[test]
 fn faulty_comes_before_unbuilt() {
     assert_eq!(faulty(reserved(|r| (r.admission_token, r.drop_id) = ("t".into(), String::new()))), ["drop_id"]);
-    assert_eq!(faulty(defined(|d| (d.slot_required, d.id) = (true, String::new()))), ["drop.id"]);
+    assert_eq!(faulty(defined(|d| (d.waitlist, d.id) = (Some(pb::Waitlist::default()), String::new()))), ["drop.id"]);
 }
 
 #[test]
@@ -376,53 +403,33 @@ fn each_further_part_of_a_limit_is_checked() {
 fn what_reads_cannot_do_yet_is_named() {
     let get = pb::GetHoldRequest { hold_id: HOLD.into(), with_token: true, ..pb::GetHoldRequest::default() };
     assert_eq!(unbuilt(get_hold(&get)), ["with_token"]);
-    let holds = pb::ListHoldsRequest { drop_id: "d".into(), shop: "s".into(), ..pb::ListHoldsRequest::default() };
-    assert_eq!(unbuilt(list_holds(&holds)), ["shop"]);
+    let drops = pb::ListDropsRequest { state: pb::DropState::Draft.into(), ..pb::ListDropsRequest::default() };
+    assert_eq!(unbuilt(list_drops(&drops)), ["state"]);
+}
+
+#[test]
+fn what_lists_are_asked_for_is_checked() {
+    let never = Some(Instant { seconds: -1, nanos: 0 });
     let drops = pb::ListDropsRequest {
-        state: pb::DropState::Draft.into(),
-        opens_from: Some(Instant::default()),
-        opens_until: Some(Instant::default()),
-        zone: "eu".into(),
+        opens_from: never,
+        opens_until: never,
+        zone: "a b".into(),
         ..pb::ListDropsRequest::default()
     };
-    assert_eq!(unbuilt(list_drops(&drops)), ["state", "opens_from", "opens_until", "zone"]);
+    assert_eq!(faulty(list_drops(&drops)), ["opens_from", "opens_until", "zone"]);
+    let holds = pb::ListHoldsRequest { drop_id: "d".into(), shop: "a b".into(), ..pb::ListHoldsRequest::default() };
+    assert_eq!(faulty(list_holds(&holds)), ["shop"]);
 }
 
 #[test]
 fn what_a_drop_cannot_do_yet_is_named() {
     let result = defined(|d| {
-        (d.payment_ttl, d.slot_required) = (Some(secs(9)), true);
-        (d.windows, d.terms) = (vec![pb::Window::default()], vec![pb::Terms::default()]);
-        (d.time_zone, d.location, d.zones) = ("UTC".into(), "Hall 3".into(), vec!["eu".into()]);
-        (d.tranches, d.signals) = (vec![pb::Tranche::default()], vec![pb::Signal::default()]);
+        d.signals = vec![pb::Signal::default()];
         (d.scarcity, d.conduct) = (Some(pb::Scarcity::default()), vec![pb::ConductRule::default()]);
         (d.waiting_room, d.waitlist) = (Some(pb::WaitingRoom::default()), Some(pb::Waitlist::default()));
-        d.items[0] = pb::Item {
-            pools: vec![pb::Pool::default()],
-            kind: pb::ItemKind::Slot.into(),
-            slot: Some(pb::Slot::default()),
-            price_floor: Some(pb::Money::default()),
-            unit_cost: Some(pb::Money::default()),
-            ..d.items[0].clone()
-        };
     });
-    let drop = [
-        "windows",
-        "terms",
-        "slot_required",
-        "time_zone",
-        "location",
-        "tranches",
-        "signals",
-        "scarcity",
-        "conduct",
-        "zones",
-        "waiting_room",
-        "waitlist",
-    ];
-    let drop = drop.map(|field| format!("drop.{field}"));
-    let item = ["pools", "kind", "slot", "price_floor", "unit_cost"].map(|field| format!("drop.items[0].{field}"));
-    assert_eq!(unbuilt(result), [&drop[..], &item[..]].concat());
+    let drop = ["signals", "scarcity", "conduct", "waiting_room", "waitlist"].map(|field| format!("drop.{field}"));
+    assert_eq!(unbuilt(result), drop);
 }
 
 #[test]
@@ -460,6 +467,7 @@ fn a_drop_takes_at_most_so_many_bytes_whether_it_is_new_or_was_read() {
         revision: Lsn(1),
         as_of: Lsn(1),
         stock: vec![vec![Stock { received: u64::MAX, free: u64::MAX, ..Stock::default() }]; 90],
+        marks: Marks::default(),
         definition: Arc::new(definition),
     };
     let read = drop_view(&view);

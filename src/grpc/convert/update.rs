@@ -12,12 +12,13 @@ use super::drop::{UNBUILT, definition};
 use super::drop_view::drop_view;
 use super::faults::{Faults, Rejection};
 use super::fields::id;
+use super::rules_view::is_general;
 
 /// Copies one field of a drop.
 type Take = fn(&mut pb::Drop, &pb::Drop);
 
 /// Fields that a mask may name. The engine decides whether they may change.
-const FIELDS: [(&str, Take); 11] = [
+const FIELDS: [(&str, Take); 18] = [
     ("title", |drop, from| drop.title.clone_from(&from.title)),
     ("shop", |drop, from| drop.shop.clone_from(&from.shop)),
     ("series", |drop, from| drop.series.clone_from(&from.series)),
@@ -29,6 +30,13 @@ const FIELDS: [(&str, Take); 11] = [
     ("items", |drop, from| drop.items.clone_from(&from.items)),
     ("limits", |drop, from| drop.limits.clone_from(&from.limits)),
     ("labels", |drop, from| drop.labels.clone_from(&from.labels)),
+    ("windows", |drop, from| drop.windows.clone_from(&from.windows)),
+    ("terms", |drop, from| drop.terms.clone_from(&from.terms)),
+    ("slot_required", |drop, from| drop.slot_required = from.slot_required),
+    ("time_zone", |drop, from| drop.time_zone.clone_from(&from.time_zone)),
+    ("location", |drop, from| drop.location.clone_from(&from.location)),
+    ("tranches", |drop, from| drop.tranches.clone_from(&from.tranches)),
+    ("zones", |drop, from| drop.zones.clone_from(&from.zones)),
 ];
 /// Fields that only the server sets.
 const OUTPUT_ONLY: [&str; 5] = ["state", "revision", "as_of_lsn", "tightenings", "occurrence"];
@@ -62,7 +70,9 @@ pub fn update_drop(request: &pb::UpdateDropRequest) -> Result<AskedUpdate<'_>, R
             None
         }
         // The series may be left out: then the current one is kept, and a limit of the series is valid.
-        Some(drop) if mask.is_empty() => definition(&mut faults, &within(drop, "-")).map(|definition| definition.id),
+        Some(drop) if mask.is_empty() => {
+            definition(&mut faults, &within(&plain(drop), "-")).map(|definition| definition.id)
+        }
         Some(drop) => id(&mut faults, "drop.id", &drop.id),
     };
     let asked = name.zip(drop.as_ref()).map(|(id, drop)| AskedUpdate { request, drop, id, named });
@@ -92,6 +102,50 @@ fn named(faults: &mut Faults, mask: &[String]) -> Vec<usize> {
     named
 }
 
+/// What is taken of a requested drop if no field is named. The rules of a drop are left out, so that callers who don't
+/// know them don't remove them.
+fn plain(drop: &pb::Drop) -> pb::Drop {
+    let item = |item: &pb::Item| pb::Item { sku: item.sku.clone(), quantity: item.quantity, ..pb::Item::default() };
+    pb::Drop {
+        items: drop.items.iter().map(item).collect(),
+        windows: Vec::new(),
+        terms: Vec::new(),
+        slot_required: false,
+        time_zone: String::new(),
+        location: String::new(),
+        tranches: Vec::new(),
+        zones: Vec::new(),
+        ..drop.clone()
+    }
+}
+
+/// The requested drop without a mask, with the current drop's rules. A known item keeps everything but its quantity.
+fn with_rules_of(current: &DropView, asked: &pb::Drop) -> pb::Drop {
+    let is = drop_view(current);
+    let known = |item: &pb::Item| {
+        let place = is.items.iter().position(|known| known.sku == item.sku)?;
+        let is_general = current.definition.items.get(place).is_some_and(is_general);
+        let known = is.items.get(place)?.clone();
+        let pools = if is_general { Vec::new() } else { known.pools };
+        Some(pb::Item { quantity: item.quantity, pools, ..known })
+    };
+    let mut wanted = within(asked, &is.series);
+    wanted.items = asked.items.iter().map(|item| known(item).unwrap_or_else(|| item.clone())).collect();
+    if wanted.shop.is_empty() {
+        wanted.shop = is.shop;
+    }
+    pb::Drop {
+        windows: is.windows,
+        terms: is.terms,
+        slot_required: is.slot_required,
+        time_zone: is.time_zone,
+        location: is.location,
+        tranches: is.tranches,
+        zones: is.zones,
+        ..wanted
+    }
+}
+
 /// The requested drop; without a series it gets this one.
 fn within(drop: &pb::Drop, series: &str) -> pb::Drop {
     let mut drop = drop.clone();
@@ -114,14 +168,10 @@ impl AskedUpdate<'_> {
     pub fn onto(&self, current: &DropView) -> Result<UpdateDrop, Rejection> {
         let mut faults = Faults::default();
         let fields: Vec<_> = self.named.iter().filter_map(|place| FIELDS.get(*place)).collect();
-        let mut merged = drop_view(current);
         let wanted = if fields.is_empty() {
-            let mut wanted = within(self.drop, &merged.series);
-            if wanted.shop.is_empty() {
-                wanted.shop = merged.shop;
-            }
-            definition(&mut faults, &wanted)
+            definition(&mut faults, &with_rules_of(current, self.drop))
         } else {
+            let mut merged = drop_view(current);
             for (_, take) in &fields {
                 take(&mut merged, self.drop);
             }

@@ -1,4 +1,4 @@
-//! The planted faults of the counter that take more than one step. See [`crate::fault`].
+//! The planted faults of the counter that take more than one step. See [`mod@crate::fault`].
 
 use super::word::{Core, SHUT};
 use super::{PeekResult, StockCounter, Taken};

@@ -264,6 +264,15 @@ pub(super) fn each_usage(
             }
         }
     }
+    each_usage_of_many(before, after, &mut f);
+}
+
+/// The same for a hold of several lines, or of one of which something was given back.
+#[cold]
+fn each_usage_of_many(before: Option<&CountedHold>, after: &Hold, f: &mut dyn FnMut(&HoldLine, PoolUsage, PoolUsage)) {
+    let (lines, expires_at) = (after.lines(), after.expires_at());
+    let now = |line: &HoldLine| usage(after.state, expires_at, line);
+    let then = |before: &CountedHold, line: &HoldLine| usage(before.state, before.expires_at, line);
     let mut of_pool: Option<(HoldLine, PoolUsage, PoolUsage)> = None;
     let mut known = before.map(|before| before.lines.iter());
     for is in lines {

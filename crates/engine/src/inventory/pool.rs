@@ -7,9 +7,10 @@
 //! # Why a refusal never misses a due hold
 //!
 //! A due hold is given back in this order: its record is appended, its units go back to the counter, and only then does
-//! its deadline leave the ledger and `next_due` rise (Release; `next_due.rs`). A refuser reads `next_due` (Acquire)
-//! *before* the counter. If it is later than now, every hold that was due was given back before that read, and the
-//! counter's word, read after it, has those units. If it is not, the refuser gives back the due holds itself.
+//! its deadline leave the ledger and `next_due` rise (Release; `crates/counter/src/next_due.rs`). A refuser reads
+//! `next_due` (Acquire) *before* the counter. If it is later than now, every hold that was due was given back before
+//! that read, and the counter's word, read after it, has those units. If it is not, the refuser gives back the due
+//! holds itself.
 
 use std::sync::Arc;
 

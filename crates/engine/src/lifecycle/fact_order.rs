@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use stockade_types::definition::{Definition, WindowNo};
 use stockade_types::hold::Hold;
 use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo};
-use stockade_types::record::{DropFact, DropVerb, Lifecycle, MarkKind, PoolFigures, Record};
+use stockade_types::record::{DropFact, DropVerb, Lifecycle, MarkKind, PoolFigures, Record, each_planned};
 
 use crate::rules::stock_triggers;
 
@@ -59,11 +59,15 @@ impl FactOrder {
         let definition = &fact.image.definition;
         let Some(before) = self.facts.get(&fact.number()).map(|before| before.lifecycle.clone()) else { return };
         let units = before_tranches(fact);
-        for trigger in stock_triggers(definition, &before) {
-            let has_fired = fact.marks.iter().any(|mark| mark.kind == trigger.kind);
+        let triggers = stock_triggers(definition, &before);
+        for mark in &fact.marks {
+            // Two flows to one pool have one mark: a moment may have fired it, or either of two levels.
+            let mut due = false;
+            each_planned(definition, |kind, moment| due |= kind == mark.kind && moment.at <= fact.at);
+            let mut levels = triggers.iter().filter(|trigger| trigger.kind == mark.kind).peekable();
             let of = |item, pool| figures(definition, &units, item, pool);
-            if has_fired && !trigger.is_reached(definition, of) {
-                let (drop, what) = (fact.number(), trigger.kind.label());
+            if !due && levels.peek().is_some() && !levels.any(|trigger| trigger.is_reached(definition, of)) {
+                let (drop, what) = (fact.number(), mark.kind.label());
                 self.find(format!(
                     "record {lsn}: {what} in drop number {drop}, whose stock has not reached that level there"
                 ));

@@ -5,7 +5,8 @@ use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::record::{FlowPlace, Lifecycle, MarkKind};
 
 /// The fields by which an update would change something that has fired: move its moment, change its trigger or what it
-/// did, or take it away. A moment that moves with the closing stays where it was.
+/// did, or take it away. So an id never gets the marks of another thing that had it, and there are never more marks than
+/// one definition has rules. A moment that moves with the closing stays where it was.
 pub(super) fn fired_differences(is: &Definition, wanted: &Definition, lifecycle: &Lifecycle) -> Vec<String> {
     let mut differing = Vec::new();
     windows(is, wanted, lifecycle, &mut differing);
@@ -21,25 +22,39 @@ fn same(one: Option<Moment>, other: Option<Moment>) -> bool {
 }
 
 fn windows(is: &Definition, wanted: &Definition, lifecycle: &Lifecycle, differing: &mut Vec<String>) {
-    for (place, window) in wanted.rules.windows.iter().enumerate() {
-        let Some(known) = is.rules.windows.iter().find(|known| known.id == window.id) else { continue };
+    for known in &is.rules.windows {
         let Some(number) = is.rules.names.window_no(&known.id) else { continue };
         let Window { starts, ends, .. } = known;
         let opened = lifecycle.has(MarkKind::WindowOpens(number)) || starts.is_none() && lifecycle.opened.is_some();
+        let closed = lifecycle.has(MarkKind::WindowCloses(number));
+        let found = wanted.rules.windows.iter().enumerate().find(|(_, window)| window.id == known.id);
+        let Some((place, window)) = found else {
+            if opened || closed {
+                differing.push("drop.windows".to_owned());
+            }
+            continue;
+        };
         if opened && !same(*starts, window.starts) {
             differing.push(format!("drop.windows[{place}].starts"));
         }
-        if lifecycle.has(MarkKind::WindowCloses(number)) && !same(*ends, window.ends) {
+        if closed && !same(*ends, window.ends) {
             differing.push(format!("drop.windows[{place}].ends"));
         }
     }
 }
 
 fn terms(is: &Definition, wanted: &Definition, lifecycle: &Lifecycle, differing: &mut Vec<String>) {
-    for (place, terms) in wanted.rules.prices.iter().enumerate() {
-        let Some(known) = is.rules.prices.iter().find(|known| known.id == terms.id) else { continue };
+    for known in &is.rules.prices {
         let Some(number) = is.rules.names.terms_no(&known.id) else { continue };
         let PriceTerms { starts, ends, steps, .. } = known;
+        let found = wanted.rules.prices.iter().enumerate().find(|(_, terms)| terms.id == known.id);
+        let Some((place, terms)) = found else {
+            let stepped = (0..).zip(steps).any(|(step, _)| lifecycle.has(MarkKind::PriceStep(number, step)));
+            if stepped || lifecycle.has(MarkKind::TermsStart(number)) || lifecycle.has(MarkKind::TermsEnd(number)) {
+                differing.push("drop.terms".to_owned());
+            }
+            continue;
+        };
         if lifecycle.has(MarkKind::TermsStart(number)) && !same(*starts, terms.starts) {
             differing.push(format!("drop.terms[{place}].starts"));
         }

@@ -13,7 +13,7 @@ use stockade_types::time::Timestamp;
 use crate::Engine;
 use crate::answer::Fault;
 use crate::commit::Prepared;
-use crate::inventory::{DropEntry, DropInner, Locked, Pool};
+use crate::inventory::{DropEntry, DropInner, Locked};
 use crate::rules::stock_triggers;
 
 /// Most drops that are turned in one call.
@@ -134,7 +134,8 @@ pub(crate) fn reached(entry: &DropEntry, inner: &DropInner) -> Vec<MarkKind> {
     if !inner.watches_stock() {
         return Vec::new();
     }
-    let figures = |item, pool| entry.pool(item, pool).map(Pool::figures);
+    let stock = entry.figures();
+    let figures = |item, pool| stock.get(inner.definition.pool_place(item, pool)?).copied();
     let mut has_tranche = false;
     let all = stock_triggers(&inner.definition, &inner.lifecycle);
     let reached = all.iter().filter(|trigger| trigger.is_reached(&inner.definition, figures));
@@ -144,7 +145,10 @@ pub(crate) fn reached(entry: &DropEntry, inner: &DropInner) -> Vec<MarkKind> {
         has_tranche |= is_tranche;
         comes
     });
-    first.collect()
+    let mut first: Vec<MarkKind> = first.collect();
+    // Two flows to one pool are one opening, whichever fires it.
+    first.dedup();
+    first
 }
 
 /// Adds the units of tranches that have come to the figures of their pools.

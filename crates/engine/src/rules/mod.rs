@@ -2,7 +2,7 @@
 //!
 //! They take no locks and read neither stock nor a clock, so their results can be recomputed later.
 //!
-//! - [`resolve`]: the instants that a definition names, when the drop is made or changed.
+//! - [`resolve()`]: the instants that a definition names, when the drop is made or changed.
 //! - [`Standing`]: the rules as they stand, by the marks that are set. Made anew at each mark, so that a request compares
 //!   numbers and reads no name twice.
 //! - [`LineOffer`]: what a customer is offered of one line: windows, pools in order, prices; or why nothing is.

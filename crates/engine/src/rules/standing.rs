@@ -1,5 +1,7 @@
 //! A drop's rules as they stand: its definition and the marks that are set, in numbers.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 use stockade_types::definition::{
     Audience, Definition, Item, OfferNo, PriceTerms, RuleNames, TermsNo, Trigger, Window, WindowNo,
@@ -112,7 +114,8 @@ pub(super) struct StandingPool {
 
 #[derive(Debug, Clone)]
 pub(super) struct StandingPrice {
-    pub(super) audience: Audience,
+    /// Shared by all pools that the terms are for.
+    pub(super) audience: Arc<Audience>,
     pub(super) offer: OfferNo,
 }
 
@@ -213,7 +216,7 @@ impl StandingItem {
                 }
             }
             let here = terms.iter().filter(|terms| terms.of.covers(&item.sku) && terms.of.reaches(&pool.id));
-            let prices = here.map(|terms| StandingPrice { audience: terms.of.audience.clone(), offer: terms.offer });
+            let prices = here.map(|terms| StandingPrice { audience: Arc::clone(&terms.audience), offer: terms.offer });
             StandingPool {
                 audience: pool.audience.clone(),
                 is_place: pool.place.is_some(),
@@ -246,6 +249,7 @@ const fn instant(trigger: &Trigger) -> Option<Timestamp> {
 /// Terms that are offered now, at their current price.
 struct CurrentTerms<'a> {
     of: &'a PriceTerms,
+    audience: Arc<Audience>,
     offer: OfferNo,
 }
 
@@ -259,7 +263,7 @@ impl<'a> CurrentTerms<'a> {
         let fired = (0..).zip(&terms.steps).filter(|(place, _)| lifecycle.has(MarkKind::PriceStep(number, *place)));
         let price = fired.last().map_or(terms.price, |(_, step)| step.price);
         let offer = names.offer_no(number, price)?;
-        (begun && !over).then_some(Self { of: terms, offer })
+        (begun && !over).then(|| Self { of: terms, audience: Arc::new(terms.audience.clone()), offer })
     }
 }
 

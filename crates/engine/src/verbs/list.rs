@@ -8,7 +8,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 
 use stockade_types::hold::{Hold, HoldState};
-use stockade_types::ids::{CustomerId, DropId, DropNo, HoldId, ItemNo, Lsn, OrderRef, SeriesId, ShopId, Sku};
+use stockade_types::ids::{CustomerId, DropId, DropNo, HoldId, ItemNo, Lsn, OrderRef, SeriesId, ShopId, Sku, ZoneId};
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::Engine;
@@ -35,6 +35,8 @@ pub struct HoldFilter {
     pub state: Option<HoldState>,
     /// Made at least this long ago.
     pub older_than: Option<Millis>,
+    /// Of a drop of this shop.
+    pub shop: Option<ShopId>,
 }
 
 /// Where a page of holds begins: after this hold in this shard.
@@ -55,6 +57,12 @@ pub struct DropFilter {
     pub series: Option<SeriesId>,
     /// In this state; none: in any but archived.
     pub state: Option<DropState>,
+    /// That open at this instant or later.
+    pub opens_from: Option<Timestamp>,
+    /// That open before this instant.
+    pub opens_until: Option<Timestamp>,
+    /// That are for this place, or for all.
+    pub zone: Option<ZoneId>,
 }
 
 /// Where a page of drops begins: after the drop with this opening and this id.
@@ -126,9 +134,13 @@ impl Engine {
         let drops = || drops.iter().filter(|entry| drop.is_none_or(|drop| drop == entry.number));
         let going = |entry: &&Arc<DropEntry>| !entry.has_no_pools() && entry.read().archived.is_some();
         let archived = drops().filter(going).map(|entry| entry.number).collect();
+        let of_shop = |shop: &ShopId| {
+            drops().filter(|entry| entry.read().definition.shop == *shop).map(|entry| entry.number).collect()
+        };
+        let shop = filter.shop.as_ref().map(of_shop);
         let item = |entry: &Arc<DropEntry>, sku| Some((entry.number, entry.read().definition.item(sku)?.0));
         let items = filter.sku.as_ref().map(|sku| drops().filter_map(|entry| item(entry, sku)).collect());
-        Ok(HoldSelection { filter, drop, items, archived, now })
+        Ok(HoldSelection { filter, drop, shop, items, archived, now })
     }
 
     /// The least `most` ids after `after`, ascending, of a shard's holds that match.
@@ -184,7 +196,7 @@ impl Engine {
             let inner = entry.read();
             let (opens_at, id) = (self.opened(entry, &inner, as_of), &inner.definition.id);
             let later = from.is_none_or(|from| (opens_at, id) > (from.opens_at, &from.after));
-            if later && filter.fits(&inner) {
+            if later && filter.fits(&inner, inner.opens_at(entry)) {
                 first.push((opens_at, id.clone(), place));
                 if first.len() > page.left().saturating_add(1) {
                     first.pop();
@@ -212,10 +224,14 @@ impl Engine {
 }
 
 impl DropFilter {
-    fn fits(&self, inner: &DropInner) -> bool {
-        let Self { shop, series, state } = self;
+    fn fits(&self, inner: &DropInner, opens_at: Timestamp) -> bool {
+        let Self { shop, series, state, opens_from, opens_until, zone } = self;
+        let zones = &inner.definition.rules.zones;
         shop.as_ref().is_none_or(|shop| *shop == inner.definition.shop)
             && (series.is_none() || *series == inner.definition.series)
+            && opens_from.is_none_or(|from| opens_at >= from)
+            && opens_until.is_none_or(|until| opens_at < until)
+            && zone.as_ref().is_none_or(|zone| zones.is_empty() || zones.contains(zone))
             && match (state, inner.state()) {
                 (Some(wanted), is) => *wanted == is,
                 (None, is) => is != DropState::Archived,
@@ -228,6 +244,8 @@ struct HoldSelection<'f> {
     filter: &'f HoldFilter,
     /// The filter's drop.
     drop: Option<DropNo>,
+    /// The drops of the filter's shop.
+    shop: Option<HashSet<DropNo>>,
     /// The item that has the filter's SKU, by drop.
     items: Option<HashMap<DropNo, ItemNo>>,
     /// Drops that are being archived: their holds count as gone, also those that are still in the table.
@@ -237,8 +255,8 @@ struct HoldSelection<'f> {
 
 impl HoldSelection<'_> {
     fn fits(&self, hold: &Hold) -> bool {
-        let Self { filter, drop, items, archived, now } = self;
-        let HoldFilter { drop: _, customer, order_ref, sku: _, state, older_than } = filter;
+        let Self { filter, drop, shop, items, archived, now } = self;
+        let HoldFilter { drop: _, customer, order_ref, sku: _, state, older_than, shop: _ } = filter;
         let has = |items: &HashMap<DropNo, ItemNo>| {
             items.get(&hold.drop).is_some_and(|item| hold.lines().iter().any(|line| line.item == *item))
         };
@@ -247,6 +265,7 @@ impl HoldSelection<'_> {
             && order_ref.as_ref().is_none_or(|order_ref| hold.order_ref() == Some(order_ref))
             && state.is_none_or(|state| hold.state == state)
             && older_than.is_none_or(|span| hold.created_at().plus(span) <= *now)
+            && shop.as_ref().is_none_or(|drops| drops.contains(&hold.drop))
             && items.as_ref().is_none_or(has)
             && !archived.contains(&hold.drop)
     }

@@ -61,7 +61,7 @@ pub(crate) struct Segment {
 }
 
 /// A journal that was scanned and verified, but not changed. It can be read, so that its opener may still refuse it;
-/// [`super::FileLog::serve`] repairs it.
+/// [`crate::FileLog::serve`] repairs it.
 #[derive(Debug)]
 pub struct ScannedJournal {
     pub(super) storage: Arc<dyn Storage>,
@@ -133,10 +133,10 @@ impl ScannedJournal {
         self.scanned.last().map(|newest| newest.head.durability)
     }
 
-    /// Reads batches as [`super::Log::read`] does, up to the cut.
+    /// Reads batches as [`crate::Log::read`] does, up to the cut.
     ///
     /// # Errors
-    /// As [`super::Log::read`].
+    /// As [`crate::Log::read`].
     pub fn read(&self, from: Lsn) -> Result<Batches<'_>, LogError> {
         let (oldest, next) = (self.state.oldest, self.state.next);
         if from < oldest || from > next {

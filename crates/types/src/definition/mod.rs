@@ -28,7 +28,7 @@ pub use moment::{LOCAL_DAYS_MAX, Moment, Named};
 pub use money::{Currency, Money};
 pub use names::{OFFERS_MAX, Offer, OfferNo, RuleNames, TermsNo, TooManyNames, TrancheNo, WINDOW_NAMES_MAX, WindowNo};
 pub use price_terms::{PRICE_STEPS_MAX, PRICE_TERMS_MAX, PriceStep, PriceTerms};
-pub use rules::{LOCATION_MAX, Rules, ZONES_MAX};
+pub use rules::{LOCATION_MAX, RULE_POOLS_MAX, RULE_SKUS_MAX, Rules, ZONES_MAX};
 pub use schedule::Schedule;
 pub use terms::Terms;
 pub use tranche::{TRANCHES_MAX, Tranche};

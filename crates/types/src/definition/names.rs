@@ -100,6 +100,12 @@ impl RuleNames {
         Some(TermsNo(u16::try_from(place).ok()?))
     }
 
+    /// The terms with this number.
+    #[must_use]
+    pub fn terms(&self, number: TermsNo) -> Option<&TermsId> {
+        self.terms.get(usize::from(number.0))
+    }
+
     /// The number of a price of terms.
     #[must_use]
     pub fn offer_no(&self, terms: TermsNo, price: Money) -> Option<OfferNo> {

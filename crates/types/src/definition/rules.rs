@@ -13,6 +13,10 @@ use crate::ids::ZoneId;
 pub const LOCATION_MAX: usize = 200;
 /// Most places that a drop is for.
 pub const ZONES_MAX: usize = 16;
+/// Most SKUs that a rule names.
+pub const RULE_SKUS_MAX: usize = 256;
+/// Most pools that a rule names.
+pub const RULE_POOLS_MAX: usize = 64;
 
 /// Rules of a drop; most drops have none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -22,18 +22,17 @@ impl ReserveRequest<'_> {
     /// customer has already, in the hold that is superseded, needs no offer.
     #[cold]
     pub(super) fn find_offers(&self, standing: &Standing) -> Result<Option<ReserveResult>, Fault> {
-        let lines = &self.resolved.lines;
         self.has_goods(standing)?;
-        let mut offers = Vec::with_capacity(lines.len());
+        let mut offers = Vec::with_capacity(self.resolved.count());
         let mut closed: Vec<(ResolvedLine, Closedness)> = Vec::new();
-        for line in lines {
-            if line.units <= self.own(*line) {
+        for line in self.resolved.lines() {
+            if line.units <= self.own(line) {
                 offers.push(LineOffer::default());
                 continue;
             }
             match standing.offer(self.visitor(), line.item, line.named) {
                 Ok(offer) => offers.push(offer),
-                Err(why) => closed.push((*line, why)),
+                Err(why) => closed.push((line, why)),
             }
         }
         if !closed.is_empty() {
@@ -47,7 +46,7 @@ impl ReserveRequest<'_> {
         if standing.slot_required && self.command.over_windows.is_none() && !self.has_slot(standing) {
             return Ok(Some(self.refused_by_drop(Reason::SlotRequired, None)));
         }
-        let set = self.offers.set(offers);
+        let set = self.offers.set(offers.into());
         stockade_types::invariant!(set.is_ok(), "offers of a request are found twice");
         Ok(None)
     }
@@ -56,18 +55,18 @@ impl ReserveRequest<'_> {
     #[cold]
     pub(super) fn names_apart_without_rules(&self) -> Result<(), Fault> {
         let needs = |line: &ResolvedLine| line.units > self.own(*line);
-        self.names_apart(|place, _| self.resolved.lines.get(place).is_some_and(needs))
+        self.names_apart(|place, _| self.resolved.line(place).is_some_and(|line| needs(&line)))
     }
 
     /// A pool that one line names must not be offered to a line of the same SKU that names none: units that the request
     /// itself has taken from it are in doubt until the hold is made, and it would wait for itself. `offered` says whether
     /// the line at a place is offered a pool.
     fn names_apart(&self, offered: impl Fn(usize, PoolNo) -> bool) -> Result<(), Fault> {
-        let lines = &self.resolved.lines;
-        for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.named.is_none()) {
+        let lines = || self.resolved.lines();
+        for (at, line) in lines().enumerate().filter(|(_, line)| line.named.is_none()) {
             let is_offered = |pool| offered(at, pool);
-            let both = |other: &&ResolvedLine| other.item == line.item && other.named.is_some_and(is_offered);
-            let Some(pool) = lines.iter().find(both).and_then(|other| other.named) else { continue };
+            let both = |other: &ResolvedLine| other.item == line.item && other.named.is_some_and(is_offered);
+            let Some(pool) = lines().find(both).and_then(|other| other.named) else { continue };
             let definition = &self.inner.definition;
             let (sku, pool) = (definition.sku(line.item), definition.pool(line.item, pool));
             let is_it = |wanted: &&WantedUnits| wanted.sku == *sku && wanted.pool.as_ref() == Some(pool);
@@ -82,12 +81,12 @@ impl ReserveRequest<'_> {
     }
 
     fn has_slot(&self, standing: &Standing) -> bool {
-        self.resolved.lines.iter().any(|line| standing.is_slot(line.item))
+        self.resolved.lines().any(|line| standing.is_slot(line.item))
     }
 
     /// A slot is reserved together with goods.
     fn has_goods(&self, standing: &Standing) -> Result<(), Fault> {
-        if self.resolved.lines.iter().any(|line| !standing.is_slot(line.item)) {
+        if self.resolved.lines().any(|line| !standing.is_slot(line.item)) {
             return Ok(());
         }
         let alone = |place| InvalidField {

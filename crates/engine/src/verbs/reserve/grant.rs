@@ -37,7 +37,7 @@ impl ReserveRequest<'_> {
             return self.over_limit(&violations, locks.subjects);
         }
         // In doubt until entered: a cart, a successor, and a hold shorter than a thread may be held up.
-        let certain = self.resolved.lines.len() == 1 && self.superseded.is_none() && self.shortest_ttl() >= SHORT_TTL;
+        let certain = self.resolved.count() == 1 && self.superseded.is_none() && self.shortest_ttl() >= SHORT_TTL;
         let certainty = if certain { Certainty::Certain } else { Certainty::Doubtful };
         let mut shares = Shares::default();
         for line in self.lines() {
@@ -46,7 +46,8 @@ impl ReserveRequest<'_> {
                 return Ok(self.refuse_stock(&[(line.place, free)], locks.subjects));
             }
         }
-        let Shares { lines, taken } = self.in_order(shares);
+        self.order(&mut shares);
+        let Shares { lines, taken } = shares;
         Ok(self.make(locks, Served { hold: self.new_hold(&lines, self.extras(Vec::new())), taken })?)
     }
 
@@ -84,20 +85,13 @@ impl ReserveRequest<'_> {
         }
     }
 
-    /// What the request gets, lines in the order in which a hold keeps them, those of one pool, window and price as one.
+    /// Brings the lines into the order in which a hold keeps them, those of one pool, window and price as one. Without
+    /// rules they are in it.
     #[inline]
-    pub(super) fn in_order<'d>(&self, mut shares: Shares<'d>) -> Shares<'d> {
+    pub(super) fn order(&self, shares: &mut Shares<'_>) {
         if self.inner.standing.is_some() {
-            shares.lines.sort_unstable_by_key(|line| (line.item, line.pool, line.pinned));
-            shares.lines.dedup_by(|later, first| {
-                let same = first.is_of_same_pool(later) && first.pinned == later.pinned;
-                if same {
-                    first.quantity = first.quantity.saturating_add(later.quantity);
-                }
-                same
-            });
+            order(&mut shares.lines);
         }
-        shares
     }
 
     #[inline]
@@ -121,4 +115,16 @@ impl ReserveRequest<'_> {
         };
         fields.into()
     }
+}
+
+#[cold]
+fn order(lines: &mut SmallVec<[HoldLine; 4]>) {
+    lines.sort_unstable_by_key(|line| (line.item, line.pool, line.pinned));
+    lines.dedup_by(|later, first| {
+        let same = first.is_of_same_pool(later) && first.pinned == later.pinned;
+        if same {
+            first.quantity = first.quantity.saturating_add(later.quantity);
+        }
+        same
+    });
 }

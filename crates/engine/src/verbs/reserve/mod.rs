@@ -125,27 +125,42 @@ pub(crate) struct ResolvedLine {
 /// What follows from the request and its drop's definition alone.
 #[derive(Clone)]
 pub(crate) struct ResolvedReserve {
-    /// Ascending by item, so that all carts take in one order; of an item those that name a pool first. So what a line
-    /// that names none may draw on contains what the lines before it draw on, and taking in this order is exact.
-    pub(crate) lines: SmallVec<[ResolvedLine; 4]>,
-    /// The units of each item, ascending by item.
+    /// The units of each item, ascending by item, so that all carts take in one order.
     pub(crate) by_item: SmallVec<[(ItemNo, u32); 4]>,
+    /// The lines, if any of them names a pool: in the order of items, of an item those that name a pool first.
+    named: Option<Box<[ResolvedLine]>>,
     content: ContentHash,
     pub(crate) limit_subjects: LimitSubjects,
 }
 
 impl ResolvedReserve {
     fn of(engine: &Engine, scope: &DropScope, definition: &Definition, command: &Reserve) -> Result<Self, Fault> {
-        let lines = resolve(definition, command)?;
-        let mut by_item: SmallVec<[(ItemNo, u32); 4]> = SmallVec::new();
-        for line in &lines {
-            match by_item.last_mut() {
-                Some((item, units)) if *item == line.item => *units = units.saturating_add(line.units),
-                Some(_) | None => by_item.push((line.item, line.units)),
-            }
-        }
+        let (by_item, named) = resolve(definition, command)?;
         let content = engine.content(command, options_of(command));
-        Ok(Self { lines, by_item, content, limit_subjects: LimitSubjects::of(&engine.inventory.key, scope, command) })
+        Ok(Self { by_item, named, content, limit_subjects: LimitSubjects::of(&engine.inventory.key, scope, command) })
+    }
+
+    /// The number of lines.
+    #[inline]
+    pub(crate) fn count(&self) -> usize {
+        self.named.as_ref().map_or_else(|| self.by_item.len(), |lines| lines.len())
+    }
+
+    /// The line at this place.
+    #[inline]
+    pub(crate) fn line(&self, place: usize) -> Option<ResolvedLine> {
+        match &self.named {
+            None => {
+                self.by_item.get(place).map(|(item, units)| ResolvedLine { item: *item, named: None, units: *units })
+            }
+            Some(lines) => lines.get(place).copied(),
+        }
+    }
+
+    /// Each line, in the order of taking.
+    #[inline]
+    pub(crate) fn lines(&self) -> impl Iterator<Item = ResolvedLine> + '_ {
+        (0..self.count()).filter_map(|place| self.line(place))
     }
 }
 
@@ -162,7 +177,7 @@ pub(crate) struct ReserveRequest<'a> {
     /// The hold to supersede, once it is found and may be superseded.
     pub(crate) superseded: Option<SupersededHold>,
     /// What the drop's rules offer of each line, once that is found; never set for a drop without rules.
-    offers: OnceCell<Vec<LineOffer>>,
+    offers: OnceCell<Box<[LineOffer]>>,
 }
 
 /// What a request holds while it is served: locks, and room in the journal's queue.
@@ -247,7 +262,7 @@ impl ReserveRequest<'_> {
         let otherwise = ReserveOptions { allow_partial: !options.allow_partial, ..options };
         if self.engine.content(self.command, otherwise) == hold.content {
             "allow_partial"
-        } else if self.resolved.lines.iter().any(|line| line.named.is_some()) || self.is_of_place(hold) {
+        } else if self.resolved.named.is_some() || self.is_of_place(hold) {
             // The same units from other pools.
             "lines"
         } else {
@@ -272,7 +287,7 @@ impl ReserveRequest<'_> {
                     return Ok(refused);
                 }
             }
-            None if self.resolved.lines.len() > 1 => self.names_apart_without_rules()?,
+            None if self.resolved.named.is_some() => self.names_apart_without_rules()?,
             None => {}
         }
         let shorts = if self.command.allow_partial { self.peek_any() } else { self.peek() }?;
@@ -334,9 +349,9 @@ impl ReserveRequest<'_> {
 
     pub(crate) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let offers = self.offers.get();
-        self.resolved.lines.iter().enumerate().map(move |(place, line)| {
-            let ResolvedLine { item, named, units } = *line;
-            let (stock, own) = (self.drop.item_stock(item), self.own(*line));
+        self.resolved.lines().enumerate().map(move |(place, line)| {
+            let ResolvedLine { item, named, units } = line;
+            let (stock, own) = (self.drop.item_stock(item), self.own(line));
             Line { place, item, named, offer: offers.and_then(|offers| offers.get(place)), stock, units, own }
         })
     }
@@ -344,14 +359,19 @@ impl ReserveRequest<'_> {
     /// Units of a line that the customer has already, in the hold that is superseded.
     pub(crate) fn own(&self, line: ResolvedLine) -> u32 {
         let Some(old) = &self.superseded else { return 0 };
-        let kept = old.hold.lines().iter().filter(|of| self.stays_with(line, of));
+        self.own_of(line, &old.hold)
+    }
+
+    #[cold]
+    fn own_of(&self, line: ResolvedLine, old: &Hold) -> u32 {
+        let kept = old.lines().iter().filter(|of| self.stays_with(line, of));
         kept.map(|line| line.quantity).fold(0, u32::saturating_add)
     }
 
     /// Whether a line of the hold that is superseded may stay with a line of the request: units of a place only with a
     /// line that names it, all others with a line that names their pool or else with the one that names none.
     fn stays_with(&self, line: ResolvedLine, of: &HoldLine) -> bool {
-        let is_named = || self.resolved.lines.iter().any(|other| other.item == of.item && other.named == Some(of.pool));
+        let is_named = || self.resolved.lines().any(|other| other.item == of.item && other.named == Some(of.pool));
         of.item == line.item
             && match line.named {
                 Some(pool) => pool == of.pool,
@@ -381,16 +401,39 @@ impl Line<'_> {
     }
 }
 
+/// The units of each item, and the lines if any of them names a pool.
+type Resolved = (SmallVec<[(ItemNo, u32); 4]>, Option<Box<[ResolvedLine]>>);
+
 /// The request's lines in numbers, in the order of taking.
-fn resolve(definition: &Definition, command: &Reserve) -> Result<SmallVec<[ResolvedLine; 4]>, Fault> {
-    let mut lines: SmallVec<[ResolvedLine; 4]> = SmallVec::new();
+fn resolve(definition: &Definition, command: &Reserve) -> Result<Resolved, Fault> {
+    let mut by_item = SmallVec::new();
     for wanted in &command.lines {
-        let Some((item, named)) = place_of(definition, wanted) else {
-            known_skus(definition, "lines", &command.lines)?;
-            continue;
-        };
-        lines.push(ResolvedLine { item, named, units: wanted.units });
+        match definition.item(&wanted.sku) {
+            Some((item, _)) if wanted.pool.is_none() => by_item.push((item, wanted.units)),
+            Some(_) | None => return resolve_named(definition, command),
+        }
     }
+    by_item.sort_unstable();
+    Ok((by_item, None))
+}
+
+/// The same if a line names a pool, or something that the drop does not have. A line that names no pool comes behind
+/// those of its item that do: what it may draw on contains what they draw on, so taking in this order is exact.
+#[cold]
+fn resolve_named(definition: &Definition, command: &Reserve) -> Result<Resolved, Fault> {
+    known_skus(definition, "lines", &command.lines)?;
+    let line = |wanted| {
+        let (item, named) = place_of(definition, wanted)?;
+        Some(ResolvedLine { item, named, units: wanted.units })
+    };
+    let mut lines: Vec<ResolvedLine> = command.lines.iter().filter_map(line).collect();
     lines.sort_unstable_by_key(|line| (line.item, line.named.is_none(), line.named));
-    Ok(lines)
+    let mut by_item: SmallVec<[(ItemNo, u32); 4]> = SmallVec::new();
+    for line in &lines {
+        match by_item.last_mut() {
+            Some((item, units)) if *item == line.item => *units = units.saturating_add(line.units),
+            Some(_) | None => by_item.push((line.item, line.units)),
+        }
+    }
+    Ok((by_item, Some(lines.into())))
 }

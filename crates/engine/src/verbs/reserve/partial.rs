@@ -77,7 +77,8 @@ impl ReserveRequest<'_> {
         for (drawn, served) in drawn.into_iter().zip(&allotted) {
             self.share(drawn.line, served.units, drawn.draws, &mut shares);
         }
-        let Shares { lines, taken } = self.in_order(shares);
+        self.order(&mut shares);
+        let Shares { lines, taken } = shares;
         Ok(self.make(locks, Served { hold: self.new_hold(&lines, extras), taken })?)
     }
 

@@ -1,6 +1,5 @@
 //! How a reserve is refused: which lines can't be served and why, and when to ask again.
 
-use smallvec::SmallVec;
 use stockade_types::ids::Sku;
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
@@ -16,7 +15,7 @@ impl ReserveRequest<'_> {
     pub(crate) fn sold_out(&self, shorts: &[LineShort]) -> Attempt<ReserveResult> {
         // The most frequent refusal: one line, nothing left. Limits can't make it less, so no subject is locked.
         if let [(_, 0)] = shorts
-            && self.resolved.lines.len() == 1
+            && self.resolved.count() == 1
             && self.superseded.is_none()
         {
             return Ok(self.refuse_stock(shorts, &[]));
@@ -47,37 +46,36 @@ impl ReserveRequest<'_> {
         // Limits are checked only if subjects were passed in.
         let violations = if subjects.is_empty() { Violations::default() } else { self.violations(subjects) };
         let mut lines = Vec::new();
-        for (place, line) in self.resolved.lines.iter().enumerate() {
+        for (place, line) in self.resolved.lines().enumerate() {
             let short = shorts.iter().find(|(short, _)| *short == place);
             let limited = violations.line(line.item);
             let (reason, free) = match (short, limited) {
                 // Units in the hold that is superseded are available to the customer, too.
                 (Some((_, free)), _) => {
-                    let there = free.saturating_add(u64::from(self.own(*line)));
+                    let there = free.saturating_add(u64::from(self.own(line)));
                     (Reason::SoldOut, u32::try_from(there).unwrap_or(u32::MAX))
                 }
                 (None, Some(limited)) => (limited.reason, line.units),
                 (None, None) => continue,
             };
             let available = free.min(limited.map_or(u32::MAX, |line| line.left));
-            lines.push(self.refused_line(*line, reason, available));
+            lines.push(self.refused_line(line, reason, available));
         }
         // Worth another try once every short line may have units again; never if one has nothing held and nothing to
         // come. A rule that fires at a level of stock or by hand may bring units at an instant that is not known.
-        let back: SmallVec<[(Timestamp, bool); 4]> = shorts.iter().map(|short| self.back_at(*short)).collect();
-        let may_come_back = back.iter().all(|(at, by_trigger)| *at != Timestamp::NEVER || *by_trigger);
-        let retry_at = back.iter().map(|(at, _)| *at).max();
-        let retry_after = retry_at.filter(|at| *at != Timestamp::NEVER).map(|at| self.now.until(at));
-        let refused = self.refuse(Reason::SoldOut, retry_after, lines, None);
-        refused.map(|outcome| match outcome {
-            Outcome::Refused(refusal) => Outcome::Refused(Box::new(Refusal { may_come_back, ..*refusal })),
-            hold @ Outcome::Hold(_) => hold,
-        })
+        let (mut retry_at, mut may_come_back) = (Timestamp(0), true);
+        for short in &shorts {
+            let (at, by_trigger) = self.back_at(*short);
+            retry_at = retry_at.max(at);
+            may_come_back &= at != Timestamp::NEVER || by_trigger;
+        }
+        let retry_after = (retry_at != Timestamp::NEVER).then(|| self.now.until(retry_at));
+        self.refuse_with(Reason::SoldOut, (retry_after, may_come_back), lines, None)
     }
 
     fn all_shorts(&self, certain: &[LineShort]) -> Shorts {
         let mut shorts = Shorts::from(certain);
-        if shorts.len() == self.resolved.lines.len() {
+        if shorts.len() == self.resolved.count() {
             return shorts;
         }
         for line in self.lines().filter(|line| line.needs() > 0) {
@@ -115,8 +113,8 @@ impl ReserveRequest<'_> {
 
     /// Refuses because of limits, naming every line that they refuse.
     pub(crate) fn limited(&self, violations: &Violations<'_>) -> ReserveResult {
-        let limited = |line: &ResolvedLine| Some((*line, violations.line(line.item)?));
-        let lines = self.resolved.lines.iter().filter_map(limited);
+        let limited = |line: ResolvedLine| Some((line, violations.line(line.item)?));
+        let lines = self.resolved.lines().filter_map(limited);
         let lines = lines.map(|(line, limited)| self.refused_line(line, limited.reason, limited.left)).collect();
         let reason = violations.reported.as_ref().map_or(Reason::LimitReached, |violation| violation.reason);
         let (limit, retry_after) = violations.reported.as_ref().map(|violation| limit_hit(violation, self.now)).unzip();
@@ -144,14 +142,23 @@ impl ReserveRequest<'_> {
         &self,
         reason: Reason,
         retry_after: Option<Millis>,
+        lines: Vec<RefusedLine>,
+        limit: Option<LimitHit>,
+    ) -> ReserveResult {
+        self.refuse_with(reason, (retry_after, false), lines, limit)
+    }
+
+    /// The same, which says whether units may come back.
+    fn refuse_with(
+        &self,
+        reason: Reason,
+        (retry_after, may_come_back): (Option<Millis>, bool),
         mut lines: Vec<RefusedLine>,
         limit: Option<LimitHit>,
     ) -> ReserveResult {
         lines.sort_by_key(|line| self.place_of(&line.sku));
         self.drop.count_refusal(reason);
         let sku: Option<Sku> = lines.iter().find(|line| line.reason == reason).map(|line| line.sku.clone());
-        // In a cart one line whose units never come back makes the refusal final: `retry_after` is none.
-        let may_come_back = reason == Reason::SoldOut && retry_after.is_some();
         let refusal = Refusal { reason, sku, retry_after, may_come_back, lines, limit, hold: None };
         Decided::at_once(Outcome::Refused(Box::new(refusal)))
     }

@@ -149,6 +149,8 @@ pub fn change(name: &str) -> impl FnOnce(&mut Definition) + use<> {
     move |wanted| match name.as_str() {
         "near-starts-later" => wanted.rules.windows[1].starts = Some(after(90)),
         "no-near" => drop(wanted.rules.windows.remove(1)),
+        "no-all" => drop(wanted.rules.windows.remove(2)),
+        "no-member" => drop(wanted.rules.prices.remove(0)),
         "members-longer" => wanted.rules.windows[0].ends = Some(after(400)),
         "normal-dearer" => wanted.rules.prices[2].price = euros(2_000),
         "first-step-later" => wanted.rules.prices[2].steps[0].when = at_moment(500),

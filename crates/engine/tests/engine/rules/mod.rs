@@ -34,7 +34,9 @@ pub fn play(name: &str, sale: &Definition, script: &str) {
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (step, wanted) = line.split_once("->").unwrap_or_else(|| panic!("{name}: {line:?} has no answer"));
         let (second, call) = step.trim().split_once(' ').expect("a second and a call");
-        world.now = START.plus(Millis((second.parse::<f64>().expect("a second") * 1_000.0) as u64));
+        let (whole, tenth) = second.split_once('.').unwrap_or((second, "0"));
+        let number = |text: &str| text.parse::<u64>().expect("a number");
+        world.now = START.plus(Millis(number(whole) * 1_000 + number(tenth) * 100));
         let words: Vec<&str> = call.split_whitespace().collect();
         if words == ["restart"] {
             let old = Arc::into_inner(engine).expect("nobody else has it");

@@ -221,7 +221,8 @@ fn a_price_is_pinned_by_audience_time_and_step() {
         130 add A 1 5 -> open: A/general 5+2+2-0 B/general 3+1+0-0 terms_started terms_ended price_stepped price_stepped
         131 reserve 6 ida 1*A -> held: 1*A/general normal=1500, for 300 s
         132 update first-step-later -> drop d: drop.terms[2].steps[0] has fired and can't be changed
-        132 update no-terms -> open: A/general 4+3+2-0 B/general 3+1+0-0 terms_started terms_ended price_stepped price_stepped
+        132 update no-terms -> drop d: drop.terms, drop.terms has fired and can't be changed
+        132 update no-member -> open: A/general 4+3+2-0 B/general 3+1+0-0 terms_started terms_ended price_stepped price_stepped
         133 reserve 7 ida 1*B -> held: 1*B/general, for 300 s
         133 extend 6 -> held: 1*A/general normal=1500, for 300 s
     ");
@@ -363,8 +364,9 @@ fn what_is_defined_may_change_but_what_has_fired_stays() {
         102 update before-opening -> invalid drop.windows[1].starts
         102 update behind-closing -> invalid drop.windows[1].ends
         103 update members-longer -> open: A/general 4+1+0-0 B/general 5+0+0-0 window_opened
-        103 update no-near -> open: A/general 4+1+0-0 B/general 5+0+0-0 window_opened
-        104 reserve 2 bob@mitte 1*A -> not_open for 26 s; A not_open 0 of 1
+        103 update no-near -> drop d: drop.windows has fired and can't be changed
+        103 update no-all -> open: A/general 4+1+0-0 B/general 5+0+0-0 window_opened
+        104 reserve 2 eve 1*A -> not_eligible; A not_eligible 0 of 1
         104 extend 1 -> held: 1*A/general near, for 300 s
         104 update zone -> drop d is OPEN: drop.time_zone can't be changed
         350 reserve 3 ada,gold 1*A -> held: 1*A/general members, for 600 s

@@ -2,12 +2,15 @@
 
 use super::{figures, hold, largest_fact, small_drop};
 use crate::definition::{
-    Audience, Currency, Flow, Item, Level, Moment, Money, Named, OfferNo, Pool, PoolSize, PriceStep, PriceTerms, Rules,
-    Slot, StockLevel, TermsNo, Tranche, TrancheNo, Trigger, Window, WindowNo,
+    Audience, Currency, DROP_POOLS_MAX, FLOWS_MAX, Flow, ITEM_POOLS_MAX, ITEM_UNITS_MAX, Item, Level, Moment, Money,
+    Named, OfferNo, PRICE_STEPS_MAX, PRICE_TERMS_MAX, Pool, PoolSize, PriceStep, PriceTerms, Rules, Slot, StockLevel,
+    TRANCHES_MAX, TermsNo, Tranche, TrancheNo, Trigger, WINDOWS_MAX, Window, WindowNo,
 };
 use crate::hold::{Hold, HoldExtras, HoldFields, HoldLine, Pinned};
 use crate::ids::{DropNo, ItemNo, PoolNo, Sku};
-use crate::record::{DropFact, DropImage, DropVerb, FlowPlace, Lifecycle, Mark, MarkKind, Record};
+use crate::record::{
+    DROP_IMAGE_BYTES_MAX, DropFact, DropImage, DropVerb, FlowPlace, Lifecycle, Mark, MarkKind, RECORD_BYTES_MAX, Record,
+};
 use crate::time::{Millis, Timestamp};
 
 fn id<T: for<'t> TryFrom<&'t str>>(text: &str) -> T {
@@ -151,4 +154,40 @@ pub(super) fn samples() -> Vec<Record> {
         Record::DropFact(Box::new(fact_with_rules())),
         Record::Hold(pinned_hold()),
     ]
+}
+
+#[test]
+fn the_largest_fact_about_a_drop_with_rules_fits_its_bound() {
+    let now = Timestamp(1 << 41);
+    let mark = |kind| Mark { kind, scheduled_for: now };
+    let number = |n: usize| u16::try_from(n).expect("few");
+    let flows = (0..DROP_POOLS_MAX * FLOWS_MAX).map(|n| {
+        let (pool, flow) = (n / FLOWS_MAX, n % FLOWS_MAX);
+        let (item, from) = (ItemNo(number(pool / ITEM_POOLS_MAX)), PoolNo(number(pool % ITEM_POOLS_MAX)));
+        MarkKind::Flow(FlowPlace { item, from, to: PoolNo(number(flow)) })
+    });
+    let windows = (1..=u8::try_from(WINDOWS_MAX).expect("few")).map(WindowNo);
+    let windows = windows.flat_map(|window| [MarkKind::WindowOpens(window), MarkKind::WindowCloses(window)]);
+    let terms = (0..PRICE_TERMS_MAX).map(|terms| TermsNo(number(terms)));
+    let steps = 0..u8::try_from(PRICE_STEPS_MAX).expect("few");
+    let prices = terms.flat_map(|terms| {
+        let steps = steps.clone().map(move |step| MarkKind::PriceStep(terms, step));
+        steps.chain([MarkKind::TermsStart(terms), MarkKind::TermsEnd(terms)])
+    });
+    let tranches = (0..TRANCHES_MAX).map(|tranche| MarkKind::Tranche(TrancheNo(number(tranche))));
+    let mut lifecycle = Lifecycle::new(DropNo(u32::MAX));
+    for kind in flows.chain(windows).chain(prices).chain(tranches) {
+        lifecycle.mark(mark(kind));
+    }
+    let fact = DropFact {
+        marks: lifecycle.marks.iter().collect(),
+        lifecycle,
+        stock: vec![figures(ITEM_UNITS_MAX); DROP_POOLS_MAX],
+        ..fact_with_rules()
+    };
+    let image = fact.image.encoded_len();
+    let mut bytes = Vec::new();
+    Record::DropFact(Box::new(fact)).encode(&mut bytes);
+    let most = bytes.len() - image + DROP_IMAGE_BYTES_MAX;
+    assert!(most <= RECORD_BYTES_MAX, "{most} bytes");
 }

@@ -1,26 +1,22 @@
-//! A log in memory that is as slow as a disk.
+//! A log in memory that does something before each batch.
 
-use std::time::Duration;
+use std::fmt;
 
 use stockade_journal::{Batches, Log, LogError, MemoryLog, SealedBatch, Trailer};
 use stockade_types::ids::Lsn;
 
-/// Each batch takes as long as a disk takes to force it; meanwhile the next batch gathers.
-#[derive(Debug)]
-pub struct DiskLike(MemoryLog);
+/// A log in memory, and what is done before each of its batches.
+pub struct Before<F>(pub MemoryLog, pub F);
 
-/// The approximate duration of an `fdatasync`.
-const FORCING: Duration = Duration::from_micros(120);
-
-impl DiskLike {
-    pub fn new() -> Self {
-        Self(MemoryLog::ephemeral())
+impl<F> fmt::Debug for Before<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
-impl Log for DiskLike {
+impl<F: Fn() + Send + Sync> Log for Before<F> {
     fn append(&self, expected: Lsn, batch: &SealedBatch) -> Result<(), LogError> {
-        std::thread::sleep(FORCING);
+        (self.1)();
         self.0.append(expected, batch)
     }
     fn sync(&self) -> Result<(), LogError> {
