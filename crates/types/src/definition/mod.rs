@@ -304,7 +304,9 @@ fn item_differences(place: usize, known: &Item, item: &Item, differing: &mut Vec
             differing.push((field, format!("drop.items[{place}].{name}")));
         }
     };
-    let sizes = |pools: &[Pool]| pools.iter().map(|pool| (pool.id.clone(), pool.size)).collect::<Vec<_>>();
+    // Units that follow from the quantity differ with it.
+    let size = |pool: &Pool| (pool.size, (pool.size == PoolSize::Units).then_some(pool.units));
+    let sizes = |pools: &[Pool]| pools.iter().map(|pool| (pool.id.clone(), size(pool))).collect::<Vec<_>>();
     let same_pools = sizes(pools) == sizes(&item.pools);
     differs(Field::KnownItems, "quantity", known.units() != item.units());
     differs(Field::KnownItems, "pools", !same_pools);

@@ -373,7 +373,7 @@ fn what_is_defined_may_change_but_what_has_fired_stays() {
     ",
     );
     play("updates of pools", &members(Some(at_moment(600))), "
-        20 update fewer-for-members -> drop d is OPEN: drop.items[0].quantity can't be changed; stock changes by AdjustStock
+        20 update fewer-for-members -> drop d is OPEN: drop.items[0].quantity, drop.items[0].pools can't be changed; stock changes by AdjustStock
         20 reserve 1 ada,gold 3*A -> held: 3*A/members, for 300 s
         21 update members-for-black -> open: A/members 0+3+0-0 A/general 5+0+0-0
         22 reserve 2 ada,gold 3*A for=1 -> held: 3*A/members, for 300 s
