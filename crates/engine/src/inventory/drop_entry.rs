@@ -4,11 +4,10 @@
 //! and pools are never removed while the drop may change. Once it is archived and its holds are gone, it is replaced by
 //! an entry without pools and with a small gate, which has only figures.
 
-use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock, PoisonError};
 
-use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
-use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use crossbeam_utils::sync::ShardedLock;
+use parking_lot::RwLock;
 use smallvec::SmallVec;
 use stockade_types::definition::ITEMS_MAX;
 use stockade_types::hold::HoldLine;
@@ -24,6 +23,7 @@ use stockade_types::time::Timestamp;
 
 use super::adjustments::ItemAdjustments;
 use super::apply::ReplayError;
+use super::drop_guard::{DropReadGuard, DropWriteGuard};
 use super::drop_inner::DropInner;
 use super::drop_scope::DropScope;
 use super::fits;
@@ -40,56 +40,6 @@ enum InnerLock {
     Live(ShardedLock<DropInner>),
     /// For few requests.
     Archived(RwLock<DropInner>),
-}
-
-/// A drop's running state, read under its gate: it does not change while this lives.
-#[derive(Debug)]
-pub enum DropReadGuard<'a> {
-    /// The drop has its pools.
-    Live(ShardedLockReadGuard<'a, DropInner>),
-    /// The drop is archived and has no pools.
-    Archived(RwLockReadGuard<'a, DropInner>),
-}
-
-/// A drop's running state with its gate closed: nothing else reads or changes it while this lives.
-#[derive(Debug)]
-pub enum DropWriteGuard<'a> {
-    /// The drop has its pools.
-    Live(ShardedLockWriteGuard<'a, DropInner>),
-    /// The drop is archived and has no pools.
-    Archived(RwLockWriteGuard<'a, DropInner>),
-}
-
-impl Deref for DropReadGuard<'_> {
-    type Target = DropInner;
-
-    #[inline]
-    fn deref(&self) -> &DropInner {
-        match self {
-            Self::Live(inner) => inner,
-            Self::Archived(inner) => inner,
-        }
-    }
-}
-
-impl Deref for DropWriteGuard<'_> {
-    type Target = DropInner;
-
-    fn deref(&self) -> &DropInner {
-        match self {
-            Self::Live(inner) => inner,
-            Self::Archived(inner) => inner,
-        }
-    }
-}
-
-impl DerefMut for DropWriteGuard<'_> {
-    fn deref_mut(&mut self) -> &mut DropInner {
-        match self {
-            Self::Live(inner) => inner,
-            Self::Archived(inner) => inner,
-        }
-    }
 }
 
 /// A drop in the engine.

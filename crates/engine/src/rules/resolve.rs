@@ -6,8 +6,6 @@ use jiff::{SignedDuration, Timestamp as Instant, ToSpan};
 use stockade_types::definition::{Definition, Moment, Named, Trigger};
 use stockade_types::time::Timestamp;
 
-use crate::answer::InvalidField;
-
 /// The time zone of a drop that names none.
 const UTC: &str = "UTC";
 
@@ -18,12 +16,21 @@ pub struct Gap {
     pub field: String,
 }
 
+/// A moment that can't come, or comes outside the drop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MomentFault {
+    /// The field that names it.
+    pub field: String,
+    /// What is wrong with it.
+    pub description: String,
+}
+
 /// Sets when each moment of the definition comes, for a drop that opens at `opens_at`, and returns the local times that
 /// do not exist.
 ///
 /// # Errors
 /// Every field whose moment can't come, or comes outside the drop.
-pub fn resolve(definition: &mut Definition, opens_at: Timestamp) -> Result<Vec<Gap>, Vec<InvalidField>> {
+pub fn resolve(definition: &mut Definition, opens_at: Timestamp) -> Result<Vec<Gap>, Vec<MomentFault>> {
     if !definition.has_rules() {
         return Ok(Vec::new());
     }
@@ -62,13 +69,13 @@ struct Resolving {
     opens_at: Timestamp,
     closes_at: Option<Timestamp>,
     zone: Option<TimeZone>,
-    faults: Vec<InvalidField>,
+    faults: Vec<MomentFault>,
     gaps: Vec<Gap>,
 }
 
 impl Resolving {
     fn fault(&mut self, field: String, description: &str) {
-        self.faults.push(InvalidField { field, description: description.to_owned() });
+        self.faults.push(MomentFault { field, description: description.to_owned() });
     }
 
     /// The moment's instant, if it lies in the drop.
