@@ -11,6 +11,9 @@ use crate::shop::knife_shop;
 /// Runs the binary with the server's endpoint.
 pub fn stockade(endpoint: &str, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_stockade"))
+        // Of these tests, not of the program, which says that it does not know them.
+        .env_remove("STOCKADE_TEST_PYTHON")
+        .env_remove("STOCKADE_TEST_REQUIRED")
         .args(words)
         .env("STOCKADE_ENDPOINT", endpoint)
         .output()
