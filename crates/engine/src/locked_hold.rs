@@ -238,32 +238,22 @@ pub(crate) fn place_of(definition: &Definition, wanted: &WantedUnits) -> Option<
     }
 }
 
-/// Distributes the request's units over the lines of the hold: `has` says how many a line takes at most. Units of a SKU
-/// fill its lines from the first on, those of a named pool its lines alone; pools that are named come first.
-pub(crate) fn distributed(
-    hold: &Hold,
-    definition: &Definition,
-    wanted: &[WantedUnits],
-    has: impl Fn(&HoldLine) -> u32,
-) -> SmallVec<[u32; 4]> {
+/// The request's units for each line of the hold; no line gets more than it has. Units of a SKU fill its lines from the
+/// first on, those of a named pool its lines alone; pools that are named come first.
+pub(crate) fn by_line(hold: &Hold, definition: &Definition, wanted: &[WantedUnits]) -> SmallVec<[u32; 4]> {
     let mut given: SmallVec<[u32; 4]> = hold.lines().iter().map(|_| 0).collect();
     for wanted in wanted {
         let Some((item, pool)) = place_of(definition, wanted) else { continue };
         let mut left = wanted.units;
         for (line, given) in hold.lines().iter().zip(&mut given) {
             if line.item == item && pool.is_none_or(|pool| pool == line.pool) {
-                let more = has(&line).saturating_sub(*given).min(left);
+                let more = line.quantity.saturating_sub(*given).min(left);
                 *given = given.saturating_add(more);
                 left = left.saturating_sub(more);
             }
         }
     }
     given
-}
-
-/// The request's units for each line of the hold; no line gets more than it has.
-pub(crate) fn by_line(hold: &Hold, definition: &Definition, wanted: &[WantedUnits]) -> SmallVec<[u32; 4]> {
-    distributed(hold, definition, wanted, |line| line.quantity)
 }
 
 /// Fails with every line that asks for more units than the hold's lines have.

@@ -84,17 +84,26 @@ impl ModelHold {
     /// Enters the units of a sale that were returned, in total.
     fn come_back(&mut self, returned: &[Wanted], restock: bool) {
         let all: Units = self.items().into_iter().map(|item| Wanted::from((item, u32::MAX))).collect();
-        let (totals, _) = self.first(if returned.is_empty() { &all } else { returned }, |part| self.sold(part));
-        for (part, total) in totals {
-            let before = self.returned.get(&part).copied().unwrap_or(0);
-            let more = total.saturating_sub(before);
-            if more == 0 {
-                continue;
-            }
-            *self.has.entry(part).or_default() -= more;
-            *self.returned.entry(part).or_default() += more;
-            if !restock {
-                *self.withdrawn.entry(part).or_default() += more;
+        let wanted = in_order(if returned.is_empty() { &all } else { returned });
+        for line in &wanted {
+            let parts: Vec<Part> = self.has.keys().filter(|part| line.is_of(part.place())).copied().collect();
+            // What a line without a pool says comes on top of what those of its item that name one say.
+            let named =
+                wanted.iter().filter(|other| line.pool.is_none() && other.pool.is_some() && other.item == line.item);
+            let named: u32 = named.map(|other| other.units).sum();
+            let before: u32 = parts.iter().map(|part| self.returned.get(part).unwrap_or(&0)).sum();
+            let mut left = line.units.saturating_sub(before.saturating_sub(named));
+            for part in parts.into_iter().rev() {
+                let more = self.has[&part].min(left);
+                left -= more;
+                if more == 0 {
+                    continue;
+                }
+                *self.has.entry(part).or_default() -= more;
+                *self.returned.entry(part).or_default() += more;
+                if !restock {
+                    *self.withdrawn.entry(part).or_default() += more;
+                }
             }
         }
     }

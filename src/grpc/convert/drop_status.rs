@@ -41,7 +41,9 @@ pub(super) fn drop_status(definition: &Definition, shown: Shown<'_>) -> pb::Drop
         let kind = if slot.is_some() { pb::ItemKind::Slot } else { pb::ItemKind::Goods };
         let mut free = 0_u64;
         for (place, figures) in (0..).map(PoolNo).zip(pools.by_ref().take(item.pools.len())) {
-            if is_public(item, (number, place), shown.marks) {
+            // What is free of a slot that has begun is not for sale any more.
+            let has_begun = shown.marks.has(MarkKind::SlotStarts(number));
+            if !has_begun && is_public(item, (number, place), shown.marks) {
                 free = free.saturating_add(figures.free());
             }
         }

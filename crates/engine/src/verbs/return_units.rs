@@ -7,9 +7,9 @@ use stockade_types::refusal::Reason;
 use crate::Engine;
 use crate::answer::{Fault, Outcome};
 use crate::attempt::Answer;
-use crate::command::Return;
+use crate::command::{Return, WantedUnits};
 use crate::context::Context;
-use crate::locked_hold::{LockedHold, distributed, ended, known_skus, more_than};
+use crate::locked_hold::{LockedHold, ended, known_skus, more_than, place_of};
 
 impl Engine {
     /// Returns units of a sale. The command states the total returned so far; the total never sinks.
@@ -49,16 +49,39 @@ fn returned_totals(own: &LockedHold<'_, '_>, command: &Return) -> Result<SmallVe
     let hold = own.hold();
     let sold = |line: &HoldLine| line.quantity.saturating_add(line.returned);
     more_than(own, "returned", &command.returned, sold)?;
-    let asked = if command.returned.is_empty() {
+    let all: SmallVec<[u32; 4]> = if command.returned.is_empty() {
         hold.lines().iter().map(|line| sold(&line)).collect()
     } else {
-        distributed(hold, own.view, &command.returned, sold)
+        with_more(own, &command.returned)
     };
-    let totals = hold.lines().iter().zip(asked).map(|(line, asked)| {
-        let returned = asked.max(line.returned); // it never sinks
+    let totals = hold.lines().iter().zip(all).map(|(line, returned)| {
         let now_back = returned.saturating_sub(line.returned);
         let withdrawn = if command.restock { line.withdrawn } else { line.withdrawn.saturating_add(now_back) };
         (returned, withdrawn)
     });
     Ok(totals.collect())
+}
+
+/// What of each line is returned once these totals are. What comes back in addition to what came before leaves a SKU's
+/// last line first; a total never sinks. Lines that name a pool come first, and a line that names none counts what is
+/// returned beyond theirs.
+fn with_more(own: &LockedHold<'_, '_>, wanted: &[WantedUnits]) -> SmallVec<[u32; 4]> {
+    let hold = own.hold();
+    let mut returned: SmallVec<[u32; 4]> = hold.lines().iter().map(|line| line.returned).collect();
+    for total in wanted {
+        let Some((item, pool)) = place_of(own.view, total) else { continue };
+        let is_of = |line: &HoldLine| line.item == item && pool.is_none_or(|pool| pool == line.pool);
+        let named = |other: &&WantedUnits| pool.is_none() && other.sku == total.sku && other.pool.is_some();
+        let named = wanted.iter().filter(named).map(|other| other.units).fold(0, u32::saturating_add);
+        let back = hold.lines().iter().zip(&returned).filter(|(line, _)| is_of(line)).map(|(_, units)| *units);
+        let before = back.fold(0, u32::saturating_add).saturating_sub(named);
+        let mut more = total.units.saturating_sub(before);
+        let lines: SmallVec<[HoldLine; 4]> = hold.lines().iter().collect();
+        for (line, units) in lines.iter().zip(&mut returned).rev().filter(|(line, _)| is_of(line)) {
+            let there = line.quantity.saturating_add(line.returned).saturating_sub(*units).min(more);
+            *units = units.saturating_add(there);
+            more = more.saturating_sub(there);
+        }
+    }
+    returned
 }

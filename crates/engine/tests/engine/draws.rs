@@ -122,11 +122,11 @@ fn units_go_back_to_the_pool_that_they_came_from() {
     engine.granted(&claim(hold_id(0), "order"), START);
     let back = Return { target: target(hold_id(0)), returned: lines(&[("A", 1)]), restock: true };
     engine.granted(&back, START);
-    assert_eq!(free(&engine, START), [[1, 1]]);
-    assert_eq!(gets(&engine, &cart(1, &[("A", 2)])), [(0, 1), (1, 1)]);
+    assert_eq!(free(&engine, START), [[0, 2]]);
+    assert_eq!(gets(&engine, &cart(1, &[("A", 2)])), [(1, 2)]);
     let later = after(300);
     engine.sweep_all(later);
-    assert_eq!(free(&engine, later), [[1, 1]]);
+    assert_eq!(free(&engine, later), [[0, 2]]);
 }
 
 #[test]

@@ -104,3 +104,24 @@ fn a_pool_is_named_by_all_lines_of_a_sku_or_by_none() {
     ",
     );
 }
+
+#[test]
+fn what_comes_back_leaves_the_last_line_first_and_no_unit_twice() {
+    play(
+        "returns",
+        &members(None),
+        "
+        10 reserve 1 ada,gold 4*A -> held: 3*A/members; 1*A/general, for 300 s
+        10 claim 1 -> claimed: 3*A/members; 1*A/general
+        20 return 1 1*A restock -> claimed: 3*A/members; 0*A/general
+        20 return 1 1*A restock -> claimed: 3*A/members; 0*A/general
+        21 return 1 1*A/members restock -> claimed: 2*A/members; 0*A/general
+        21 return 1 2*A restock -> claimed: 2*A/members; 0*A/general
+        22 return 1 2*A/members 1*A restock -> claimed: 1*A/members; 0*A/general
+        22 show -> open: A/members 2+0+1-0 A/general 5+0+0-0
+        23 return 1 5*A -> invalid returned[0].quantity
+        23 return 1 -> claimed: 0*A/members; 0*A/general
+        23 show -> open: A/members 2+0+0-1 A/general 5+0+0-0
+    ",
+    );
+}

@@ -14,7 +14,7 @@ use stockade_engine::Engine;
 use stockade_engine::answer::{DropView, Fault, Outcome, Stock};
 use stockade_engine::attempt::Answer;
 use stockade_engine::background::agenda::{Agenda, AgendaEntry};
-use stockade_engine::command::{ExpiredPolicy, FireFlow, Release, Reserve, Steer, WantedUnits};
+use stockade_engine::command::{ExpiredPolicy, FireFlow, Release, Reserve, Return, Steer, WantedUnits};
 use stockade_engine::context::Context;
 use stockade_types::definition::Definition;
 use stockade_types::ids::HoldId;
@@ -73,6 +73,10 @@ fn told(engine: &Arc<Engine>, words: &[&str], now: Timestamp) -> String {
         ["release", n, keep @ ..] => {
             let command = Release { target: target(hold(n)), keep: wanted(keep), abandon_payment: false };
             answered(now, value(engine.release(&command, context)))
+        }
+        ["return", n, rest @ ..] => {
+            let (target, restock) = (target(hold(n)), rest.contains(&"restock"));
+            answered(now, value(engine.return_units(&Return { target, returned: wanted(rest), restock }, context)))
         }
         ["extend", n] => answered(now, value(engine.extend(&extend(hold(n), None), context))),
         ["fire", item, pool, to] => {
