@@ -217,12 +217,12 @@ impl Model {
         // Worth another try once all windows are open; never if one line is refused for good.
         let opens = closed.iter().map(|(_, why)| if let Why::NotOpen(at) = why { Some(*at) } else { None });
         let opens = opens.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).flatten();
-        let told = ask.as_told().into_iter().filter_map(|line| {
+        let reported = ask.as_told().into_iter().filter_map(|line| {
             let (_, why) = closed.iter().find(|(of, _)| *of == line)?;
-            Some(line.told(ask.drop, label(why), self.own(ask, line)))
+            Some(line.reported(ask.drop, label(why), self.own(ask, line)))
         });
-        let (told, retry) = (told.collect::<Vec<_>>(), opens.map(|at| at - self.now));
-        format!("{} {told:?} retry {retry:?}", reason.expect("one of them"))
+        let (reported, retry) = (reported.collect::<Vec<_>>(), opens.map(|at| at - self.now));
+        format!("{} {reported:?} retry {retry:?}", reason.expect("one of them"))
     }
 
     /// Units of a line that the customer has already, in the hold that is superseded.
@@ -276,13 +276,14 @@ impl Model {
                 None => (Vec::new(), 0, taken.clone()),
             };
             taken = mine;
-            let short = short.map(|most| if ask.partial { units } else { most });
+            // Partly, windows together may serve whole what none of them does alone.
+            let short = if ask.partial { short.map(|_| units).filter(|units| *units < need) } else { short };
             all.push(Drawn { line, own, parts, short });
         }
         all
     }
 
-    /// What a line gets: so many units, first those that the customer has, then those drawn.
+    /// What a line gets: `units`, first those that the customer has, then those drawn.
     fn gets(&self, ask: &Ask, drawn: &Drawn, units: u32, has: &mut Parts) {
         let mut rest = units;
         for (part, units) in self.own_parts(ask, drawn.line).into_iter().chain(drawn.parts.iter().copied()) {
@@ -342,11 +343,11 @@ impl Model {
             self.gets(ask, drawn, units, &mut has);
         }
         let of = |item: usize| has.iter().filter(|(part, _)| part.item == item).map(|(_, units)| units).sum::<u32>();
-        let told = by_item(&ask.lines).into_iter().filter_map(|(item, units)| {
+        let reported = by_item(&ask.lines).into_iter().filter_map(|(item, units)| {
             Some(format!(" {}:{} {} of {units}", ITEMS[ask.drop][item], shorts.get(&item)?, of(item)))
         });
-        let told = told.collect();
-        Ok((has, told))
+        let reported = reported.collect();
+        Ok((has, reported))
     }
 
     fn make(&mut self, ask: &Ask, has: Parts, shorts: String) {
@@ -411,8 +412,8 @@ impl Model {
 
     /// Why this request can't supersede the hold.
     fn not_superseded(&self, old: u64, ask: &Ask) -> Option<String> {
-        let his = |hold: &&ModelHold| (hold.ask.customer, hold.ask.drop) == (ask.customer, ask.drop);
-        let Some(hold) = self.holds.get(&old).filter(his) else {
+        let theirs = |hold: &&ModelHold| (hold.ask.customer, hold.ask.drop) == (ask.customer, ask.drop);
+        let Some(hold) = self.holds.get(&old).filter(theirs) else {
             return Some("not found".to_owned());
         };
         let reason = match hold.state {
@@ -434,8 +435,8 @@ impl Model {
         let slots = &self.slots();
         let question = Question { drop: ask.drop, subjects, units, slots, late: None, now: self.now };
         let limited = self.limited(&question, ask.old);
-        let told = limited.told(&question, &ask.as_told());
-        (limited, told)
+        let reported = limited.reported(&question, &ask.as_told());
+        (limited, reported)
     }
 
     /// Why the customer can't have all of these lines now.
@@ -444,17 +445,17 @@ impl Model {
         if drawn.iter().all(|drawn| drawn.short.is_none()) {
             return told_by_limits;
         }
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let (mut retry, mut may_come_back) = (Some(0), true);
         for line in ask.as_told() {
             let at = drawn.iter().position(|drawn| drawn.line == line).expect("each line is drawn");
             let left = limited.lines.get(&line.item);
             let Some(free) = drawn[at].short else {
-                told.extend(left.map(|(reason, left)| line.told(ask.drop, reason.label(), *left)));
+                reported.extend(left.map(|(reason, left)| line.reported(ask.drop, reason.label(), *left)));
                 continue;
             };
             let there = free + drawn[at].own;
-            told.push(line.told(ask.drop, "sold_out", left.map_or(there, |(_, left)| there.min(*left))));
+            reported.push(line.reported(ask.drop, "sold_out", left.map_or(there, |(_, left)| there.min(*left))));
             let pools: Vec<u16> = offers[at].iter().flat_map(|choice| choice.pools.iter().map(|of| of.0)).collect();
             let others = self.holds.iter().filter(|(id, _)| Some(**id) != ask.old).map(|(_, hold)| hold);
             let live = others.filter(|hold| hold.ask.drop == ask.drop && hold.is_live());
@@ -465,6 +466,6 @@ impl Model {
             may_come_back &= next.is_some() || unknown;
         }
         let back = if may_come_back { " may come back" } else { "" };
-        Some(format!("sold_out {told:?} retry {retry:?}{back}"))
+        Some(format!("sold_out {reported:?} retry {retry:?}{back}"))
     }
 }
