@@ -61,7 +61,7 @@ models:
 loom preemptions="5":
     LOOM_MAX_PREEMPTIONS={{ preemptions }} RUSTFLAGS='--cfg loom' cargo test -p stockade-models --target-dir target/loom --test shipped --test handoff
 
-# The same in so many random schedules a scenario, from a seed: just shuttle 1000000 7
+# The same in random schedules, a number of them for each scenario, from a seed: just shuttle 1000000 7
 shuttle schedules="1000000" seed="2":
     STOCKADE_SCHEDULES={{ schedules }} STOCKADE_SCHEDULES_SEED={{ seed }} RUSTFLAGS='--cfg shuttle' cargo test -p stockade-models --target-dir target/shuttle
 
@@ -70,7 +70,7 @@ fuzz target seconds="60":
     mkdir -p target/fuzz-corpus/{{ target }}
     cargo +nightly fuzz run --fuzz-dir fuzz/libfuzzer --target-dir target/libfuzzer {{ target }} target/fuzz-corpus/{{ target }} fuzz/corpus/{{ target }} -- -max_total_time={{ seconds }} -max_len=65536
 
-# The whole engine simulated from so many seeds: just simulate 100000 --from 1000
+# The whole engine simulated from a number of seeds: just simulate 100000 --from 1000
 simulate seeds="10000" *words:
     cargo run --release -p stockade-simulation -- --seeds {{ seeds }} --jobs "$(nproc)" {{ words }}
 

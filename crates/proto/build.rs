@@ -8,7 +8,7 @@ use prost::Message as _;
 /// The contract: every `.proto` file of this folder.
 const PROTOS: &str = "../../proto/stockade/v1";
 
-#[expect(clippy::disallowed_methods, reason = "a build script is told its folder by cargo, in the environment")]
+#[expect(clippy::disallowed_methods, reason = "cargo gives a build script its folder in the environment")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(protos()?, ["../../proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);

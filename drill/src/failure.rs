@@ -118,9 +118,9 @@ impl Failure {
             | Self::Bug(_) => None,
         };
         while let Some(error) = cause {
-            let told = error.to_string();
-            if !words.ends_with(&told) {
-                words = format!("{words}: {told}");
+            let reported = error.to_string();
+            if !words.ends_with(&reported) {
+                words = format!("{words}: {reported}");
             }
             cause = error.source();
         }

@@ -55,14 +55,14 @@ pub fn millis(micros: u64) -> String {
 #[must_use]
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
-    let mut told = String::with_capacity(digits.len().saturating_mul(2));
+    let mut reported = String::with_capacity(digits.len().saturating_mul(2));
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && digits.len().saturating_sub(place).is_multiple_of(3) {
-            told.push(',');
+            reported.push(',');
         }
-        told.push(digit);
+        reported.push(digit);
     }
-    told
+    reported
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ fn ends(ending: &Ending, walk: &Walk, files: &Files) {
         Ending::Torn(cut) | Ending::Lost(cut, _) => {
             assert_eq!(walk.stopped, Some((cut.file.clone(), cut.offset)), "cut elsewhere than at the bad bytes");
             let bytes = files.get(&cut.file).expect("a segment").len();
-            assert_eq!(cut.offset + cut.bytes, u64::try_from(bytes).expect("small"), "not all of the rest is told");
+            assert_eq!(cut.offset + cut.bytes, u64::try_from(bytes).expect("small"), "not all of the rest is reported");
         }
     }
 }

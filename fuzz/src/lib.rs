@@ -4,7 +4,7 @@
 //! toolchain (with kept inputs, and mutations of them from a seed), and so does libFuzzer (`fuzz/libfuzzer`). Nothing
 //! here is part of the server.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a broken promise is told by a panic, and by nothing else")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a broken promise is reported by a panic, and by nothing else")]
 #![expect(clippy::missing_panics_doc, reason = "every function here panics on what it is there to find")]
 
 mod bounds;

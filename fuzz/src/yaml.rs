@@ -19,13 +19,14 @@ pub(crate) fn run(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     match bounded("reading a drop file", text.len(), MEMORY, || parse(NAME, text)) {
         Ok(drop) => accepted(drop),
-        Err(told) => refused(text, &told),
+        Err(reported) => refused(text, &reported),
     }
 }
 
 fn accepted(drop: pb::Drop) {
     let written = write(&drop);
-    let again = parse(NAME, &written).unwrap_or_else(|told| panic!("written anew, it is refused: {told}\n{written}"));
+    let again =
+        parse(NAME, &written).unwrap_or_else(|reported| panic!("written anew, it is refused: {reported}\n{written}"));
     assert_eq!(again, drop, "written anew, it is another drop:\n{written}");
     if let Err(rejection) = convert::create_drop(&pb::CreateDropRequest { drop: Some(drop), validate_only: true }) {
         explained("stockade.v1.CreateDropRequest", &rejection);
@@ -33,19 +34,19 @@ fn accepted(drop: pb::Drop) {
 }
 
 /// Either the file is empty, or every line of the message begins with a position in the file.
-fn refused(text: &str, told: &str) {
-    if told.starts_with(&format!("{NAME} is empty")) {
+fn refused(text: &str, reported: &str) {
+    if reported.starts_with(&format!("{NAME} is empty")) {
         return;
     }
-    let first = told.lines().next().expect("an answer");
+    let first = reported.lines().next().expect("an answer");
     let place = first.strip_prefix(NAME).and_then(|rest| rest.strip_prefix(':'));
-    let mut parts = place.unwrap_or_else(|| panic!("an answer without a place: {told:?}")).splitn(3, ':');
+    let mut parts = place.unwrap_or_else(|| panic!("an answer without a place: {reported:?}")).splitn(3, ':');
     let line: usize = parts.next().and_then(|line| line.parse().ok()).expect("a line");
     let column: usize = parts.next().and_then(|column| column.parse().ok()).expect("a column");
-    assert!(parts.next().is_some_and(|what| !what.trim().is_empty()), "a place without a reason: {told:?}");
+    assert!(parts.next().is_some_and(|what| !what.trim().is_empty()), "a place without a reason: {reported:?}");
     let lines = text.split(['\n', '\r']).count();
-    assert!(line >= 1 && line <= lines + 1, "line {line} of {lines}: {told:?}");
-    assert!(column >= 1, "column {column}: {told:?}");
+    assert!(line >= 1 && line <= lines + 1, "line {line} of {lines}: {reported:?}");
+    assert!(column >= 1, "column {column}: {reported:?}");
 }
 
 /// A text that YAML always reads as this string.

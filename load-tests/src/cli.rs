@@ -154,7 +154,7 @@ async fn compare(options: compare::Options, output: &mut Output) -> Result<bool,
         std::fs::write(file, report::json(&comparison)?).map_err(Failure::file(file))?;
     }
     output.line("");
-    output.line(&compare::told(&comparison));
+    output.line(&compare::reported(&comparison));
     // Quick figures are not meaningful, so no target is checked.
     Ok(if options.quick { comparison.is_whole() } else { comparison.hit() })
 }

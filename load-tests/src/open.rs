@@ -97,11 +97,11 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_slow_answer_does_not_hold_the_next_request_back() {
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (watch, told) = (Stopwatch::start(), Arc::clone(&seen));
+        let (watch, reported) = (Stopwatch::start(), Arc::clone(&seen));
         let visit = move |number, due: Duration| {
-            let told = Arc::clone(&told);
+            let reported = Arc::clone(&reported);
             async move {
-                told.lock().push((number, watch.elapsed().saturating_sub(due)));
+                reported.lock().push((number, watch.elapsed().saturating_sub(due)));
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         };
@@ -116,14 +116,14 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn the_time_of_those_that_find_no_room_runs_all_the_same() {
         let longest = Arc::new(Mutex::new(Duration::ZERO));
-        let (watch, told) = (Stopwatch::start(), Arc::clone(&longest));
+        let (watch, reported) = (Stopwatch::start(), Arc::clone(&longest));
         let visit = move |_number, due: Duration| {
-            let told = Arc::clone(&told);
+            let reported = Arc::clone(&reported);
             async move {
                 tokio::time::sleep(Duration::from_millis(30)).await;
                 let took = watch.elapsed().saturating_sub(due);
-                let mut told = told.lock();
-                *told = took.max(*told);
+                let mut reported = reported.lock();
+                *reported = took.max(*reported);
             }
         };
         run(vec![0, 0, 0, 0], watch, 1, visit).await.expect("runs");

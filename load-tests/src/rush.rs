@@ -11,7 +11,7 @@ use crate::plan::plan;
 use crate::scenario::Scenario;
 
 /// For each this many connections for reserves there is one for all later calls.
-const TILLS: usize = 4;
+const CHECKOUTS: usize = 4;
 
 /// A scenario under way.
 pub struct Rush {
@@ -30,8 +30,8 @@ impl Rush {
     /// When nobody answers.
     pub async fn connect(endpoint: &str, scenario: &Scenario) -> Result<(Vec<Client>, Vec<Client>), Failure> {
         let connections = usize::from(scenario.load.connections);
-        let tills = wire::clients(endpoint, connections.div_ceil(TILLS)).await?;
-        Ok((wire::clients(endpoint, connections).await?, tills))
+        let checkouts = wire::clients(endpoint, connections.div_ceil(CHECKOUTS)).await?;
+        Ok((wire::clients(endpoint, connections).await?, checkouts))
     }
 
     /// Begins. The drops have these ids, in the scenario's order.

@@ -79,14 +79,14 @@ pub fn slices(samples: &[Sample], slices: u32) -> Result<Vec<Slice>, Failure> {
             due.saturating_record(u64::from(sample.took).max(1));
         }
     }
-    let told = (0_u64..).zip(&cells).map(|(number, (counts, due))| {
+    let reported = (0_u64..).zip(&cells).map(|(number, (counts, due))| {
         let latency = |value: u64| (!due.is_empty()).then(|| real(value) / 1000.0);
         let [done, refused, failed] = counts.map(|counted| real(counted) * 1e6 / real(width));
         let (p50, p99) = (latency(due.value_at_percentile(50.0)), latency(due.value_at_percentile(99.0)));
         let from = real(number.saturating_mul(width)) / 1e6;
         Slice { from, done, refused, failed, p50, p99, max: latency(due.max()) }
     });
-    Ok(told.collect())
+    Ok(reported.collect())
 }
 
 /// Answers a second over the whole run.
@@ -121,9 +121,12 @@ mod tests {
     #[test]
     fn a_late_answer_is_latency_where_it_was_due_and_throughput_where_it_came() {
         let samples = [sample(0, 100, Ending::Done), sample(10, 1_999_000, Ending::Refused)];
-        let told = slices(&samples, 2).expect("slices");
-        assert_eq!(told.len(), 2);
-        assert!(told[0].done > 0.0 && told[0].refused < f64::EPSILON && told[1].refused > 0.0, "{told:?}");
-        assert!(told[0].max > Some(1_900.0) && told[1].max.is_none(), "{told:?}");
+        let reported = slices(&samples, 2).expect("slices");
+        assert_eq!(reported.len(), 2);
+        assert!(
+            reported[0].done > 0.0 && reported[0].refused < f64::EPSILON && reported[1].refused > 0.0,
+            "{reported:?}"
+        );
+        assert!(reported[0].max > Some(1_900.0) && reported[1].max.is_none(), "{reported:?}");
     }
 }

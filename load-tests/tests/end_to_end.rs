@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 mod server;
 
-use server::told;
+use server::reported;
 
 fn load_tests(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_load-tests")).args(words).output().expect("the program")
@@ -55,15 +55,15 @@ fn a_run_is_audited_and_reported() {
     let (file, server) = (write(folder.path(), SCENARIO), server::binary());
     let reports = folder.path().join("reports").display().to_string();
     let output = load_tests(&["run", &file, "--server", server.to_str().unwrap(), "--reports", &reports]);
-    let told = told(&output);
-    assert_eq!(output.status.code(), Some(0), "{told}");
-    assert!(told.contains("the audit is clean") && told.contains("refused, SOLD_OUT"), "{told}");
+    let reported = reported(&output);
+    assert_eq!(output.status.code(), Some(0), "{reported}");
+    assert!(reported.contains("the audit is clean") && reported.contains("refused, SOLD_OUT"), "{reported}");
     let report = std::fs::read_to_string(folder.path().join("reports/small.json")).unwrap();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     let counted = |path: &str| report.pointer(path).and_then(serde_json::Value::as_u64).unwrap_or_default();
-    assert!(counted("/audit/answers") > 400 && counted("/audit/listed") > 100, "{told}");
-    assert!(counted("/crowds/0/claimed") > 0 && counted("/crowds/0/released") > 0, "{told}");
-    assert_eq!(counted("/audit/unanswered"), 0, "{told}");
+    assert!(counted("/audit/answers") > 400 && counted("/audit/listed") > 100, "{reported}");
+    assert!(counted("/crowds/0/claimed") > 0 && counted("/crowds/0/released") > 0, "{reported}");
+    assert_eq!(counted("/audit/unanswered"), 0, "{reported}");
     assert!(folder.path().join("reports/small.html").is_file());
 }
 
@@ -72,9 +72,9 @@ fn a_scenario_that_makes_no_sense_is_told_by_its_keys() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), &SCENARIO.replace("limit = 2", "limit = 0").replace("claim = 0.4", "claim = 4"));
     let output = load_tests(&["run", &file]);
-    let told = told(&output);
-    assert_eq!(output.status.code(), Some(64), "{told}");
-    assert!(told.contains("drops[0].limit") && told.contains("crowds[0].claim"), "{told}");
+    let reported = reported(&output);
+    assert_eq!(output.status.code(), Some(64), "{reported}");
+    assert!(reported.contains("drops[0].limit") && reported.contains("crowds[0].claim"), "{reported}");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn where_nobody_answers_it_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), SCENARIO);
     let output = load_tests(&["run", &file, "--endpoint", "http://127.0.0.1:1"]);
-    assert_eq!((output.status.code(), told(&output).contains("no server answers")), (Some(69), true), "{output:?}");
+    assert_eq!((output.status.code(), reported(&output).contains("no server answers")), (Some(69), true), "{output:?}");
 }
 
 #[test]
@@ -91,9 +91,9 @@ fn stockade_and_the_bare_handler_are_compared_pair_by_pair() {
     let rows = "unary-empty,batch-empty,refusal-empty";
     let words = ["compare", "--quick", "--rows", rows, "--pairs", "1", "--measured", "150ms", "--server"];
     let output = load_tests(&[&words[..], &[server.to_str().unwrap()]].concat());
-    let told = told(&output);
-    assert_eq!(output.status.code(), Some(0), "{told}");
+    let reported = reported(&output);
+    assert_eq!(output.status.code(), Some(0), "{reported}");
     for row in rows.split(',') {
-        assert!(told.lines().any(|line| line.starts_with(row) && line.contains("at least")), "{row}: {told}");
+        assert!(reported.lines().any(|line| line.starts_with(row) && line.contains("at least")), "{row}: {reported}");
     }
 }

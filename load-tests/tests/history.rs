@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 mod server;
 
-use server::told;
+use server::reported;
 
 fn history(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_load-tests")).arg("history").args(words).output().expect("the program")
@@ -56,12 +56,12 @@ fn a_server_that_is_killed_and_stopped_answers_in_an_order_and_every_spoilt_answ
     let server = server::binary();
     let words = ["--for", "5s", "--kills", "3", "--pauses", "3", "--seed", "7", "--history", file.to_str().unwrap()];
     let output = history(&[&words[..], &["--server", server.to_str().unwrap()]].concat());
-    let text = told(&output);
+    let text = reported(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("3 kills, 3 pauses") && text.contains("\nlinearizable"), "{text}");
     let lines = lines(&file);
     let whole = spoilt(folder.path(), &lines, |_same| ());
-    assert_eq!(whole.status.code(), Some(0), "what was kept is what was checked: {}", told(&whole));
+    assert_eq!(whole.status.code(), Some(0), "what was kept is what was checked: {}", reported(&whole));
 
     let setup = |change: fn(&mut Value)| move |lines: &mut Vec<Value>| change(&mut lines[0]["setup"]);
     let more = setup(|setup| setup["stock"][0] = json!(setup["stock"][0].as_u64().unwrap() + 1));
@@ -69,7 +69,7 @@ fn a_server_that_is_killed_and_stopped_answers_in_an_order_and_every_spoilt_answ
     let less = setup(|setup| setup["stock"][2] = json!(setup["stock"][2].as_u64().unwrap() - 1));
     flagged("one unit less than was sold", &spoilt(folder.path(), &lines, less), "item 2");
     let limit = setup(|setup| setup["limit"] = json!(setup["limit"].as_u64().unwrap() + 1));
-    flagged("a limit that was told too early", &spoilt(folder.path(), &lines, limit), "customer");
+    flagged("a limit that was reported too early", &spoilt(folder.path(), &lines, limit), "customer");
     let limit = setup(|setup| setup["limit"] = json!(setup["limit"].as_u64().unwrap() - 1));
     flagged("a limit that was passed", &spoilt(folder.path(), &lines, limit), "customer");
 
@@ -86,7 +86,7 @@ fn a_server_that_is_killed_and_stopped_answers_in_an_order_and_every_spoilt_answ
         let items: Vec<Value> = call["lines"].as_array().unwrap().iter().map(|line| line[0].clone()).collect();
         call["answer"] = json!({"refused": ["sold_out", items]});
     });
-    flagged("a hold that was told as sold out", &spoilt(folder.path(), &lines, taken), "");
+    flagged("a hold that was reported as sold out", &spoilt(folder.path(), &lines, taken), "");
     let sold_out = |call: &Value| call["answer"]["refused"][0] == json!("sold_out");
     let of_nothing = answer(sold_out, |call| call["answer"]["refused"][1] = json!([]));
     flagged("sold out of nothing", &spoilt(folder.path(), &lines, of_nothing), "sold out, but");
@@ -95,7 +95,7 @@ fn a_server_that_is_killed_and_stopped_answers_in_an_order_and_every_spoilt_answ
     let longer = answer(is_made, |call| {
         call["answer"]["hold"]["due"] = json!(call["answer"]["hold"]["due"].as_u64().unwrap() + 1);
     });
-    flagged("a deadline that was told too late", &spoilt(folder.path(), &lines, longer), "");
+    flagged("a deadline that was reported too late", &spoilt(folder.path(), &lines, longer), "");
     let figures = answer(
         |call| call["verb"] == json!("get_drop") && call["answer"].get("stock").is_some(),
         |call| {
@@ -110,17 +110,17 @@ fn a_server_that_is_killed_and_stopped_answers_in_an_order_and_every_spoilt_answ
             call["now"] = Value::Null;
         }
     });
-    let text = told(&silent);
+    let text = reported(&silent);
     assert!(
         silent.status.code() == Some(1) && text.contains("TOO FEW ANSWERS"),
         "last looks without an answer: {text}"
     );
     let gone = spoilt(folder.path(), &lines, |lines| drop(lines.remove(0)));
-    assert_eq!(gone.status.code(), Some(64), "a file that was cut is no history: {}", told(&gone));
+    assert_eq!(gone.status.code(), Some(64), "a file that was cut is no history: {}", reported(&gone));
 }
 
 fn flagged(what: &str, output: &Output, where_it_is: &str) {
-    let text = told(output);
+    let text = reported(output);
     assert_eq!(output.status.code(), Some(1), "{what}: {text}");
     assert!(text.contains("NOT LINEARIZABLE") && text.contains(where_it_is), "{what}: {text}");
 }

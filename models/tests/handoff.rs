@@ -48,7 +48,7 @@ caught! {
     told_before_the_mark by waiting::a_waiter_is_never_forgotten => "deadlock"
     no_look_under_the_lock by waiting::a_waiter_is_never_forgotten => "deadlock"
     woken_before_the_failure by waiting::a_failed_writer_wakes_who_waits => "deadlock"
-    failure_before_the_mark by waiting::what_was_durable_before_a_failure_is_durable => "told as lost"
+    failure_before_the_mark by waiting::what_was_durable_before_a_failure_is_durable => "reported as lost"
     mark_before_the_log by waiting::durable_never_runs_ahead_of_the_log => "durable before the log was given it"
     tip_after_the_mark by waiting::durable_never_runs_ahead_of_the_log => "durable past the tip"
     local_waker_stored_after_the_look by local_wakers::a_local_waker_forgets_nobody => "deadlock"
@@ -65,5 +65,5 @@ caught! {
 // Needs a weak memory.
 #[cfg(loom)]
 caught! {
-    relaxed_mark by waiting::a_waiter_is_never_forgotten => "told before it was written"
+    relaxed_mark by waiting::a_waiter_is_never_forgotten => "reported before it was written"
 }

@@ -42,7 +42,7 @@ impl Pending {
     /// Whether the caller has an answer by now, and whether the record is durable.
     pub fn poll(&mut self) -> Option<bool> {
         match Pin::new(&mut self.0).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(told) => Some(told.is_ok()),
+            Poll::Ready(reported) => Some(reported.is_ok()),
             Poll::Pending => None,
         }
     }
@@ -143,7 +143,7 @@ impl Simulation {
         self.log(&format!("{sent:?} -> {}", said.text));
         self.count_call(sent, &said.text);
         if said.text != expected {
-            return self.violated(format!("expected {expected}, was told {}", said.text));
+            return self.violated(format!("expected {expected}, got {}", said.text));
         }
         if self.options.plant == Some(Plant::UnitTwice) && said.text.starts_with("Released") {
             give_twice(&engine, hold);
@@ -244,8 +244,8 @@ impl Simulation {
         let durable = self.engine().journal().durable().0;
         for mut pending in std::mem::take(&mut self.pending) {
             match self.heard(&mut pending) {
-                Some(true) => self.told(pending.lsn(), durable)?,
-                Some(false) => return self.violated("a caller was told that the journal has failed"),
+                Some(true) => self.reported(pending.lsn(), durable)?,
+                Some(false) => return self.violated("a caller got the error of a failed journal"),
                 None if self.options.plant == Some(Plant::EarlyAcknowledgement) => self.acknowledged = pending.lsn(),
                 None => {
                     self.waits(pending.lsn(), durable)?;
@@ -269,7 +269,7 @@ impl Simulation {
         Ok(())
     }
 
-    pub(crate) fn told(&mut self, lsn: u64, durable: u64) -> Checked {
+    pub(crate) fn reported(&mut self, lsn: u64, durable: u64) -> Checked {
         self.coverage.count("call acknowledged");
         self.acknowledged = self.acknowledged.max(lsn);
         if lsn > durable {

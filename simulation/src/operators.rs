@@ -83,7 +83,7 @@ impl Simulation {
     fn operated(&mut self, what: &str, expected: &str, said: Said) -> Checked {
         self.log(&format!("{what} -> {}", said.text));
         if said.text != expected {
-            return self.violated(format!("expected {expected}, was told {}", said.text));
+            return self.violated(format!("expected {expected}, got {}", said.text));
         }
         self.wait_for(said);
         Ok(())

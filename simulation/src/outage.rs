@@ -32,8 +32,8 @@ impl Simulation {
             1 => self.doom = Some(Doom::Machine),
             _ => {
                 let part = if self.dice.percent(70) { Part::Journal } else { Part::Snapshots };
-                let told = self.machine.doom(part, &mut self.dice);
-                self.log(&told);
+                let reported = self.machine.doom(part, &mut self.dice);
+                self.log(&reported);
             }
         }
     }
@@ -65,7 +65,7 @@ impl Simulation {
         }
         for mut pending in std::mem::take(&mut self.pending) {
             match pending.poll() {
-                Some(true) => self.told(pending.lsn(), durable)?,
+                Some(true) => self.reported(pending.lsn(), durable)?,
                 Some(false) => self.coverage.count("call unknown"),
                 None => return self.violated("the journal has failed and a caller still waits"),
             }
@@ -112,7 +112,7 @@ impl Simulation {
         self.running = None;
         for mut pending in std::mem::take(&mut self.pending) {
             match self.heard(&mut pending) {
-                Some(true) => self.told(pending.lsn(), durable)?,
+                Some(true) => self.reported(pending.lsn(), durable)?,
                 Some(false) => self.coverage.count("call unknown"),
                 None => {
                     self.waits(pending.lsn(), durable)?;
@@ -130,8 +130,8 @@ impl Simulation {
         let mut accept_clock = false;
         for _ in 0..STARTS_MAX {
             if self.dice.percent(2 * self.weather.faults) {
-                let told = self.machine.arm(Part::Journal, &mut self.dice);
-                self.log(&format!("in the start {told}"));
+                let reported = self.machine.arm(Part::Journal, &mut self.dice);
+                self.log(&format!("in the start {reported}"));
             }
             let failures = self.machine.failures().len();
             let wall = self.machine.wall_instant();
@@ -208,8 +208,8 @@ impl Simulation {
         self.log(&format!("recovered {upto} of {}, {} certain: {report:?}", self.history.last(), self.certain));
         self.count_recovery(&report, upto);
         if upto < self.acknowledged.max(self.certain).max(self.written) {
-            let (told, certain) = (self.acknowledged, self.certain.max(self.written));
-            return self.violated(format!("{upto} was recovered, {told} was acknowledged, {certain} was durable"));
+            let (reported, certain) = (self.acknowledged, self.certain.max(self.written));
+            return self.violated(format!("{upto} was recovered, {reported} was acknowledged, {certain} was durable"));
         }
         if !self.history.is_end(upto) {
             return self.violated(format!("{upto} was recovered: no batch ends there"));

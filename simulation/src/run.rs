@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_told_in_its_own_words() {
-        let text = |told: &str| panicked(catch_unwind(|| panic!("{told}")).expect_err("panics").as_ref());
+        let text = |reported: &str| panicked(catch_unwind(|| panic!("{reported}")).expect_err("panics").as_ref());
         assert_eq!(text("no room"), "panicked: no room");
         let plain = catch_unwind(|| panic!("plain")).expect_err("panics");
         assert_eq!(panicked(plain.as_ref()), "panicked: plain");

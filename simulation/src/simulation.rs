@@ -289,8 +289,8 @@ impl Simulation {
 
     fn arm(&mut self) {
         let part = self.dice.weighted(&[(3, Part::Journal), (2, Part::Snapshots)]);
-        let told = self.machine.arm(part, &mut self.dice);
-        self.log(&told);
+        let reported = self.machine.arm(part, &mut self.dice);
+        self.log(&reported);
     }
 
     /// Runs the writer on everything that is queued.

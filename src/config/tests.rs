@@ -230,14 +230,14 @@ fn a_named_file_must_exist_and_a_default_one_need_not() {
 fn a_name_is_looked_up() {
     let config = load(&[("grpc", "localhost:7")], &[], "").expect("localhost is everywhere");
     assert!(config.grpc.ip().is_loopback() && config.grpc.port() == 7, "{}", config.grpc);
-    for (text, told) in [
+    for (text, reported) in [
         ("localhost", "must be an address with a port"),
         ("localhost:port", "must be an address with a port"),
         (":7", "must be an address with a port"),
         ("no host at all:7", "must name a host whose address can be found, not \"no host at all:7\""),
     ] {
         let ConfigErrors(errors) = load(&[("grpc", text)], &[], "").expect_err(text);
-        assert!(errors[0].contains(told), "{errors:?}");
+        assert!(errors[0].contains(reported), "{errors:?}");
     }
 }
 

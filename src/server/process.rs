@@ -31,9 +31,9 @@ pub fn stop_requested() -> std::io::Result<impl Future<Output = ()> + Send> {
     let mut quit = signal(SignalKind::quit())?;
     Ok(async move {
         tokio::select! {
-            _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "told to stop"),
-            _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "told to stop"),
-            _ = quit.recv() => tracing::info!(signal = "SIGQUIT", "told to stop"),
+            _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
+            _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
+            _ = quit.recv() => tracing::info!(signal = "SIGQUIT", "stopping"),
         }
     })
 }

@@ -255,8 +255,8 @@ async fn an_answer_stays_below_four_mebibytes_and_what_is_left_out_is_not_done()
     assert!(whole > 500, "{whole}");
     for result in &answer.results[whole..] {
         let (code, error) = failed(result);
-        let told = "batch answer too large; send again in smaller batches";
-        assert_eq!((code, &*error.message), (Code::ResourceExhausted, told));
+        let reported = "batch answer too large; send again in smaller batches";
+        assert_eq!((code, &*error.message), (Code::ResourceExhausted, reported));
     }
     assert_eq!(knives(&client).await.held, 0, "the last was not done");
     let results = brief(&mut stub, operations).await;

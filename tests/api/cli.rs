@@ -75,8 +75,8 @@ fn usage_and_configuration_end_in_64_and_help_does_not() {
     }
     let faulty = stockade(nowhere, &["serve", "--grpc", "x", "--http", "y", "--max-holds", "0"]);
     assert_eq!(code(&faulty), 64);
-    let told = err(&faulty);
-    assert!(["--grpc", "--http", "--max-holds"].iter().all(|flag| told.contains(flag)), "{told}");
+    let reported = err(&faulty);
+    assert!(["--grpc", "--http", "--max-holds"].iter().all(|flag| reported.contains(flag)), "{reported}");
     assert_eq!(code(&stockade("nonsense", &["drop", "show", "d"])), 64);
     assert_eq!(code(&stockade(nowhere, &["drop", "show", "d"])), 69);
     assert_eq!(code(&stockade(nowhere, &["drop", "apply", "/no/such/file.yaml"])), 74);
@@ -180,8 +180,9 @@ async fn a_drop_that_is_there_is_changed_by_its_file() {
     let other = KNIFE.replace("max_units: 1", "max_units: 2").replace("]\nlimits", ", {sku: S, quantity: 9}]\nlimits");
     let other = format!("{other}title: Knives\nhold_ttl: 2m\ncloses_at: 2126-12-04T20:00:00+01:00\n");
     let tried = apply(&other, &["--dry-run"]);
-    let told = "drop knife would be changed: title, closes_at, hold_ttl, max_hold_life, items, limits; revision is 1";
-    assert!(out(&tried).starts_with(told), "{}{}", out(&tried), err(&tried));
+    let reported =
+        "drop knife would be changed: title, closes_at, hold_ttl, max_hold_life, items, limits; revision is 1";
+    assert!(out(&tried).starts_with(reported), "{}{}", out(&tried), err(&tried));
     assert!(out(&tried).contains("9 of S"), "{}", out(&tried));
     assert!(out(&apply(KNIFE, &[])).contains("unchanged, revision 1"), "only tried");
     let changed = apply(&other, &[]);
@@ -191,11 +192,11 @@ async fn a_drop_that_is_there_is_changed_by_its_file() {
     let more = other.replace("quantity: 3", "quantity: 5");
     let refused = apply(&more, &[]);
     assert_eq!(code(&refused), 1);
-    for told in [
+    for reported in [
         "FAILED_PRECONDITION: drop knife is OPEN: drop.items[0].quantity",
         "stockade drop adjust knife --sku \"K\" --set 5 --expected 3",
     ] {
-        assert!(err(&refused).contains(told), "{told} in {}", err(&refused));
+        assert!(err(&refused).contains(reported), "{reported} in {}", err(&refused));
     }
     let adjusted =
         stockade(&server.endpoint, &["drop", "adjust", "knife", "--sku", "K", "--set", "5", "--expected", "3"]);
@@ -281,9 +282,9 @@ fn the_demo_is_clean_and_leaves_nothing_behind() {
         .env("TMPDIR", folder.path())
         .output()
         .expect("the binary runs");
-    let told = String::from_utf8(output.stdout).expect("text");
-    assert_eq!(output.status.code(), Some(0), "{told}");
-    let lines: Vec<_> = told.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let reported = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(0), "{reported}");
+    let lines: Vec<_> = reported.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     for line in [
         "oversold 0",
         "over limit 0",
@@ -292,7 +293,7 @@ fn the_demo_is_clean_and_leaves_nothing_behind() {
         "units put in during the sale 20",
         "the audit is clean",
     ] {
-        assert!(lines.iter().any(|told| told == line), "{line} in\n{told}");
+        assert!(lines.iter().any(|reported| reported == line), "{line} in\n{reported}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "its folder is gone");
 }

@@ -48,13 +48,13 @@ async fn a_file_that_may_not_change_a_drop_so_gets_advice() {
     let (_folder, file) = drop_file("kind: Drop\nid: knife\nitems: [{sku: K, quantity: 3}]\n");
     let output = stockade(&server.endpoint, &["drop", "apply", &file]);
     assert_eq!(code(&output), 1);
-    let told = err(&output);
+    let reported = err(&output);
     assert!(
-        told.contains("FAILED_PRECONDITION: drop knife is OPEN: drop.items[0].sku")
-            && told.contains("choose another id"),
-        "{told}"
+        reported.contains("FAILED_PRECONDITION: drop knife is OPEN: drop.items[0].sku")
+            && reported.contains("choose another id"),
+        "{reported}"
     );
-    assert!(told.contains("stockade drop show knife"), "{told}");
+    assert!(reported.contains("stockade drop show knife"), "{reported}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,10 +91,10 @@ fn a_drop_is_logged_as_defined_once() {
     let (mut server, serving, logs) = serving();
     let endpoint = format!("http://{}", serving["grpc"].as_str().expect("an address"));
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/knife.yaml");
-    for told in ["would be created", "created, revision 1", "unchanged, revision 1"] {
+    for reported in ["would be created", "created, revision 1", "unchanged, revision 1"] {
         let words = ["drop", "apply", example, "--dry-run"];
-        let applied = out(&stockade(&endpoint, &words[..if told == "would be created" { 4 } else { 3 }]));
-        assert!(applied.contains(told), "{applied}");
+        let applied = out(&stockade(&endpoint, &words[..if reported == "would be created" { 4 } else { 3 }]));
+        assert!(applied.contains(reported), "{applied}");
     }
     let code = signalled(&mut server, Signal::TERM);
     let defined = logs.map_while(Result::ok).filter(|line| line.contains("drop defined")).count();

@@ -374,7 +374,7 @@ async fn who_is_slow_misses_nothing_and_slows_nobody() {
     let mut slow = Reading::from_now(&EventServiceClient::new(narrow(&shop.server.endpoint).await)).await;
     let mut quick = Reading::from_now(&shop.stub).await;
     let holds = 200 * 100;
-    let ((), told) = tokio::join!(
+    let ((), reported) = tokio::join!(
         async {
             for batch in 0..200 {
                 let request = pb::BatchRequest { operations: reserves(batch, 100), ..Default::default() };
@@ -384,11 +384,11 @@ async fn who_is_slow_misses_nothing_and_slows_nobody() {
         quick.events(holds),
     );
     let late = slow.events(holds).await;
-    assert_eq!(late, told, "the same, in the same order");
-    assert!(told.iter().map(|event| event.lsn).is_sorted());
+    assert_eq!(late, reported, "the same, in the same order");
+    assert!(reported.iter().map(|event| event.lsn).is_sorted());
     let read =
         read_all(&shop.stub, pb::ReadEventsRequest { filter: Some(filter(&["hold.created"])), ..everything() }).await;
-    assert_eq!(read, told);
+    assert_eq!(read, reported);
 }
 
 #[tokio::test]

@@ -14,9 +14,9 @@ async fn applied(name: &str) -> (Shop, String) {
     let file = format!("{}/examples/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
     let plan = stockade(&shop.endpoint, &["drop", "apply", &file, "--dry-run"]);
     assert_eq!((code(&plan), err(&plan).as_str()), (0, ""), "an example has nothing to warn of");
-    for told in ["created, revision 1", "unchanged, revision 1"] {
+    for reported in ["created, revision 1", "unchanged, revision 1"] {
         let output = stockade(&shop.endpoint, &["drop", "apply", &file]);
-        assert!(out(&output).contains(told), "{}{}", out(&output), err(&output));
+        assert!(out(&output).contains(reported), "{}{}", out(&output), err(&output));
     }
     (shop, out(&plan))
 }

@@ -121,21 +121,21 @@ async fn an_operator_lists_and_adjusts_by_hand() {
     let adjust = ["drop", "adjust", "knife", "--sku", "KNIFE/20cm"];
     let id = hold_id(7);
     for _ in 0..2 {
-        let (code, told, _) = run(&[&adjust[..], &["--delta", "3", "--id", &id]].concat());
-        assert!(code == 0 && told.contains("5         3     2"), "{told}");
+        let (code, reported, _) = run(&[&adjust[..], &["--delta", "3", "--id", &id]].concat());
+        assert!(code == 0 && reported.contains("5         3     2"), "{reported}");
     }
-    let (code, _, told) = run(&[&adjust[..], &["--delta", "-4"]].concat());
-    assert!(code == 1 && told.contains("FAILED_PRECONDITION"), "{told}");
-    let (code, _, told) = run(&[&adjust[..], &["--set", "9", "--expected", "4"]].concat());
-    assert!(code == 1 && told.contains("ABORTED"), "{told}");
+    let (code, _, reported) = run(&[&adjust[..], &["--delta", "-4"]].concat());
+    assert!(code == 1 && reported.contains("FAILED_PRECONDITION"), "{reported}");
+    let (code, _, reported) = run(&[&adjust[..], &["--set", "9", "--expected", "4"]].concat());
+    assert!(code == 1 && reported.contains("ABORTED"), "{reported}");
     assert_eq!(run(&[&adjust[..], &["--set", "9"]].concat()).0, 64, "a set says what it expects");
-    let (code, told, _) = run(&["drop", "list", "--state", "open"]);
-    assert!(code == 0 && told.contains("knife") && told.contains("later"), "{told}");
-    let (code, told, _) = run(&["hold", "list", "--drop", "knife", "--state", "held", "--json"]);
-    let listed: serde_json::Value = serde_json::from_str(&told).expect("json");
+    let (code, reported, _) = run(&["drop", "list", "--state", "open"]);
+    assert!(code == 0 && reported.contains("knife") && reported.contains("later"), "{reported}");
+    let (code, reported, _) = run(&["hold", "list", "--drop", "knife", "--state", "held", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&reported).expect("json");
     assert_eq!((code, listed["holds"][0]["customer_id"].as_str()), (0, Some("ada")));
-    let (code, told, _) = run(&["hold", "list", "--customer", "ada"]);
-    assert!(code == 0 && told.contains("KNIFE/20cm=2"), "{told}");
+    let (code, reported, _) = run(&["hold", "list", "--customer", "ada"]);
+    assert!(code == 0 && reported.contains("KNIFE/20cm=2"), "{reported}");
     assert_eq!(run(&["hold", "list"]).0, 64, "one of drop, customer and order is needed");
     assert_eq!(run(&["hold", "list", "--drop", "knife", "--state", "flying"]).0, 64);
 }

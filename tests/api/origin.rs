@@ -51,7 +51,7 @@ async fn records(server: Server, data: &Path) -> Vec<Value> {
 }
 
 /// Kind, actor and request id.
-fn told(record: &Value) -> (&str, &str, Option<&str>) {
+fn reported(record: &Value) -> (&str, &str, Option<&str>) {
     (
         record["kind"].as_str().expect("a kind"),
         record["actor"].as_str().expect("an actor"),
@@ -87,7 +87,7 @@ async fn a_record_says_who_changed_a_drop() {
         ("hold", "anonymous", None),
         ("drop_closed", "anonymous", Some("close-1")),
     ];
-    assert_eq!(all.iter().map(told).collect::<Vec<_>>(), wanted);
+    assert_eq!(all.iter().map(reported).collect::<Vec<_>>(), wanted);
     for record in &all {
         let peer = record["peer"].as_str();
         let wanted = record["request_id"].is_string();

@@ -149,12 +149,12 @@ async fn a_dry_run_says_how_long_a_payment_may_take_and_whom_a_limit_is_for() {
     let text = "kind: Drop\nid: k\npayment_ttl: 20m\nitems: [{sku: K, quantity: 3}]\n\
                 limits: [{id: one, scope: item, max_units: 1}, {id: two, scope: drop, max_units: 2}]\n";
     let (_folder, file) = drop_file(text);
-    let told = out(&stockade(&server.endpoint, &["drop", "apply", &file, "--dry-run"]));
+    let reported = out(&stockade(&server.endpoint, &["drop", "apply", &file, "--dry-run"]));
     for line in [
         "a payment may take 20m",
         "one: at most 1 unit for each customer of each item",
         "two: at most 2 units for each customer in this drop",
     ] {
-        assert!(told.contains(line), "{line} in\n{told}");
+        assert!(reported.contains(line), "{line} in\n{reported}");
     }
 }

@@ -166,7 +166,7 @@ async fn windows_open_by_audience_and_close_and_tell_when_to_come_again() {
     shop.pass(Millis::from_secs(540)).await;
     let late = refused(&shop.client, knife(5, "cid")).await;
     assert_eq!((late.reason(), late.retry_after), (Reason::Closed, None));
-    let over = pb::Override { limits: false, windows: true, reason: "the till was down".into() };
+    let over = pb::Override { limits: false, windows: true, reason: "the card reader was down".into() };
     let hold = held(&shop.client, pb::ReserveRequest { r#override: Some(over), ..knife(5, "cid") }).await;
     assert_eq!(shown(&hold), [("general", "", "", 1)]);
 }

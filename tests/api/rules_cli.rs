@@ -55,29 +55,29 @@ async fn a_file_changes_the_rules_that_it_states_and_keeps_the_others() {
     assert_eq!(files.apply(FILE, &[]), (0, "drop d unchanged, revision 1\n".to_owned()));
 
     let moved = FILE.replace("18:10", "18:15").replace("12.50", "13.00");
-    let (code, told) = files.apply(&moved, &["--dry-run"]);
+    let (code, output) = files.apply(&moved, &["--dry-run"]);
     let lines = [
         "drop d would be changed: windows, terms; revision is 1",
         "  windows[all]: everyone may reserve everything, from 18:10 on the day of the opening -> everyone may reserve \
          everything, from 18:15 on the day of the opening",
         "  terms[usual]: 12.50 EUR for everything, for everyone -> 13.00 EUR for everything, for everyone",
     ];
-    assert!(code == 0 && told.starts_with(&lines.join("\n")), "{told}");
+    assert!(code == 0 && output.starts_with(&lines.join("\n")), "{output}");
     assert!(files.apply(&moved, &[]).1.contains("drop d changed: windows, terms; revision 1 became 2"));
 
     // What a file does not state stays.
     let (head, _) = moved.split_once("items:").expect("items");
     let plain = format!("{head}items: [{{sku: KNIFE, quantity: 100}}]\ntitle: Knives\n");
-    let (code, told) = files.apply(&plain, &[]);
-    assert!(code == 0 && told.contains("drop d changed: title; revision 2 became 3"), "{told}");
+    let (code, output) = files.apply(&plain, &[]);
+    assert!(code == 0 && output.contains("drop d changed: title; revision 2 became 3"), "{output}");
     let none = format!("{plain}windows: []\n");
     assert!(files.apply(&none, &[]).1.contains("drop d changed: windows; revision 3 became 4"));
-    let (code, told) = files.apply(&moved.replace("units: 8", "units: 9"), &[]);
-    assert!(code == 1 && told.contains("drop d is SCHEDULED: drop.items[0].pools can't be changed"), "{told}");
-    let (code, told) = files.apply(&FILE.replace("Europe/Berlin", "Europe/Atlantis"), &["--dry-run"]);
-    assert!(code == 64 && told.contains("drop.time_zone"), "{told}");
-    let (code, told) = files.apply(&format!("{FILE}payment_ttl: 1m\n").replace("id: d\n", "id: e\n"), &["--dry-run"]);
-    assert!(code == 0 && told.contains("warning: drop.payment_ttl: "), "{told}");
+    let (code, output) = files.apply(&moved.replace("units: 8", "units: 9"), &[]);
+    assert!(code == 1 && output.contains("drop d is SCHEDULED: drop.items[0].pools can't be changed"), "{output}");
+    let (code, output) = files.apply(&FILE.replace("Europe/Berlin", "Europe/Atlantis"), &["--dry-run"]);
+    assert!(code == 64 && output.contains("drop.time_zone"), "{output}");
+    let (code, output) = files.apply(&format!("{FILE}payment_ttl: 1m\n").replace("id: d\n", "id: e\n"), &["--dry-run"]);
+    assert!(code == 0 && output.contains("warning: drop.payment_ttl: "), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,13 +86,13 @@ async fn a_drop_is_copied_to_a_day_with_another_offset_by_the_clock_on_the_wall(
     let dated = FILE.replace("starts: {local: {time: \"18:10\"}}", "starts: {at: 2026-12-04T18:30:00+01:00}");
     assert_eq!(files.apply(&dated, &[]).0, 0);
     let summer = ["drop", "clone", "d", "e", "--opens-at", "2027-07-02T19:00:00+02:00"];
-    let (code, told) = files.run(&[&summer[..], &["--dry-run"]].concat());
-    assert!(code == 0 && told.starts_with("drop e would be created\n"), "{told}");
+    let (code, output) = files.run(&[&summer[..], &["--dry-run"]].concat());
+    assert!(code == 0 && output.starts_with("drop e would be created\n"), "{output}");
     for line in [
         "2027-07-02 19:30:00 +02:00  window all opens: everyone may reserve everything",
         "2027-07-02 21:00:00 +02:00  closes: live holds can still be claimed",
     ] {
-        assert!(told.lines().any(|told| told == line), "{line} in\n{told}");
+        assert!(output.lines().any(|output| output == line), "{line} in\n{output}");
     }
     assert!(files.run(&summer).1.starts_with("drop e created, revision "));
     assert_eq!(files.run(&["drop", "clone", "d", "f", "--opens-at", "tomorrow"]).0, 64);
@@ -109,18 +109,18 @@ async fn a_checkout_names_tiers_and_pools_and_staff_opens_a_pool() {
         files.run(&[&words[..], more].concat())
     };
     let ids = [1, 2, 3, 4].map(hold_id);
-    let (code, told) = reserve(&ids[0], &["--tier", "member"]);
-    let words: Vec<_> = told.lines().last().expect("a line").split_ascii_whitespace().collect();
-    assert_eq!((code, words), (0, "KNIFE members 1 0 0 members usual 12.50 EUR".split(' ').collect()), "{told}");
-    let (code, told) = reserve(&ids[1], &[]);
-    assert!(code == 1 && told.starts_with("refused: NOT_OPEN: "), "{told}");
-    let (code, told) = reserve(&ids[1], &["--pool", "KNIFE=counter", "--override-windows", "asked in person"]);
-    assert!(code == 0 && told.contains("KNIFE  counter"), "{told}");
+    let (code, output) = reserve(&ids[0], &["--tier", "member"]);
+    let words: Vec<_> = output.lines().last().expect("a line").split_ascii_whitespace().collect();
+    assert_eq!((code, words), (0, "KNIFE members 1 0 0 members usual 12.50 EUR".split(' ').collect()), "{output}");
+    let (code, output) = reserve(&ids[1], &[]);
+    assert!(code == 1 && output.starts_with("refused: NOT_OPEN: "), "{output}");
+    let (code, output) = reserve(&ids[1], &["--pool", "KNIFE=counter", "--override-windows", "asked in person"]);
+    assert!(code == 0 && output.contains("KNIFE  counter"), "{output}");
     assert_eq!(reserve(&ids[2], &["--pool", "KNIFE"]).0, 64);
-    let (code, told) = files.run(&["drop", "fire", "d", "KNIFE", "members", "public"]);
-    assert!(code == 0 && told.contains("pool members of KNIFE opens to those of pool public (it has)"), "{told}");
-    let (code, told) = files.run(&["drop", "show", "d"]);
-    assert!(code == 0 && told.lines().any(|line| line.trim_start().starts_with("members  12 ")), "{told}");
-    let (code, told) = files.run(&["drop", "fire", "d", "KNIFE", "public", "members"]);
-    assert!(code == 64 && told.contains("pool public has no flow to members"), "{told}");
+    let (code, output) = files.run(&["drop", "fire", "d", "KNIFE", "members", "public"]);
+    assert!(code == 0 && output.contains("pool members of KNIFE opens to those of pool public (it has)"), "{output}");
+    let (code, output) = files.run(&["drop", "show", "d"]);
+    assert!(code == 0 && output.lines().any(|line| line.trim_start().starts_with("members  12 ")), "{output}");
+    let (code, output) = files.run(&["drop", "fire", "d", "KNIFE", "public", "members"]);
+    assert!(code == 64 && output.contains("pool public has no flow to members"), "{output}");
 }

@@ -208,6 +208,6 @@ async fn what_may_not_be_meant_is_warned_of() {
         revision: made.revision,
         validate_only: true,
     };
-    let told = shop.client.update_drop(request).await.expect("lawful").warnings;
-    assert_eq!(told.iter().map(|warning| warning.code.as_str()).collect::<Vec<_>>(), ["overlap", "many_drops"]);
+    let reported = shop.client.update_drop(request).await.expect("lawful").warnings;
+    assert_eq!(reported.iter().map(|warning| warning.code.as_str()).collect::<Vec<_>>(), ["overlap", "many_drops"]);
 }

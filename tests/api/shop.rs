@@ -137,15 +137,15 @@ pub async fn metrics(server: &Server) -> String {
 /// Checks that a page has these lines.
 pub fn has_lines(page: &str, lines: &[&str]) {
     for line in lines {
-        assert!(page.lines().any(|told| told == *line), "{line} in\n{page}");
+        assert!(page.lines().any(|reported| reported == *line), "{line} in\n{page}");
     }
 }
 
 /// How many streams of drops and events are open.
 pub async fn watchers(server: &Server) -> u64 {
     let page = metrics(server).await;
-    let told = page.lines().find_map(|line| line.strip_prefix("stockade_watchers "));
-    told.and_then(|told| told.parse().ok()).expect("a figure")
+    let reported = page.lines().find_map(|line| line.strip_prefix("stockade_watchers "));
+    reported.and_then(|reported| reported.parse().ok()).expect("a figure")
 }
 
 /// The fields that a status names as faulty.

@@ -20,7 +20,7 @@ fn partly(request: pb::ReserveRequest) -> pb::ReserveRequest {
 }
 
 /// Lines that got less: SKU, reason, requested, available.
-fn told(lines: &[pb::RefusedLine]) -> Vec<(&str, pb::RefusalReason, u32, u32)> {
+fn reported(lines: &[pb::RefusedLine]) -> Vec<(&str, pb::RefusalReason, u32, u32)> {
     lines.iter().map(|line| (line.sku.as_str(), line.reason(), line.requested, line.available)).collect()
 }
 
@@ -47,7 +47,7 @@ async fn a_hold_takes_the_place_of_another_in_one_step() {
     assert_eq!(no.reason(), pb::RefusalReason::Superseded);
     let no = refused(&client, in_place_of(2, reserve(3, "knife", "ada", vec![line("SHEATH", 4)]))).await;
     assert_eq!(
-        (no.reason(), told(&no.lines)),
+        (no.reason(), reported(&no.lines)),
         (pb::RefusalReason::SoldOut, vec![("SHEATH", pb::RefusalReason::SoldOut, 4, 2)],)
     );
     assert_eq!(hold_of(&client, 2).await, new, "a refusal leaves it as it is");
@@ -69,7 +69,7 @@ async fn what_can_not_be_superseded_is_named() {
     let lines = || vec![line("KNIFE", 1)];
     for (old, customer) in [(1, "bob"), (9, "ada")] {
         let request = in_place_of(old, reserve(2, "knife", customer, lines()));
-        let status = client.reserve(request).await.expect_err("not his");
+        let status = client.reserve(request).await.expect_err("not theirs");
         assert_eq!(status.code(), Code::NotFound);
         assert!(status.message().contains(&hold_id(old)), "{}", status.message());
     }
@@ -96,20 +96,20 @@ async fn what_there_is_will_do_where_the_caller_says_so() {
     let request = partly(reserve(1, "knife", "ada", vec![line("SHEATH", 1), line("KNIFE", 5)]));
     for _again in 0..2 {
         let answer = client.reserve(request.clone()).await.expect("an answer");
-        assert_eq!(told(&answer.short_lines), [("KNIFE", LimitReached, 5, 1)]);
+        assert_eq!(reported(&answer.short_lines), [("KNIFE", LimitReached, 5, 1)]);
         let hold = answer.hold();
         assert_eq!(hold.lines.iter().map(|line| line.quantity).collect::<Vec<_>>(), [1, 1]);
     }
     held(&client, reserve(2, "knife", "bob", vec![line("SHEATH", 2)])).await;
     let answer = client.reserve(partly(reserve(3, "knife", "eve", vec![line("SHEATH", 1), line("KNIFE", 1)]))).await;
     let answer = answer.expect("an answer");
-    assert_eq!(told(&answer.short_lines), [("SHEATH", SoldOut, 1, 0)]);
+    assert_eq!(reported(&answer.short_lines), [("SHEATH", SoldOut, 1, 0)]);
     let hold = answer.hold();
     assert_eq!(hold.lines.iter().map(|line| line.sku.as_str()).collect::<Vec<_>>(), ["KNIFE"]);
     let answer = client.reserve(partly(reserve(4, "knife", "dan", vec![line("KNIFE", 2)]))).await.expect("an answer");
     assert!(answer.short_lines.is_empty(), "nothing is short");
     let no = refused(&client, partly(reserve(5, "knife", "eve", vec![line("SHEATH", 1)]))).await;
-    assert_eq!((no.reason(), told(&no.lines)), (SoldOut, vec![("SHEATH", SoldOut, 1, 0)]));
+    assert_eq!((no.reason(), reported(&no.lines)), (SoldOut, vec![("SHEATH", SoldOut, 1, 0)]));
 }
 
 #[tokio::test]
@@ -127,8 +127,8 @@ async fn many_operations_tell_of_both_in_either_view() {
         let request = pb::BatchRequest { operations: operations.clone(), view: view.into() };
         let results = stub.batch(request).await.expect("an answer").into_inner().results;
         assert!(results[0].short_lines.is_empty());
-        assert_eq!(told(&results[1].short_lines), [("SHEATH", SoldOut, 2, 1)]);
-        assert_eq!(told(&results[3].short_lines), [("SHEATH", SoldOut, 1, 0)]);
+        assert_eq!(reported(&results[1].short_lines), [("SHEATH", SoldOut, 2, 1)]);
+        assert_eq!(reported(&results[3].short_lines), [("SHEATH", SoldOut, 1, 0)]);
         let lines = |n: usize| batch::held(&results[n]).lines.iter().map(|line| line.quantity).collect::<Vec<_>>();
         assert_eq!((lines(1), lines(3)), (vec![1], vec![1]), "the request does not say how much it is");
         assert_eq!(lines(0).is_empty(), view == pb::HoldView::Brief, "the request says it");

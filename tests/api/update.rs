@@ -152,8 +152,8 @@ async fn what_the_state_forbids_is_refused_by_name() {
     wanted.items[1].quantity = 4;
     wanted.items[1].pools.clear();
     let status = updated(&client, &wanted, &[], drop.revision).await.expect_err("stock");
-    let told = "drop knife is OPEN: drop.items[1].quantity can't be changed; stock changes by AdjustStock";
-    assert_eq!((status.code(), status.message()), (Code::FailedPrecondition, told));
+    let reported = "drop knife is OPEN: drop.items[1].quantity can't be changed; stock changes by AdjustStock";
+    assert_eq!((status.code(), status.message()), (Code::FailedPrecondition, reported));
     let past = pb::Drop { closes_at: now, ..drop.clone() };
     let status = updated(&client, &past, &["closes_at"], drop.revision).await.expect_err("over");
     assert_eq!(faulty(&status), ["drop.closes_at"]);

@@ -105,10 +105,12 @@ async fn a_torn_tail_is_told_and_well_and_damage_is_a_finding() {
     let torn = dump(folder.path(), &[]);
     assert_eq!(torn.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&torn.stdout).lines().count(), 4);
-    let told = err(&torn);
+    let reported = err(&torn);
     assert!(
-        told.starts_with("note: torn tail in ") && told.contains(".journal at byte ") && told.contains("record 5"),
-        "{told}"
+        reported.starts_with("note: torn tail in ")
+            && reported.contains(".journal at byte ")
+            && reported.contains("record 5"),
+        "{reported}"
     );
 
     let mut bad = good.clone();
@@ -121,10 +123,10 @@ async fn a_torn_tail_is_told_and_well_and_damage_is_a_finding() {
     // The drop and its opening may be in one batch or in two.
     let first = usize::try_from(u32::from_le_bytes(good[132..136].try_into().expect("a count"))).expect("small");
     assert_eq!(String::from_utf8_lossy(&damaged.stdout).lines().count(), first, "what stands before the damage");
-    let told = err(&damaged);
+    let reported = err(&damaged);
     assert!(
-        told.starts_with("finding: the journal is damaged at ") && told.contains(&format!("byte {second}")),
-        "{told}"
+        reported.starts_with("finding: the journal is damaged at ") && reported.contains(&format!("byte {second}")),
+        "{reported}"
     );
     assert_eq!(fs::read(&segment).expect("a segment"), bad, "nothing was changed");
     assert_eq!(dump(folder.path(), &["--limit", "1"]).status.code(), Some(0), "nobody asked for what is behind it");

@@ -12,7 +12,7 @@ use stockade_types::record::Record;
 use tempfile::TempDir;
 
 use crate::files::{contents, files};
-use crate::server::{BINARY, on_free_ports, refused, start, told, try_start, verified, verify};
+use crate::server::{BINARY, on_free_ports, refused, reported, start, try_start, verified, verify};
 use crate::wire::{Dice, all_shown, hold, ten_holds};
 
 /// A user without rights.
@@ -177,9 +177,9 @@ async fn a_changed_byte_is_refused_with_its_place_and_left_as_it_is() {
         let place = ["the journal is damaged at", &name, ", byte ", ", record "];
         refused(shop.path()).must(74, &place);
         let output = verify(shop.path());
-        let told = String::from_utf8(output.stdout).expect("text");
-        assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(place.iter().all(|word| told.contains(word)), "{told}");
+        let reported = String::from_utf8(output.stdout).expect("text");
+        assert_eq!(output.status.code(), Some(1), "{reported}");
+        assert!(place.iter().all(|word| reported.contains(word)), "{reported}");
         assert_eq!(contents(shop.path()), before, "nobody has touched it");
         change(&segment, |bytes| {
             let middle = bytes.len() / 2;
@@ -203,9 +203,9 @@ async fn a_journal_that_ends_before_its_snapshot_is_refused() {
     }
     assert_eq!(contents(shop.path()), before, "nobody has touched it");
     let output = verify(shop.path());
-    let told = String::from_utf8(output.stdout).expect("text");
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(words.iter().all(|word| told.contains(word)), "{told}");
+    let reported = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{reported}");
+    assert!(words.iter().all(|word| reported.contains(word)), "{reported}");
     fs::write(shop.segment(), whole).expect("a file");
     assert_eq!(shop.held().await, 10);
 }
@@ -214,8 +214,8 @@ async fn a_journal_that_ends_before_its_snapshot_is_refused() {
 async fn a_torn_tail_is_cut_and_told() {
     let shop = Shop::killed().await;
     change(&shop.segment(), |bytes| bytes.truncate(bytes.len() - 5));
-    let told = verified(shop.path());
-    assert!(told.contains("torn tail") && told.contains("never acknowledged"), "{told}");
+    let reported = verified(shop.path());
+    assert!(reported.contains("torn tail") && reported.contains("never acknowledged"), "{reported}");
     let server = start(shop.path(), &[]);
     let log = server.log();
     let warned = log.lines().any(|line| line.contains("\"level\":\"WARN\"") && line.contains("torn tail was cut"));
@@ -263,9 +263,9 @@ async fn a_folder_that_a_newer_build_has_written_to_is_refused_by_name_and_left_
     refused(shop.path()).must(74, &[&may_have, &known]);
     for command in [&["verify"][..], &["verify", "--json"], &["journal", "dump"]] {
         let output = Command::new(BINARY).args(command).arg("--data").arg(shop.path()).output().expect("it runs");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(74), 0), "{command:?}: {told}");
-        assert!(told.contains(&may_have) && told.contains(&known), "{command:?}: {told}");
+        let reported = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(74), 0), "{command:?}: {reported}");
+        assert!(reported.contains(&may_have) && reported.contains(&known), "{command:?}: {reported}");
     }
     assert_eq!(contents(shop.path()), before, "nobody has touched it");
     say_highest(Record::KIND_MAX);
@@ -329,7 +329,7 @@ fn verify_changes_no_frozen_folder_and_exits_with_what_it_found() {
             let before = contents(&folder);
             let output =
                 Command::new(BINARY).args(["verify", "--data"]).arg(&folder).output().expect("the command runs");
-            assert_eq!(output.status.code(), Some(code), "{}: {}", folder.display(), told(&output));
+            assert_eq!(output.status.code(), Some(code), "{}: {}", folder.display(), reported(&output));
             assert_eq!(contents(&folder), before, "{}: changed", folder.display());
             checked += 1;
         }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use futures_util::future::join_all;
 use stockade_proto as pb;
 
-use crate::server::{BINARY, Server, start, told};
+use crate::server::{BINARY, Server, reported, start};
 use crate::wire::{Dice, create, hold, line, reserve};
 
 const REQUIRED: &str = "STOCKADE_TEST_REQUIRED";
@@ -18,7 +18,8 @@ fn is_there(what: &str, program: &str, arguments: &[&str]) -> bool {
     let mut probe = Command::new(program);
     probe.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let there = probe.status().is_ok_and(|status| status.success());
-    let required = stockade::config::environment(REQUIRED).is_some_and(|told| told.split(',').any(|one| one == what));
+    let required =
+        stockade::config::environment(REQUIRED).is_some_and(|reported| reported.split(',').any(|one| one == what));
     assert!(there || !required, "{program} {arguments:?} does not run, but {REQUIRED} has {what}");
     if !there {
         eprintln!("SKIPPED: {program} {arguments:?} does not run here");
@@ -29,8 +30,8 @@ fn is_there(what: &str, program: &str, arguments: &[&str]) -> bool {
 /// Runs a program, which must exit successfully. Returns its output.
 fn run(program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().expect("it runs");
-    assert!(output.status.success(), "{}", told(&output));
-    eprintln!("{}", told(&output));
+    assert!(output.status.success(), "{}", reported(&output));
+    eprintln!("{}", reported(&output));
 }
 
 /// Runs one of our Python scripts with the binary, if its packages are installed.
@@ -115,6 +116,6 @@ async fn the_metrics_page_pleases_prometheus() {
     let mut child = promtool.spawn().expect("promtool runs");
     child.stdin.take().expect("a pipe").write_all(page.as_bytes()).expect("a page");
     let output = child.wait_with_output().expect("an answer");
-    let told = told(&output);
-    assert!(output.status.success() && told.trim().is_empty(), "{told}\n{page}");
+    let reported = reported(&output);
+    assert!(output.status.success() && reported.trim().is_empty(), "{reported}\n{page}");
 }

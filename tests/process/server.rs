@@ -145,13 +145,13 @@ pub fn verify(data: &Path) -> Output {
 }
 
 /// What a program has printed.
-pub fn told(output: &Output) -> String {
+pub fn reported(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// Asserts that `stockade verify` finds nothing. Returns its output.
 pub fn verified(data: &Path) -> String {
     let output = verify(data);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-    told(&output)
+    assert_eq!(output.status.code(), Some(0), "{}", reported(&output));
+    reported(&output)
 }

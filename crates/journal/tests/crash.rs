@@ -189,14 +189,14 @@ fn a_log_takes_nothing_more_after_a_failed_write_or_sync() {
         storage.fail_at(kind, place, ErrorKind::StorageFull);
         let (log, opened) = FileLog::open(Arc::new(storage.clone()), options(Durability::Sync, 4000)).expect("opens");
         let end = fill(&log, opened.start(), 1).expect("the first is written");
-        let error = log.append(end.next, &batch(end, 2)).expect_err("told to fail");
+        let error = log.append(end.next, &batch(end, 2)).expect_err("set to fail");
         // A write without space reports that; the outcome of a batch whose sync failed is unknown.
-        let told = if kind == StorageOperation::Append {
+        let reported = if kind == StorageOperation::Append {
             matches!(error, LogError::Full(_))
         } else {
             matches!(error, LogError::Unknown(_))
         };
-        assert!(told, "{error:?}");
+        assert!(reported, "{error:?}");
         assert!(matches!(log.append(end.next, &batch(end, 2)), Err(LogError::Stopped)), "not tried again");
         assert!(matches!(log.sync(), Err(LogError::Stopped)));
         assert!(matches!(log.close(&trailer(end)), Err(LogError::Stopped)), "no clean end after a failure");
@@ -210,11 +210,11 @@ fn a_trim_that_can_not_be_forced_fails_the_journal_with_its_reason() {
     let end = fill(&log, opened.start(), 6).expect("appends");
     let journal = Journal::start(Arc::new(log), end, Arc::default()).expect("starts");
     storage.fail_at(StorageOperation::SyncDir, storage.count(StorageOperation::SyncDir), ErrorKind::Other);
-    let error = journal.trim(Lsn(9)).expect_err("told to fail");
+    let error = journal.trim(Lsn(9)).expect_err("set to fail");
     assert!(matches!(*error, LogError::Unknown(_)), "{error:?}");
     assert_eq!(journal.permit().err(), Some(AppendError::Failed));
-    let told = journal.ticket(Lsn(1_000)).wait().expect_err("failed");
-    assert!(matches!(told, JournalFailed::Log(reason) if matches!(*reason, LogError::Unknown(_))));
+    let reported = journal.ticket(Lsn(1_000)).wait().expect_err("failed");
+    assert!(matches!(reported, JournalFailed::Log(reason) if matches!(*reason, LogError::Unknown(_))));
 }
 
 #[test]

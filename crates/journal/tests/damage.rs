@@ -43,7 +43,7 @@ fn inspected(storage: &SimulatedStorage) -> Result<(u64, Ending), LogError> {
             next += 1;
         }
     }
-    let ending = inspection.ending().expect("told at the end").clone();
+    let ending = inspection.ending().expect("reported at the end").clone();
     assert_eq!(storage.files(), before, "an inspection changes nothing");
     assert_eq!(storage.operations(), 0);
     Ok((next, ending))
@@ -51,12 +51,12 @@ fn inspected(storage: &SimulatedStorage) -> Result<(u64, Ending), LogError> {
 
 /// Opens changed files: at most the last batch may be missing, or the refusal names a file of the journal.
 fn check(files: &Files, durability: Durability, least: u64, what: &str) -> bool {
-    let told = inspected(&SimulatedStorage::with_files(files.clone()));
+    let reported = inspected(&SimulatedStorage::with_files(files.clone()));
     let storage = SimulatedStorage::with_files(files.clone());
     match open_and_read(Arc::new(storage.clone()), durability) {
         Ok((_, opened, range)) => {
             assert!(range.start == 1 && range.end >= least && range.end <= END, "{what}: found {range:?}");
-            let (next, ending) = told.unwrap_or_else(|error| panic!("{what}: {error}"));
+            let (next, ending) = reported.unwrap_or_else(|error| panic!("{what}: {error}"));
             assert_eq!(next, range.end, "{what}");
             assert_eq!(opened.cut.is_some(), matches!(ending, Ending::Torn(_) | Ending::Lost(..)), "{what}");
             assert_eq!(opened.clean, matches!(ending, Ending::Clean(_)), "{what}");
@@ -76,7 +76,7 @@ fn check(files: &Files, durability: Durability, least: u64, what: &str) -> bool 
                 | LogError::Stopped => panic!("{what}: {error}"),
             };
             assert!(files.contains_key(named), "{what}: {error}");
-            assert_eq!(told.expect_err("both find it").to_string(), error.to_string(), "{what}");
+            assert_eq!(reported.expect_err("both find it").to_string(), error.to_string(), "{what}");
             assert_eq!(&storage.files(), files, "{what}: a refused journal is left alone");
             false
         }
@@ -156,7 +156,7 @@ fn with_os_durability_a_changed_byte_costs_what_follows_and_keeps_it_aside() {
             let followed = later > 0 || place < bytes.len() - last_frame(false);
             assert_eq!(opened.lost.len(), if followed { later + 1 } else { 0 }, "{name}, byte {place}");
             let all: usize = storage.files().values().map(Vec::len).sum();
-            let cut = opened.cut.expect("told");
+            let cut = opened.cut.expect("reported");
             assert_eq!((cut.file.as_str(), cut.lsn), (name.as_str(), opened.next));
             assert!(!followed || all == changed.values().map(Vec::len).sum::<usize>(), "nothing is thrown away");
         }
@@ -185,12 +185,12 @@ fn a_missing_segment_is_damage_unless_it_is_the_oldest_or_the_newest() {
         fewer.remove(name);
         let found = open_and_read(Arc::new(SimulatedStorage::with_files(fewer)), Durability::Sync);
         match (place, found) {
-            (0, Ok((_, _, range))) => assert_eq!(range, 5..END, "as if trimmed: whoever reads from 1 is told"),
+            (0, Ok((_, _, range))) => assert_eq!(range, 5..END, "as if trimmed: a read from 1 is refused"),
             (1, Err(LogError::Damage { place, what })) => {
                 assert_eq!(place.lsn.0, 5);
                 assert!(what.contains("missing"), "{what}");
             }
-            (2, Ok((_, _, range))) => assert_eq!(range, 1..9, "that more was there is not told by what is left"),
+            (2, Ok((_, _, range))) => assert_eq!(range, 1..9, "that more was there is not reported by what is left"),
             (place, found) => panic!("{place}: {found:?}"),
         }
     }
@@ -278,7 +278,7 @@ fn bytes_after_the_last_batch_are_cut_but_not_if_they_were_more_than_one_batch()
         match found {
             Ok((_, opened, range)) => {
                 assert!(cut && range == (1..END), "{extra}");
-                assert_eq!(opened.cut.expect("told").bytes, u64::try_from(extra).expect("small"));
+                assert_eq!(opened.cut.expect("reported").bytes, u64::try_from(extra).expect("small"));
             }
             Err(LogError::Damage { .. }) => assert!(!cut, "{extra}"),
             Err(other) => panic!("{other}"),

@@ -163,7 +163,7 @@ fn inspected(name: &str) -> Result<(Vec<Record>, Ending), LogError> {
     for batch in inspection.by_ref() {
         records.extend(batch?.records);
     }
-    Ok((records, inspection.ending().expect("told").clone()))
+    Ok((records, inspection.ending().expect("reported").clone()))
 }
 
 fn opened(name: &str, durability: Durability) -> Result<(u64, Vec<String>), LogError> {

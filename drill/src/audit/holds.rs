@@ -122,9 +122,9 @@ fn lost(visit: &Visit, listed: &Listed) -> Option<String> {
     if *customer != visit.customer {
         return Some(format!("it is {customer}'s"));
     }
-    let (deadline, told, stage) = visit.acknowledged();
-    if *revision < told {
-        return Some(format!("revision {told} was acknowledged, {revision} is there"));
+    let (deadline, reported, stage) = visit.acknowledged();
+    if *revision < reported {
+        return Some(format!("revision {reported} was acknowledged, {revision} is there"));
     }
     let whole = || lines.iter().all(|line| visit.lines.contains(line)) && lines.len() == visit.lines.len();
     let empty = || lines.iter().all(|(_, units)| *units == 0);

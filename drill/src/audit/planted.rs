@@ -144,11 +144,11 @@ fn units_that_came_in_addition_are_no_oversell_from_then_on() {
 
 #[test]
 fn a_customer_with_more_than_the_limit_is_found_by_answers_and_by_the_list() {
-    let told = planted(|ledger, evidence| {
+    let reported = planted(|ledger, evidence| {
         ledger.visits[0].lines = vec![(0, 3)];
         listed_mut(evidence, 1).lines = vec![(0, 3)];
     });
-    assert!(told.over_limit >= 1 && told.oversold >= 1, "{told:?}");
+    assert!(reported.over_limit >= 1 && reported.oversold >= 1, "{reported:?}");
     let shown = planted(|ledger, evidence| {
         for number in [1, 4] {
             ledger.visits[number - 1].customer = "bob".to_owned();

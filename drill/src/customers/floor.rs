@@ -17,7 +17,7 @@ pub struct Floor {
     pub clients: Vec<Client>,
     /// Connections for all later calls, as a shop's checkouts have their own: a customer who has units does not queue
     /// behind a million who have not asked yet.
-    pub tills: Vec<Client>,
+    pub checkouts: Vec<Client>,
     /// How long a customer waits for an answer.
     pub timeout: Duration,
     /// One in this many requests is sent twice at once.
@@ -36,13 +36,13 @@ pub struct Floor {
 impl Floor {
     /// A load that begins now, over these connections: those for reserves, and those for later calls.
     #[must_use]
-    pub fn new(sales: Vec<Sale>, (clients, tills): (Vec<Client>, Vec<Client>), timeout: Duration) -> Self {
+    pub fn new(sales: Vec<Sale>, (clients, checkouts): (Vec<Client>, Vec<Client>), timeout: Duration) -> Self {
         // The client's own timeout only ends what this side no longer waits for.
         let patient = |client: Client| client.with_timeout(timeout.saturating_mul(2));
         Self {
             sales,
             clients: clients.into_iter().map(patient).collect(),
-            tills: tills.into_iter().map(patient).collect(),
+            checkouts: checkouts.into_iter().map(patient).collect(),
             timeout,
             twice_every: None,
             recorder: Recorder::default(),

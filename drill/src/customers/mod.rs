@@ -29,7 +29,7 @@ struct Customer<'a> {
     floor: &'a Floor,
     /// The connection of the reserve, and that of later calls.
     connections: (&'a Client, &'a Client),
-    lane: usize,
+    connection: usize,
     plan: Plan,
     visit: Visit,
 }
@@ -37,19 +37,21 @@ struct Customer<'a> {
 impl Floor {
     /// Runs a visit that is due at `due`. Its number decides its connections.
     pub async fn visit(&self, number: u64, plan: Plan, due: Duration) {
-        let lane = place(number).checked_rem(self.clients.len()).unwrap_or(0);
-        let till = place(number).checked_rem(self.tills.len()).unwrap_or(0);
-        let (Some(client), Some(till)) = (self.clients.get(lane), self.tills.get(till)) else { return };
+        let connection = place(number).checked_rem(self.clients.len()).unwrap_or(0);
+        let checkout = place(number).checked_rem(self.checkouts.len()).unwrap_or(0);
+        let (Some(client), Some(checkout)) = (self.clients.get(connection), self.checkouts.get(checkout)) else {
+            return;
+        };
         self.recorder.begun.increment();
         let visit = plan.visit();
-        let mut customer = Customer { floor: self, connections: (client, till), lane, plan, visit };
+        let mut customer = Customer { floor: self, connections: (client, checkout), connection, plan, visit };
         customer.play(due).await;
-        self.ledger.keep(lane, customer.visit);
+        self.ledger.keep(connection, customer.visit);
         self.recorder.over.increment();
     }
 }
 
-/// Runs visits in a closed loop: so many at a time, each after the one before. `visit` gets the next number, and
+/// Runs visits in a closed loop: `at_a_time` together, each after one before it. `visit` gets the next number, and
 /// returns whether there was such a visit.
 ///
 /// # Errors
@@ -172,18 +174,18 @@ impl Customer<'_> {
             Some(Said::Refused { .. }) => Ending::Refused,
             Some(Said::Unknown { .. }) | None => Ending::Failed,
         };
-        self.floor.recorder.record(self.lane, request.verb(), ending, (due, self.floor.watch.elapsed()));
+        self.floor.recorder.record(self.connection, request.verb(), ending, (due, self.floor.watch.elapsed()));
         calls
     }
 
     /// Sends a request until it is answered with something other than `UNAVAILABLE`, at most `RETRIES_MAX` times.
     async fn attempts(&self, request: &Request) -> Vec<Call> {
         let (floor, verb) = (self.floor, request.verb());
-        let (client, till) = self.connections;
+        let (client, checkout) = self.connections;
         let mut calls = Vec::with_capacity(1);
         loop {
             let sent = at(floor.watch.elapsed());
-            let client = if verb == Verb::Reserve { client } else { till };
+            let client = if verb == Verb::Reserve { client } else { checkout };
             let answered = tokio::time::timeout(floor.timeout, request.send(client)).await;
             let received = at(floor.watch.elapsed());
             let answer = answered.unwrap_or_else(|_late| Err(Status::deadline_exceeded("no answer in time")));

@@ -112,7 +112,7 @@ impl Postgres {
         serving.args(["-c", &format!("port={}", address.port())]);
         let process = Some(Process::start("postgres", serving)?);
         let started = Self { address, process, _folder: folder };
-        started.client().await?.batch_execute(SCRIPT).await.map_err(|error| told(&error))?;
+        started.client().await?.batch_execute(SCRIPT).await.map_err(|error| reported(&error))?;
         Ok(started)
     }
 
@@ -127,7 +127,7 @@ impl Postgres {
                     tokio::spawn(async { connection.await.unwrap_or_default() });
                     return Ok(client);
                 }
-                Err(error) if watch.elapsed() > START_TIMEOUT => return Err(told(&error)),
+                Err(error) if watch.elapsed() > START_TIMEOUT => return Err(reported(&error)),
                 Err(_starting) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
@@ -140,15 +140,16 @@ impl Postgres {
     pub async fn measure(&self, clients: usize, span: Span) -> Result<Measured, Failure> {
         let admin = self.client().await?;
         let empty = format!("truncate stock, usage, holds; insert into stock values ('{HOT}', {STOCK}); checkpoint");
-        admin.batch_execute(&empty).await.map_err(|error| told(&error))?;
+        admin.batch_execute(&empty).await.map_err(|error| reported(&error))?;
         let mut callers = Vec::with_capacity(clients);
         for _ in 0..clients {
             let client = self.client().await?;
-            let reserve = client.prepare("select reserve($1, $2, $3, $4, $5)").await.map_err(|error| told(&error))?;
+            let reserve =
+                client.prepare("select reserve($1, $2, $3, $4, $5)").await.map_err(|error| reported(&error))?;
             callers.push(Calls { client, reserve, random: fastrand::Rng::new() });
         }
         let measured = closed_loop(callers, span).await?;
-        let kept = admin.query_one("select count(*) from holds", &[]).await.map_err(|error| told(&error))?;
+        let kept = admin.query_one("select count(*) from holds", &[]).await.map_err(|error| reported(&error))?;
         let kept: i64 = kept.get(0);
         if u64::try_from(kept) == Ok(measured.operations) {
             return Ok(measured);
@@ -157,7 +158,7 @@ impl Postgres {
     }
 }
 
-fn told(error: &tokio_postgres::Error) -> Failure {
+fn reported(error: &tokio_postgres::Error) -> Failure {
     let why = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     Failure::Work(format!("PostgreSQL: {error}{why}"))
 }
@@ -175,7 +176,7 @@ impl Caller for Calls {
         let hold = wire::hold_id(&mut self.random).to_string();
         let (one, limit) = (1_i32, i32::try_from(LIMIT).unwrap_or(i32::MAX));
         let answer = self.client.query(&self.reserve, &[&hold, &HOT, &who, &one, &limit]).await;
-        let rows = answer.map_err(|error| told(&error).to_string())?;
+        let rows = answer.map_err(|error| reported(&error).to_string())?;
         let granted = rows.iter().filter(|row| row.get::<_, &str>(0) == "HELD").count();
         if granted == 1 { Ok(count(granted)) } else { Err(format!("PostgreSQL answered {rows:?}")) }
     }

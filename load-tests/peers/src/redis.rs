@@ -141,13 +141,13 @@ impl Connection {
     async fn ask(&mut self, words: &[&str]) -> Result<String, Failure> {
         self.sent.clear();
         command(&mut self.sent, words);
-        let mut told = String::new();
+        let mut reported = String::new();
         let keep = |text: &str| {
-            text.clone_into(&mut told);
+            text.clone_into(&mut reported);
             Ok(())
         };
         self.exchange(1, keep).await.map_err(Failure::Work)?;
-        Ok(told)
+        Ok(reported)
     }
 
     /// Sends the buffered commands and reads as many answers as expected.
@@ -211,12 +211,12 @@ mod tests {
     fn answers_are_read_one_by_one_and_only_when_they_are_whole() {
         let bytes = b"$4\r\nHELD\r\n+OK\r\n:7\r\n-ERR no\r\n$4\r\nHE";
         let mut read = 0;
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         while let Some((text, length)) = answer(&bytes[read..]) {
-            told.push(text);
+            reported.push(text);
             read += length;
         }
-        assert_eq!(told, [Ok("HELD"), Ok("OK"), Ok("7"), Err("ERR no")]);
+        assert_eq!(reported, [Ok("HELD"), Ok("OK"), Ok("7"), Err("ERR no")]);
         assert_eq!(&bytes[read..], b"$4\r\nHE");
     }
 

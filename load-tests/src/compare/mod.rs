@@ -211,7 +211,7 @@ pub async fn compare(options: &Options, output: &mut Output) -> Result<Compariso
 
 /// The comparison as text.
 #[must_use]
-pub fn told(comparison: &Comparison) -> String {
+pub fn reported(comparison: &Comparison) -> String {
     let header = ["row", "Stockade", "peer", "at", "ratio", "interval", "target", ""];
     let mut rows = vec![row(header)];
     for compared in &comparison.rows {

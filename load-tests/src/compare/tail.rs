@@ -200,8 +200,8 @@ fn pair(samples: &[Sample], spans: &[Range<Duration>], warm_up: Duration) -> Res
     let (with, without) = (spread(inside)?, spread(outside)?);
     if with.len().min(without.len()) < SAMPLES_MIN {
         let (with, without) = (with.len(), without.len());
-        let told = format!("{with} requests with and {without} without are too few: choose a longer --measured");
-        return Err(Failure::Work(told));
+        let reported = format!("{with} requests with and {without} without are too few: choose a longer --measured");
+        return Err(Failure::Work(reported));
     }
     Ok(Pair { with: with.value_at_quantile(0.99), without: without.value_at_quantile(0.99) })
 }
@@ -225,8 +225,8 @@ impl Load {
             let (keep, clients) = (Arc::clone(&keep), Arc::clone(&clients));
             async move {
                 let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number));
-                let lane = usize::try_from(number).unwrap_or(0) % CONNECTIONS;
-                let Some(client) = clients.get(lane) else { return };
+                let connection = usize::try_from(number).unwrap_or(0) % CONNECTIONS;
+                let Some(client) = clients.get(connection) else { return };
                 let hold = wire::hold_id(&mut random).to_string();
                 let request = work::reserve(hold, HOT, random.u32(..CUSTOMERS));
                 // While it is sent again, its time goes on counting.
@@ -235,7 +235,7 @@ impl Load {
                     matches!(answer.outcome, Some(pb::reserve_response::Outcome::Hold(_)))
                 };
                 let ending = if answer.is_ok_and(granted) { Ending::Done } else { Ending::Failed };
-                keep.record(lane, Verb::Reserve, ending, (due, watch.elapsed()));
+                keep.record(connection, Verb::Reserve, ending, (due, watch.elapsed()));
             }
         };
         open::run(arrivals(&[phase], seed), watch, IN_FLIGHT_MAX, visit).await?;

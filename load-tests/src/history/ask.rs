@@ -101,11 +101,11 @@ async fn send(client: &Client, goal: &Goal, verb: Verb) -> Result<Told, Status> 
         Verb::Adjust | Verb::GetDrop => return operate(client, goal, verb).await,
     };
     let answer = request.send(client).await?;
-    let told = match &answer.outcome {
+    let reported = match &answer.outcome {
         Outcome::Hold(hold) => shown(goal, hold),
         Outcome::Refusal(refusal) => refused(refusal),
     };
-    Ok((told, Some(answer.server_time)))
+    Ok((reported, Some(answer.server_time)))
 }
 
 async fn operate(client: &Client, goal: &Goal, verb: Verb) -> Result<Told, Status> {

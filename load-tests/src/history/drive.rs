@@ -99,9 +99,9 @@ pub async fn record(options: Options, output: &mut Output) -> Result<History, Fa
 
 /// Reads every hold at the end: what was acknowledged must still be there.
 async fn look_at_all(floor: &Floor, clients: u16) {
-    let lanes = usize::from(clients).max(1);
+    let callers = usize::from(clients).max(1);
     let looks = floor.goals().into_iter().enumerate().map(|(number, goal)| async move {
-        let client = u16::try_from(number.checked_rem(lanes).unwrap_or(0)).unwrap_or(0);
+        let client = u16::try_from(number.checked_rem(callers).unwrap_or(0)).unwrap_or(0);
         ask(floor, (client, FINAL_CALL_TIMEOUT), (&goal, Verb::GetHold), true).await
     });
     stream::iter(looks).for_each_concurrent(place(16), |look| async { drop(look.await) }).await;

@@ -32,7 +32,7 @@ pub fn explain(part: &Part, history: &History, stuck: &Stuck) -> String {
         // Writing to a string never fails.
         let _written = writeln!(text, "  {title}");
         for call in ops.iter().filter_map(|op| call(*op)) {
-            let _written = writeln!(text, "    {}", told(call));
+            let _written = writeln!(text, "    {}", reported(call));
         }
     };
     tell("over before:", &before);
@@ -55,7 +55,7 @@ fn millis(ns: u64) -> f64 {
 
 /// A call as one line.
 #[must_use]
-pub fn told(call: &Call) -> String {
+pub fn reported(call: &Call) -> String {
     let Call { client, term, verb, hold, customer, lines, sent, back, now, answer, last: _ } = call;
     let what = match verb {
         Verb::Reserve { ttl } => format!("reserve {lines:?} for {ttl} ms, customer {customer}"),
@@ -92,7 +92,7 @@ fn stands(state: &State, part: &Part, history: &History) -> String {
         let id = op.and_then(|op| history.calls.get(op.call)).map_or("?", |call| call.hold.as_str());
         let life = match entry.life {
             Life::Live { due, paying } => {
-                let held = if paying { "at the till" } else { "held" };
+                let held = if paying { "in payment" } else { "held" };
                 let due =
                     if due.from == due.until { due.from.to_string() } else { format!("{}-{}", due.from, due.until) };
                 format!("{held} until {due}")

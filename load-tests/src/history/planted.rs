@@ -116,7 +116,7 @@ fn told_apart(what: &str, sound: Tape, faulty: Tape) {
     assert!(report.is_linearizable(), "{what}, sound: {report}");
     let report = look(faulty);
     assert!(report.violations > 0 && report.undecided == 0, "{what}, faulty: {report}");
-    assert!(!report.findings.is_empty(), "{what}: it is told in words");
+    assert!(!report.findings.is_empty(), "{what}: it is reported in words");
 }
 
 const CLAIM: Verb = Verb::Claim { order: 0 };
@@ -186,7 +186,7 @@ fn the_life_of_a_hold() {
     let paying = || some().call(A, pay, (20, 30), hold(A, Shown::Paying, 9, 1_009));
     let back = |answer| paying().call(A, Verb::Release, (40, 50), answer);
     let no = Answer::Refused(Why::Paying, Vec::new());
-    told_apart("released at the till", back(no), back(hold(A, Shown::Released, 9, 1_009)));
+    told_apart("released in payment", back(no), back(hold(A, Shown::Released, 9, 1_009)));
     told_apart("gone", some().get(A, (20, 30), held(9)), some().get(A, (20, 30), Answer::Absent));
 }
 
@@ -306,12 +306,12 @@ fn a_search_that_is_given_up_is_no_pass() {
 
 #[test]
 fn sold_out_says_of_an_item_that_was_asked_for() {
-    let told = |items: Vec<u8>| {
+    let reported = |items: Vec<u8>| {
         let tape = Tape::new().held(A2, (0, 10));
         tape.reserve(B, (20, 30), Answer::Refused(Why::SoldOut, items))
     };
-    told_apart("sold out of nothing", told(vec![0]), told(Vec::new()));
-    told_apart("sold out of what was not asked for", told(vec![0]), told(vec![0, 1]));
+    told_apart("sold out of nothing", reported(vec![0]), reported(Vec::new()));
+    told_apart("sold out of what was not asked for", reported(vec![0]), reported(vec![0, 1]));
     assert!(!look(Tape::new().reserve(B, (20, 30), Answer::Refused(Why::SoldOut, vec![1]))).is_linearizable());
 }
 

@@ -158,8 +158,8 @@ impl Report {
         let mut text = String::new();
         let millis = |value: f64| format!("{value:.2}");
         let mut rows = vec![row(["", "done", "refused", "failed", "p50 ms", "p90", "p99", "p99.9", "p99.99", "max"])];
-        for told in &self.verbs {
-            let VerbReport { verb, done, refused, failed, latency } = told;
+        for reported in &self.verbs {
+            let VerbReport { verb, done, refused, failed, latency } = reported;
             let at = |wanted: f64| {
                 let found = latency.percentiles.iter().find(|(percentile, _)| percentile.total_cmp(&wanted).is_eq());
                 found.map_or_else(String::new, |(_, value)| millis(*value))
@@ -291,9 +291,9 @@ fn reasons(ledger: &Ledger) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
 
 fn crowds(scenario: &Scenario, ledger: &Ledger) -> Vec<CrowdReport> {
     let named = |name: &str| CrowdReport { name: name.to_owned(), ..CrowdReport::default() };
-    let mut told: Vec<CrowdReport> = scenario.crowds.iter().map(|crowd| named(&crowd.name)).collect();
+    let mut reported: Vec<CrowdReport> = scenario.crowds.iter().map(|crowd| named(&crowd.name)).collect();
     for visit in &ledger.visits {
-        let Some(crowd) = told.get_mut(usize::from(visit.crowd)) else { continue };
+        let Some(crowd) = reported.get_mut(usize::from(visit.crowd)) else { continue };
         let granted = |verb| visit.granted(verb).is_some();
         for (fits, sum, by) in [
             (granted(Verb::Reserve), &mut crowd.held, 1),
@@ -308,11 +308,11 @@ fn crowds(scenario: &Scenario, ledger: &Ledger) -> Vec<CrowdReport> {
         }
     }
     for Turned { crowd, .. } in ledger.refused() {
-        if let Some(crowd) = told.get_mut(usize::from(crowd)) {
+        if let Some(crowd) = reported.get_mut(usize::from(crowd)) {
             crowd.refused = crowd.refused.saturating_add(1);
         }
     }
-    told
+    reported
 }
 
 #[cfg(test)]

@@ -38,14 +38,14 @@ fn report() -> Report {
 #[test]
 fn the_text_tells_counts_percentiles_and_findings() {
     let text = report().text();
-    for told in [
+    for reported in [
         "2,000 answers",
         "reserve   500    1,500       0",
         "refused, SOLD_OUT: 1,500",
         "finding: oversold: 3",
         "NOT clean",
     ] {
-        assert!(text.contains(told), "{told:?} is not in\n{text}");
+        assert!(text.contains(reported), "{reported:?} is not in\n{text}");
     }
 }
 
@@ -62,8 +62,8 @@ fn all_three_forms_are_written_and_the_json_is_read_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let files = report().write(folder.path()).expect("files");
     let json = std::fs::read_to_string(&files[1]).expect("json");
-    let told: serde_json::Value = serde_json::from_str(&json).expect("json");
-    assert_eq!((&told["audit"]["oversold"], &told["verbs"][0]["refused"]), (&3.into(), &1_500.into()));
+    let reported: serde_json::Value = serde_json::from_str(&json).expect("json");
+    assert_eq!((&reported["audit"]["oversold"], &reported["verbs"][0]["refused"]), (&3.into(), &1_500.into()));
     assert!(files.iter().all(|file| file.is_file()));
 }
 

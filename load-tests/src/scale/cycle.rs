@@ -32,7 +32,7 @@ async fn send(client: &mut Checkout, operations: Vec<pb::Operation>) -> Result<(
     all_granted(&answer.into_inner().results, asked)
 }
 
-/// Callers on connections of their own, so many on each.
+/// Callers on connections of their own, `on_each` of them on each connection.
 async fn callers<C>(
     endpoint: &str,
     on_each: usize,

@@ -28,7 +28,7 @@ fn targets_are_for_ten_million_holds_and_each_may_be_missed() {
     assert_eq!(hits, [true, false, true]);
     let text = scale.text();
     assert!(text.contains("101.0 bytes") && text.contains("missed"), "{text}");
-    assert!(!text.contains("drops"), "what was not measured is not told: {text}");
+    assert!(!text.contains("drops"), "what was not measured is not reported: {text}");
 }
 
 #[test]

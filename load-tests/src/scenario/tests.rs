@@ -39,17 +39,17 @@ fn a_sound_one_is_read() {
 
 #[test]
 fn unknown_and_wrongly_typed_keys_are_named_with_their_line() {
-    let told = faults("limit = 2", "limits = 2");
-    assert!(told.contains("limits") && told.contains("line 6"), "{told}");
-    let told = faults("limit = 2", "limit = \"two\"");
-    assert!(told.contains("limit") && told.contains("line 6"), "{told}");
-    let told = faults("after = \"1s\", length", "after = \"soon\", length");
-    assert!(told.contains("soon"), "{told}");
+    let reported = faults("limit = 2", "limits = 2");
+    assert!(reported.contains("limits") && reported.contains("line 6"), "{reported}");
+    let reported = faults("limit = 2", "limit = \"two\"");
+    assert!(reported.contains("limit") && reported.contains("line 6"), "{reported}");
+    let reported = faults("after = \"1s\", length", "after = \"soon\", length");
+    assert!(reported.contains("soon"), "{reported}");
 }
 
 #[test]
 fn every_fault_is_told_by_its_key() {
-    for (replaced, by, told) in [
+    for (replaced, by, reported) in [
         ("units = 100 }", "units = 0 }", "drops[0].items[0].units must be above 0"),
         ("limit = 2", "limit = 0", "drops[0].limit must be above 0"),
         ("customers = 1000", "customers = 0", "crowds[0].customers must be above 0"),
@@ -70,7 +70,7 @@ fn every_fault_is_told_by_its_key() {
         ("[load]", "[load]\nclosed = { in_flight = 1, length = \"1s\" }", "load must have either arrivals"),
     ] {
         let faults = faults(replaced, by);
-        assert!(faults.contains(told), "{by}: {faults}");
+        assert!(faults.contains(reported), "{by}: {faults}");
     }
 }
 

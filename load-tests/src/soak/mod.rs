@@ -134,14 +134,14 @@ impl Soak<'_> {
         let streamed = format!("stream-{number}");
         let rush = open(scenario, &names, &streamed, &server).await?;
         let floor = &rush.floor;
-        let (random, till) = (self.random.fork(), server.client().await?);
+        let (random, later) = (self.random.fork(), server.client().await?);
         self.look_at(&server, true);
-        let streaming = tokio::spawn(stream::run(till, streamed.clone(), (floor.watch, length), random));
+        let streaming = tokio::spawn(stream::run(later, streamed.clone(), (floor.watch, length), random));
         let ending = tokio::spawn(end(server, how, length, self.watcher.clone()));
         run::load::run(&rush, output).await?;
         let gone = |_gone| Failure::Bug("a task of a soak ended");
         let streamed_so_far = streaming.await.map_err(gone)?;
-        let mut round = Round { number, how: report::told(how), ..Round::default() };
+        let mut round = Round { number, how: report::reported(how), ..Round::default() };
         let server = match ending.await.map_err(gone)?? {
             Ended::Left(left) => {
                 if how == Some(Signal::TERM) && !left.well {

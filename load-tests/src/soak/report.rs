@@ -58,7 +58,7 @@ pub struct Round {
 
 /// How a server ended.
 #[must_use]
-pub fn told(how: Option<Signal>) -> &'static str {
+pub fn reported(how: Option<Signal>) -> &'static str {
     match how {
         Some(Signal::KILL) => "killed",
         Some(_) => "stopped",

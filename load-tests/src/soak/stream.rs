@@ -146,12 +146,12 @@ impl Streamed {
         let released = self.released.iter().map(|id| (id, pb::HoldState::Released));
         for (id, wanted) in held.chain(released) {
             let request = pb::GetHoldRequest { hold_id: id.clone(), drop_id: drop_id.to_owned(), ..Default::default() };
-            let told = match client.get_hold(request).await {
+            let reported = match client.get_hold(request).await {
                 Ok(answer) => format!("{:?}", answer.hold.unwrap_or_default().state()),
                 Err(status) => format!("{:?}", status.code()),
             };
-            if told != format!("{wanted:?}") {
-                self.wrong.push(format!("hold {id} of the stream was acknowledged as {wanted:?}, and is {told}"));
+            if reported != format!("{wanted:?}") {
+                self.wrong.push(format!("hold {id} of the stream was acknowledged as {wanted:?}, and is {reported}"));
             }
         }
         for id in self.held.iter().chain(&self.doubtful) {

@@ -19,6 +19,6 @@ pub fn binary() -> PathBuf {
 }
 
 /// The whole output.
-pub fn told(output: &Output) -> String {
+pub fn reported(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
 }

@@ -268,7 +268,7 @@ pub fn shown_marks(drop: usize, view: &DropView) -> Vec<String> {
     };
     let id = |text: &str| text[1..].parse::<u8>().expect("a number");
     let window = |number| id(names.window(number).expect("a window with a name").as_str());
-    let told = view.marks.iter().map(|mark| {
+    let reported = view.marks.iter().map(|mark| {
         let what = match mark.kind {
             MarkKind::WindowOpens(number) => plan::opens(window(number)),
             MarkKind::WindowCloses(number) => plan::closes(window(number)),
@@ -282,7 +282,7 @@ pub fn shown_marks(drop: usize, view: &DropView) -> Vec<String> {
         };
         format!("{what} {}", START.until(mark.scheduled_for).0)
     });
-    let mut told: Vec<String> = told.collect();
-    told.sort_unstable();
-    told
+    let mut reported: Vec<String> = reported.collect();
+    reported.sort_unstable();
+    reported
 }

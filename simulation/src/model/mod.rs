@@ -92,8 +92,8 @@ impl Wanted {
         self.item == item && self.pool.is_none_or(|named| named == pool)
     }
 
-    /// A refusal of it as text, with so many units at most available.
-    pub fn told(self, drop: usize, reason: &str, available: u32) -> String {
+    /// A refusal of it as text, with at most `available` units.
+    pub fn reported(self, drop: usize, reason: &str, available: u32) -> String {
         let pool = self.pool.map(words::pool_id);
         let units = (available.min(self.units), self.units);
         words::refused_line(ITEMS[drop][self.item], pool.as_ref().map(PoolId::as_str), reason, units)

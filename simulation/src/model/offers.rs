@@ -41,17 +41,19 @@ impl Model {
         if plan.windows.is_empty() || ask.over.windows {
             return Ok(vec![Choice { window: None, pools }]);
         }
-        let his = self.windows_for(ask, line);
-        let open = his.iter().filter(|(_, stage)| *stage == Stage::Open).map(|(window, _)| {
+        let theirs = self.windows_for(ask, line);
+        let open = theirs.iter().filter(|(_, stage)| *stage == Stage::Open).map(|(window, _)| {
             let through = pools.iter().filter(|(pool, _)| plan.windows[*window].reach.reaches(*pool));
             Choice { window: Some(plan.windows[*window].id), pools: through.copied().collect() }
         });
         let choices: Vec<Choice> = open.filter(|choice| !choice.pools.is_empty()).collect();
-        let next = his.iter().filter_map(|(_, stage)| if let Stage::ToCome(at) = stage { Some(*at) } else { None });
+        let next = theirs.iter().filter_map(|(_, stage)| if let Stage::ToCome(at) = stage { Some(*at) } else { None });
         match (choices.is_empty(), next.min()) {
             (false, _) => Ok(choices),
             (true, Some(at)) => Err(Why::NotOpen(at)),
-            (true, None) if !his.is_empty() && his.iter().all(|(_, stage)| *stage == Stage::Over) => Err(Why::Closed),
+            (true, None) if !theirs.is_empty() && theirs.iter().all(|(_, stage)| *stage == Stage::Over) => {
+                Err(Why::Closed)
+            }
             (true, None) => Err(Why::NotEligible),
         }
     }

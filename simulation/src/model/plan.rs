@@ -180,7 +180,7 @@ impl Plan {
         self.items.get(item).and_then(|item| item.pools.get(usize::from(pool))).cloned().unwrap_or_default()
     }
 
-    /// The pool of an item with so many pools that stock goes to if none is named.
+    /// The pool of an item with `pools` pools that stock goes to if none is named.
     pub fn usual_pool(&self, item: usize, pools: u16) -> u16 {
         let rest = (0..pools).rev().find(|pool| !self.pool((item, *pool)).is_sized);
         rest.unwrap_or(pools.saturating_sub(1))
@@ -222,7 +222,7 @@ impl Plan {
     }
 
     /// All that fires at an instant or at a level, in the order in which it fires: price steps, flows, tranches. The drop
-    /// has so many items.
+    /// has `items` items.
     pub fn triggers(&self, drop: usize, items: usize) -> Vec<Triggered> {
         let mut all = Vec::new();
         for terms in &self.prices {

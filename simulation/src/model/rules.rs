@@ -182,8 +182,8 @@ impl Limited {
         let mut refuse = |reason, kind, (used, max): (u32, u32), left: u32, over_at| {
             self.hits.push(Hit { reason, rule: place, first, kind, left_over: std::cmp::Reverse(used), max, over_at });
             for (item, units) in lines {
-                let told = self.lines.entry(*item).or_insert((reason, *units));
-                *told = (told.0.min(reason), told.1.min(left));
+                let reported = self.lines.entry(*item).or_insert((reason, *units));
+                *reported = (reported.0.min(reason), reported.1.min(left));
                 let alone = left.saturating_sub(asked - units);
                 self.room.entry(*item).and_modify(|room| *room = alone.min(*room)).or_insert(alone);
             }
@@ -230,15 +230,15 @@ impl Limited {
     }
 
     /// The text of the refusal of these lines, if there is one.
-    pub fn told(&self, Question { drop, now, .. }: &Question<'_>, lines: &[Wanted]) -> Option<String> {
+    pub fn reported(&self, Question { drop, now, .. }: &Question<'_>, lines: &[Wanted]) -> Option<String> {
         let hit = self.hits.iter().min()?;
         let same = self.hits.iter().filter(|other| other.reason == hit.reason).map(|other| other.over_at);
         let over_at = same.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).flatten();
-        let told = |line: &Wanted| {
+        let reported = |line: &Wanted| {
             let (why, left) = self.lines.get(&line.item)?;
-            Some(line.told(*drop, why.label(), *left))
+            Some(line.reported(*drop, why.label(), *left))
         };
-        let lines: Vec<_> = lines.iter().filter_map(told).collect();
+        let lines: Vec<_> = lines.iter().filter_map(reported).collect();
         let (reason, name) = (hit.reason.label(), format!("l{}", hit.rule));
         let retry = over_at.map(|at| at - now);
         Some(format!("{reason} {lines:?} {name} {}/{} retry {retry:?}", hit.left_over.0, hit.max))

@@ -76,14 +76,14 @@ fn said(engine: &Engine, answer: Result<Decided<Outcome>, Fault>, shown: impl Fn
             let retry = refusal.retry_after.map(|span| span.0);
             let limit = refusal.limit.as_ref().map(|limit| format!("{} {}/{}", limit.id, limit.used, limit.max));
             let back = if refusal.may_come_back { " may come back" } else { "" };
-            let told = match limit {
+            let reported = match limit {
                 Some(limit) => format!("{} {lines:?} {limit} retry {retry:?}{back}", refusal.reason.label()),
                 None => format!("{} {lines:?} retry {retry:?}{back}", refusal.reason.label()),
             };
             match &refusal.hold {
                 Some(view) if lines.is_empty() => format!("{} [{}]", refusal.reason.label(), show(view)),
-                Some(view) => format!("{told} [{}]", show(view)),
-                None => told,
+                Some(view) => format!("{reported} [{}]", show(view)),
+                None => reported,
             }
         }
     };

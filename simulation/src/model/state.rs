@@ -406,7 +406,8 @@ impl Model {
         }
         let line = |item: usize, units: u32| Wanted { item, pool: None, units };
         let begun = sums.iter().filter(|(item, _)| self.has_begun(drop, **item));
-        let begun: Vec<_> = begun.map(|(item, (_, units, _))| line(*item, *units).told(drop, "closed", 0)).collect();
+        let begun: Vec<_> =
+            begun.map(|(item, (_, units, _))| line(*item, *units).reported(drop, "closed", 0)).collect();
         if !begun.is_empty() {
             return Some(format!("closed {begun:?} retry None"));
         }
@@ -416,14 +417,15 @@ impl Model {
         let question = Question { drop, subjects, units, slots, late: Some(hold.created_at), now: self.now };
         let lines: Units = units.iter().map(|(item, units)| line(*item, *units)).collect();
         if !hold.ask.over.limits
-            && let Some(told) = self.limited(&question, None).told(&question, &lines)
+            && let Some(reported) = self.limited(&question, None).reported(&question, &lines)
         {
-            return Some(told);
+            return Some(reported);
         }
         let short = sums.iter().filter(|(_, (there, wanted, _))| there < wanted);
-        let told = short.clone().map(|(item, (there, wanted, _))| line(*item, *wanted).told(drop, "sold_out", *there));
+        let reported =
+            short.clone().map(|(item, (there, wanted, _))| line(*item, *wanted).reported(drop, "sold_out", *there));
         let back = if short.clone().all(|(.., (_, _, back))| *back) { " may come back" } else { "" };
-        let told: Vec<_> = told.collect();
-        (!told.is_empty()).then(|| format!("sold_out {told:?} retry None{back}"))
+        let reported: Vec<_> = reported.collect();
+        (!reported.is_empty()).then(|| format!("sold_out {reported:?} retry None{back}"))
     }
 }

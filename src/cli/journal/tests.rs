@@ -198,7 +198,7 @@ fn a_drop_takes_its_holds_with_it_and_an_id_that_is_used_again_goes_to_its_new_d
     let mut drops = KnownDrops::new(Some(id::<DropId>("knife")));
     let change =
         |place| Record::Old(Box::new(OldFact::Change(HoldId::from_bytes([place; 16]), Change::Expired { at: NOON })));
-    let told = [
+    let reported = [
         (drop_record(0, "knife"), true),
         (drop_record(1, "pan"), false),
         (Record::Hold(hold_of(0, 1)), true),
@@ -211,7 +211,7 @@ fn a_drop_takes_its_holds_with_it_and_an_id_that_is_used_again_goes_to_its_new_d
         (Record::Lifecycle(Lifecycle { paused: true, ..Lifecycle::new(DropNo(0)) }), true),
         (Record::Restart(Restart { stopped_at: NOON, grace_until: NOON, at: Some(NOON) }), false),
     ];
-    for (record, wanted) in told {
+    for (record, wanted) in reported {
         assert_eq!(drops.meet(&record), wanted, "{record:?}");
     }
 }

@@ -177,8 +177,8 @@ fn tiers_and_identities_are_sorted_and_each_is_there_once() {
     let command = reserved(|r| (r.customer, r.r#override) = (Some(buyer), Some(reason))).expect("good");
     let tiers: Vec<_> = command.tiers.iter().map(TierId::as_str).collect();
     assert_eq!(tiers, ["gold", "silver"]);
-    let told: Vec<_> = command.identities.iter().map(|(kind, value)| (kind.as_str(), value.as_str())).collect();
-    assert_eq!(told, [("card", "1"), ("card", "2"), ("device", "d")]);
+    let reported: Vec<_> = command.identities.iter().map(|(kind, value)| (kind.as_str(), value.as_str())).collect();
+    assert_eq!(reported, [("card", "1"), ("card", "2"), ("device", "d")]);
     assert_eq!(command.over_limits.as_deref(), Some("the buyer called"));
 }
 

@@ -27,13 +27,13 @@ fn refusing(times: usize, status: impl Fn() -> Status + Send + Sync + 'static) -
     })
 }
 
-fn told(code: Code, delay: Option<Duration>) -> Status {
+fn reported(code: Code, delay: Option<Duration>) -> Status {
     Status::with_error_details_and_metadata(code, "busy", ErrorDetails::with_retry_info(delay), MetadataMap::new())
 }
 
 #[tokio::test]
 async fn a_call_is_sent_again_when_the_server_wants_it() {
-    let delays = [pushed_back("60"), told(Code::ResourceExhausted, Some(Duration::from_millis(60)))];
+    let delays = [pushed_back("60"), reported(Code::ResourceExhausted, Some(Duration::from_millis(60)))];
     for status in delays {
         let fake = refusing(2, move || status.clone());
         let (_running, stockade) = connected(&fake, options()).await;

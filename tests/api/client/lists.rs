@@ -59,9 +59,9 @@ async fn a_watch_goes_on_when_its_stream_breaks_until_the_drop_is_gone() {
         _ => vec![Err(Status::not_found("no such drop"))],
     });
     let (_running, stockade) = connected(&fake, options()).await;
-    let told: Vec<_> = stockade.watch_drop("knife").collect().await;
-    let (last, messages) = told.split_last().expect("an end");
-    let revisions: Vec<u64> = messages.iter().map(|told| revision(told.as_ref().expect("a message"))).collect();
+    let reported: Vec<_> = stockade.watch_drop("knife").collect().await;
+    let (last, messages) = reported.split_last().expect("an end");
+    let revisions: Vec<u64> = messages.iter().map(|reported| revision(reported.as_ref().expect("a message"))).collect();
     assert_eq!(revisions, [1, 2, 3]);
     assert!(matches!(last, Err(Error::Status(status)) if status.code() == Code::NotFound), "{last:?}");
     assert_eq!(fake.watches.load(Ordering::Relaxed), 4);
@@ -75,7 +75,7 @@ async fn a_watch_gives_up_after_so_many_failures_in_a_row() {
     });
     let retry = Retry { attempts: 3, shortest_delay: Duration::from_millis(1), ..Retry::default() };
     let (_running, stockade) = connected(&fake, Options { retry, ..options() }).await;
-    let told: Vec<_> = stockade.watch_drop("knife").collect().await;
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(matches!(told.last(), Some(Err(Error::Unavailable { attempts: 3, .. }))), "{told:?}");
+    let reported: Vec<_> = stockade.watch_drop("knife").collect().await;
+    assert_eq!(reported.len(), 2, "{reported:?}");
+    assert!(matches!(reported.last(), Some(Err(Error::Unavailable { attempts: 3, .. }))), "{reported:?}");
 }

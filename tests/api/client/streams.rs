@@ -53,13 +53,13 @@ async fn nobody_waits_behind_who_is_told_to_come_much_later() {
     let retry = Retry { longest_delay: Duration::from_millis(10), ..options().retry };
     let (_running, stockade) = connected(&fake, Options { retry, ..options() }).await;
     let watch = Stopwatch::start();
-    let told = tokio::spawn({
+    let reported = tokio::spawn({
         let stockade = stockade.clone();
         async move { stockade.reserve(asking(0, 1)).await }
     });
     eventually("the first stream is over", async || fake.ended.load(Ordering::Relaxed) == 1).await;
     assert_eq!(granted(stockade.reserve(asking(1, 1)).await.expect("an answer")).hold.id, id(1));
-    assert_eq!(granted(told.await.expect("no panic").expect("an answer")).hold.id, id(0));
+    assert_eq!(granted(reported.await.expect("no panic").expect("an answer")).hold.id, id(0));
     assert!(watch.elapsed() >= Duration::from_millis(1_500), "not earlier: {:?}", watch.elapsed());
     assert_eq!(fake.asked_for(), [id(0), id(1), id(0)]);
 }

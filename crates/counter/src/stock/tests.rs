@@ -266,7 +266,7 @@ fn run(counter: &StockCounter, step: &Step, free: &mut u64) -> Result<(), TestCa
                 prop_assert!(units <= *free, "oversold");
                 *free -= units;
             }
-            TakeResult::Short { free: told } => prop_assert!(told == *free && units > *free, "a false short"),
+            TakeResult::Short { free: reported } => prop_assert!(reported == *free && units > *free, "a false short"),
             TakeResult::InDoubt => prop_assert!(false, "nobody else is there"),
         },
         Step::Cart(units) => {
@@ -279,7 +279,9 @@ fn run(counter: &StockCounter, step: &Step, free: &mut u64) -> Result<(), TestCa
                 *free -= taken.units();
                 taken.keep();
             }
-            TakeResult::Short { free: told } => prop_assert!(told == 0 && *free == 0 && units > 0, "a false short"),
+            TakeResult::Short { free: reported } => {
+                prop_assert!(reported == 0 && *free == 0 && units > 0, "a false short");
+            }
             TakeResult::InDoubt => prop_assert!(false, "nobody else is there"),
         },
         Step::Give(units) => {
@@ -292,7 +294,7 @@ fn run(counter: &StockCounter, step: &Step, free: &mut u64) -> Result<(), TestCa
         }
         Step::PeekResult(units) => match counter.peek(units) {
             PeekResult::MayServe => {}
-            PeekResult::Short { free: told } => prop_assert!(told == *free && units > *free, "a false short"),
+            PeekResult::Short { free: reported } => prop_assert!(reported == *free && units > *free, "a false short"),
             PeekResult::InDoubt => prop_assert!(false, "nobody else is there"),
         },
     }

@@ -173,7 +173,7 @@ mod tests {
         definition
     }
 
-    /// A turn that sets these marks on top of those before, with so many units received and held.
+    /// A turn that sets these marks on top of those before, with these units received and held.
     fn turn(lifecycle: &mut Lifecycle, kinds: &[MarkKind], (received, held): (u64, u64)) -> Record {
         let marks: Vec<Mark> = kinds.iter().map(|kind| Mark { kind: *kind, scheduled_for: Timestamp(10) }).collect();
         for mark in &marks {

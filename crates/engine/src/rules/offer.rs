@@ -181,8 +181,8 @@ impl Standing {
     pub fn later(&self, visitor: Visitor<'_>, item: ItemNo, named: Option<PoolNo>) -> LaterChance {
         let mut later = LaterChance { at: Timestamp::NEVER, by_trigger: false };
         let Some(of) = self.items.get(item.index()) else { return later };
-        let his = Pools::of(of.eligible(visitor, named).iter().map(|(pool, _)| pool.index()));
-        let now = self.through_open_windows(visitor, item, named).and(his);
+        let theirs = Pools::of(of.eligible(visitor, named).iter().map(|(pool, _)| pool.index()));
+        let now = self.through_open_windows(visitor, item, named).and(theirs);
         for (_, at) in of.tranches_to_come.iter().filter(|(pool, _)| now.has(*pool)) {
             later.may_come(*at);
         }
@@ -197,7 +197,7 @@ impl Standing {
         if !visitor.is_over_windows {
             for window in self.windows.iter().filter(|window| window.is_for(visitor, item, named)) {
                 if let WindowState::ToCome(at) = window.state
-                    && !window.pools_of(item).and(his).without(now).is_empty()
+                    && !window.pools_of(item).and(theirs).without(now).is_empty()
                 {
                     later.may_come(Some(at));
                 }
@@ -212,8 +212,8 @@ impl Standing {
             return Pools::ALL;
         }
         let open = self.windows.iter().filter(|window| window.state == WindowState::Open);
-        let his = open.filter(|window| window.is_for(visitor, item, named));
-        his.fold(Pools::default(), |pools, window| pools.or(window.pools_of(item)))
+        let theirs = open.filter(|window| window.is_for(visitor, item, named));
+        theirs.fold(Pools::default(), |pools, window| pools.or(window.pools_of(item)))
     }
 }
 

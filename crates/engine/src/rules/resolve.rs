@@ -108,7 +108,7 @@ impl Resolving {
         at.filter(|_| fits)
     }
 
-    /// A time of day, so many days after the local day of the opening, and whether it had to be moved over a gap.
+    /// A time of day, `days` after the local day of the opening, and whether it had to be moved over a gap.
     fn local(&self, days: i32, seconds: u32) -> Option<(Timestamp, bool)> {
         let zone = self.zone.as_ref()?;
         let opening = Instant::from_millisecond(i64::try_from(self.opens_at.0).ok()?).ok()?;

@@ -79,7 +79,7 @@ fn an_adjustment_at_the_opening_makes_that_a_fact_first_and_is_never_before_it()
     let again = engine.adjust_stock(&opening, Context::anonymous(at(1_500))).expect("sent again");
     assert!(again.durable_after >= again.value.as_of, "it shows that the drop has opened");
     assert_eq!(ten_more(&engine, made_at(at(1_001)), at(1_200)), Ok(40), "by a clock that was read before");
-    let told: Vec<(&str, Timestamp)> = records(&world)
+    let reported: Vec<(&str, Timestamp)> = records(&world)
         .into_iter()
         .filter_map(|(_, record)| {
             if let Record::Adjusted(adjusted) = &record {
@@ -90,7 +90,7 @@ fn an_adjustment_at_the_opening_makes_that_a_fact_first_and_is_never_before_it()
         })
         .collect();
     let expected = [("adjusted", at(999)), ("opened", at(1_500)), ("adjusted", at(1_500)), ("adjusted", at(1_500))];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }
 
 #[test]

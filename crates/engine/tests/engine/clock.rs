@@ -27,11 +27,11 @@ fn while_the_clock_is_in_doubt_no_hold_is_made_and_all_else_goes_on() {
     let in_part = Reserve { allow_partial: true, ..command(4) };
     assert!(matches!(asked(&in_part, START), Err(Fault::Suspended(_))));
     let (again, new) = (command(1), command(5));
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let ended =
-        engine.reserve_run(&[&again, &new], Context::anonymous(START), |decided| told.push(state(decided.value)));
+        engine.reserve_run(&[&again, &new], Context::anonymous(START), |decided| reported.push(state(decided.value)));
     assert!(matches!(&ended, Err(fault) if matches!(fault.value, Fault::Suspended(_))), "{ended:?}");
-    assert_eq!(told, [HoldState::Held], "a reserve that is sent again is answered as at first");
+    assert_eq!(reported, [HoldState::Held], "a reserve that is sent again is answered as at first");
     let longer = Some(Millis::from_secs(400));
     let outcome = |answer: Result<Decided<Outcome>, Fault>| answer.expect("an answer").value;
     assert_eq!(state(&outcome(engine.try_ask(&extend(hold_id(1), longer), START))), HoldState::Held);

@@ -251,7 +251,7 @@ fn a_damaged_newest_snapshot_falls_back_to_the_one_before() {
     newest[middle] ^= 1;
     world.snapshots = SimulatedStorage::with_files(files);
     let verified = verify_folder(&world.folder()).expect("a readable folder");
-    assert_eq!(verified.findings.len(), 1, "told once: {verified:?}");
+    assert_eq!(verified.findings.len(), 1, "reported once: {verified:?}");
     assert!(verified.findings[0].contains("damaged"), "{verified:?}");
     let (engine, report) = world.start();
     assert_eq!(report.skipped.len(), 1, "{report:?}");
@@ -272,8 +272,8 @@ fn a_folder_that_was_closed_in_order_verifies_and_says_so() {
     let verified = verify_folder(&world.folder()).expect("a readable folder");
     assert!(verified.findings.is_empty(), "{:?}", verified.findings);
     let notes = verified.notes.join("\n");
-    for told in ["snapshot 5: 5 entries", "5 records", "closed in order", "3 held", "0 units unaccounted for"] {
-        assert!(notes.contains(told), "{told}: {notes}");
+    for reported in ["snapshot 5: 5 entries", "5 records", "closed in order", "3 held", "0 units unaccounted for"] {
+        assert!(notes.contains(reported), "{reported}: {notes}");
     }
 }
 

@@ -62,8 +62,9 @@ fn a_refusal_counts_what_is_free_in_all_pools_and_takes_none_of_it() {
     let world = World::new();
     let engine = engine(&world, &[("A", &[1, 2]), ("B", &[9])]);
     let refusal = engine.refused(&cart(0, &[("A", 4), ("B", 3)]), START);
-    let told: Vec<_> = refusal.lines.iter().map(|line| (line.sku.as_str(), line.available, line.requested)).collect();
-    assert_eq!(told, [("A", 3, 4)]);
+    let reported: Vec<_> =
+        refusal.lines.iter().map(|line| (line.sku.as_str(), line.available, line.requested)).collect();
+    assert_eq!(reported, [("A", 3, 4)]);
     assert_eq!((refusal.retry_after, refusal.may_come_back), (None, false), "nothing is held");
     assert_eq!(free(&engine, START), [vec![1, 2], vec![9]]);
 }
@@ -158,8 +159,8 @@ fn a_late_claim_draws_on_the_pools_of_its_lines_alone() {
     let late = Claim { expired: ExpiredPolicy::TakeFreeStock, ..claim(hold_id(0), "o") };
     // Pool 0 has no free unit, pool 1 has two; the hold had one of each.
     let refusal = engine.refused(&late, later);
-    let told: Vec<_> = refusal.lines.iter().map(|line| (line.available, line.requested)).collect();
-    assert_eq!((refusal.reason, told, refusal.may_come_back), (Reason::SoldOut, vec![(1, 2)], true));
+    let reported: Vec<_> = refusal.lines.iter().map(|line| (line.available, line.requested)).collect();
+    assert_eq!((refusal.reason, reported, refusal.may_come_back), (Reason::SoldOut, vec![(1, 2)], true));
     engine.granted(&release(hold_id(1), &[]), later);
     let sold = engine.granted(&late, later);
     assert_eq!(sold.hold.state, HoldState::Claimed);

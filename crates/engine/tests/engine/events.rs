@@ -227,7 +227,7 @@ impl Told {
             let before = self.by_id.entry(id.clone()).or_insert_with(|| event.clone());
             assert_eq!(before, event, "{what}: {id} was another");
         }
-        assert_eq!(self.by_id.len(), self.events.len(), "{what}: an id is given twice, or was told and is gone");
+        assert_eq!(self.by_id.len(), self.events.len(), "{what}: an id is given twice, or was reported and is gone");
     }
 }
 
@@ -235,7 +235,7 @@ impl Told {
 fn power_cuts(durability: Durability, seed: u64) -> u64 {
     let mut machine = Keeping::new();
     machine.world.options.log.durability = durability;
-    let (mut told, mut lost) = (Told::default(), 0);
+    let (mut reported, mut lost) = (Told::default(), 0);
     let mut engine = machine.start();
     create_timed(&engine, "d", 10, 1_000);
     for cut in 0..CUTS {
@@ -245,10 +245,10 @@ fn power_cuts(durability: Durability, seed: u64) -> u64 {
         if cut == seed % CUTS {
             trim(&engine, &machine.world.snapshots, now);
         }
-        told.again(&engine, "before a cut");
+        reported.again(&engine, "before a cut");
         // Written, but with `os` not forced: no reader gets them.
         some_holds(&engine, ids.end..ids.end + 5, now);
-        told.again(&engine, "more is written");
+        reported.again(&engine, "more is written");
         let written = engine.journal().appended().0;
         machine.world.journal.crash();
         drop(engine);
@@ -257,9 +257,9 @@ fn power_cuts(durability: Durability, seed: u64) -> u64 {
         engine = machine.start();
         let found = engine.journal().appended().0;
         lost += written.saturating_sub(found);
-        told.again(&engine, "behind a cut");
+        reported.again(&engine, "behind a cut");
     }
-    assert!(told.events.len() > 40, "{} events", told.events.len());
+    assert!(reported.events.len() > 40, "{} events", reported.events.len());
     lost
 }
 
@@ -279,14 +279,14 @@ fn a_drop_s_opening_stands_before_its_first_hold_and_says_for_when_it_was() {
     engine.ask(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), after(12));
     engine.sweep_all(after(600));
     let events = all(&feed(&engine));
-    let told: Vec<_> = events.iter().map(|event| (event.kind, event.at, event.scheduled_for)).collect();
+    let reported: Vec<_> = events.iter().map(|event| (event.kind, event.at, event.scheduled_for)).collect();
     let expected = [
         (Kind::DropCreated, START, None),
         (Kind::DropOpened, after(12), Some(after(10))),
         (Kind::HoldCreated, after(12), None),
         (Kind::HoldExpired, after(600), Some(after(312))),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn who_is_at_the_tail_gets_what_was_decoded_for_all_and_who_is_behind_it_reads_f
     assert!(matches!(feed.recent(feed.oldest().expect("kept"), usize::MAX), Recent::Behind));
     engine.ask(&reserve(hold_id(1), "d", "ada", &[("A", 1)]), after(12));
     engine.journal().barrier().wait().expect("durable");
-    assert!(matches!(feed.recent(begin, usize::MAX), Recent::End), "it is behind until it is told to go on");
+    assert!(matches!(feed.recent(begin, usize::MAX), Recent::End), "it is behind until it goes on");
     assert_eq!(Position::behind(feed.advance().expect("decoded")), feed.end());
     let events = of(feed.recent(begin, usize::MAX));
     assert_eq!(events, read(&feed, begin));

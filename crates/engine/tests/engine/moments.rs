@@ -80,8 +80,8 @@ fn what_was_missed_comes_at_the_next_start_in_one_record_and_late() {
     let (engine, _) = world.start();
     assert_eq!(engine.turn_due(after(60)), Ok(1));
     assert_eq!(engine.turn_due(after(60)), Ok(0));
-    let told = turned(&engine, &world);
-    let [opened, closed] = told[..] else { panic!("not two moments: {told:?}") };
+    let reported = turned(&engine, &world);
+    let [opened, closed] = reported[..] else { panic!("not two moments: {reported:?}") };
     assert_eq!(opened, (opened.0, MarkKind::Opens, after(60), after(10)));
     assert_eq!(closed, (opened.0, MarkKind::Closes, after(60), after(20)));
 }

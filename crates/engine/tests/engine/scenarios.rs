@@ -129,8 +129,8 @@ impl Play {
                 let id = self.hold(hold);
                 let old = setting(rest, "supersedes").map(|old| self.hold(old));
                 let answer = self.verb(verb, id, old, rest);
-                let told = self.told(answer, *verb == "reserve");
-                self.holds.iter().fold(told, |told, (name, id)| told.replace(&id.to_string(), name))
+                let reported = self.reported(answer, *verb == "reserve");
+                self.holds.iter().fold(reported, |reported, (name, id)| reported.replace(&id.to_string(), name))
             }
             other => panic!("not an action: {other:?}"),
         }
@@ -196,7 +196,7 @@ impl Play {
         }
     }
 
-    fn told(&self, answer: Result<Decided<Outcome>, Fault>, with_shorts: bool) -> String {
+    fn reported(&self, answer: Result<Decided<Outcome>, Fault>, with_shorts: bool) -> String {
         match answer {
             Err(fault) => fault_text(&fault),
             Ok(Decided { value: outcome, durable_after }) => {
@@ -302,10 +302,10 @@ fn hold_text(view: &HoldView) -> String {
 
 fn shorts_text(view: &HoldView) -> String {
     let shorts = view.short_lines();
-    let told = shorts
+    let reported = shorts
         .iter()
         .map(|line| format!(" {}:{}={}of{}", line.sku, line.reason.label(), line.available, line.requested));
-    if shorts.is_empty() { String::new() } else { format!(" short{}", told.collect::<String>()) }
+    if shorts.is_empty() { String::new() } else { format!(" short{}", reported.collect::<String>()) }
 }
 
 fn refusal_text(refusal: &Refusal) -> String {

@@ -30,21 +30,21 @@ fn one_by_one(engine: &Engine, commands: &[Reserve], now: Timestamp) -> Vec<Told
 
 /// Decides reserves in runs, as a batch does. What a run leaves undecided is tried singly.
 fn together(engine: &Engine, commands: &[Reserve], now: Timestamp) -> (Vec<Told>, usize) {
-    let (mut told, mut in_one_go): (Vec<Told>, usize) = (Vec::new(), 0);
-    while told.len() < commands.len() {
-        let before = told.len();
+    let (mut reported, mut in_one_go): (Vec<Told>, usize) = (Vec::new(), 0);
+    while reported.len() < commands.len() {
+        let before = reported.len();
         let run: Vec<&Reserve> = commands[before..].iter().collect();
         let ended = engine.reserve_run(&run, Context::anonymous(now), |decided| {
-            told.push(Ok((said(decided.value), decided.durable_after)));
+            reported.push(Ok((said(decided.value), decided.durable_after)));
         });
-        in_one_go += told.len() - before;
+        in_one_go += reported.len() - before;
         match ended {
-            Err(fault) => told.push(Err(fault.value)),
-            Ok(()) if told.len() == before => told.extend(one_by_one(engine, &commands[before..=before], now)),
+            Err(fault) => reported.push(Err(fault.value)),
+            Ok(()) if reported.len() == before => reported.extend(one_by_one(engine, &commands[before..=before], now)),
             Ok(()) => {}
         }
     }
-    (told, in_one_go)
+    (reported, in_one_go)
 }
 
 fn said(outcome: &Outcome) -> String {
@@ -101,12 +101,12 @@ fn a_plain_message_is_decided_in_one_go_up_to_what_can_t_be() {
     create(&engine, definition("e", &[("A", 6)], &[]), START);
     let ask = |n: u64, drop: &str, sku: &str| reserve(hold_id(n), drop, &format!("c{n}"), &[(sku, 1)]);
     let plain: Vec<Reserve> = (0..8).map(|n| ask(n, "d", "A")).collect();
-    let (told, in_one_go) = together(&engine, &plain, START);
-    assert_eq!(in_one_go, 8, "refusals too: six units, eight who ask: {told:?}");
+    let (reported, in_one_go) = together(&engine, &plain, START);
+    assert_eq!(in_one_go, 8, "refusals too: six units, eight who ask: {reported:?}");
     let mixed = [ask(10, "e", "A"), ask(11, "e", "A"), ask(12, "e", "nowhere"), ask(13, "e", "A"), ask(14, "d", "A")];
-    let (told, in_one_go) = together(&engine, &mixed, START);
-    assert!(matches!(&told[2], Err(Fault::Invalid(_))), "{told:?}");
-    assert_eq!((in_one_go, told.iter().filter(|told| told.is_ok()).count()), (4, 4));
+    let (reported, in_one_go) = together(&engine, &mixed, START);
+    assert!(matches!(&reported[2], Err(Fault::Invalid(_))), "{reported:?}");
+    assert_eq!((in_one_go, reported.iter().filter(|reported| reported.is_ok()).count()), (4, 4));
     let nothing: [&Reserve; 0] = [];
     assert_eq!(engine.reserve_run(&nothing, Context::anonymous(START), |_| unreachable!("nobody asked")), Ok(()));
 }
@@ -119,16 +119,19 @@ fn where_the_journal_has_room_for_some_the_first_are_decided() {
     let run: Vec<&Reserve> = asks.iter().collect();
     let taken: Vec<_> =
         (0..QUEUED_OPERATIONS_MAX - 5).map(|_| engine.journal().permit().expect("there is room")).collect();
-    let mut told = 0;
+    let mut reported = 0;
     assert_eq!(
-        engine.reserve_run(&run, Context::anonymous(START), |_| told += 1),
+        engine.reserve_run(&run, Context::anonymous(START), |_| reported += 1),
         Ok(()),
         "the next is to be asked for by itself"
     );
-    assert!((5..8).contains(&told), "as many as there was room for, or as the writer has made room for since: {told}");
+    assert!(
+        (5..8).contains(&reported),
+        "as many as there was room for, or as the writer has made room for since: {reported}"
+    );
     drop(taken);
     let held = engine.inventory().holds.counts()[0];
-    assert_eq!(held, told, "the first, and no others");
+    assert_eq!(held, reported, "the first, and no others");
     assert!(matches!(engine.reserve(run[0], Context::anonymous(START)), Ok(Decided { value: Outcome::Hold(_), .. })));
     assert_eq!(engine.inventory().holds.counts()[0], held, "the first was there");
 }
@@ -154,8 +157,8 @@ fn runs_of_several_threads_agree_on_every_unit() {
                             .map(|n| (worker * 100_000 + message * 8 + n, (message + n) % 20))
                             .map(|(n, who)| reserve(hold_id(n), "d", &format!("c{who}"), &[("A", 1)]))
                             .collect();
-                        let (told, _) = together(engine, &asks, now);
-                        assert!(told.iter().all(Result::is_ok), "{told:?}");
+                        let (reported, _) = together(engine, &asks, now);
+                        assert!(reported.iter().all(Result::is_ok), "{reported:?}");
                     }
                 })
             })

@@ -162,18 +162,21 @@ fn unsound() -> Vec<(Vec<Record>, &'static str)> {
 #[test]
 fn what_a_follower_refuses_a_start_and_an_offline_look_refuse_in_the_same_words() {
     for (rest, expected) in unsound() {
-        let told = follower(world().folder().key, &rest).expect_err(expected);
-        assert!(told.contains(expected), "{expected}: {told}");
+        let reported = follower(world().folder().key, &rest).expect_err(expected);
+        assert!(reported.contains(expected), "{expected}: {reported}");
         for with_snapshot in [false, true] {
             let world = machine(&rest, with_snapshot);
             let found = verify_folder(&world.folder()).expect("a readable folder").findings;
-            assert!(found.iter().any(|finding| finding.ends_with(&told)), "{told}, with {with_snapshot}: {found:?}");
+            assert!(
+                found.iter().any(|finding| finding.ends_with(&reported)),
+                "{reported}, with {with_snapshot}: {found:?}"
+            );
             let before = world.journal.files();
             match world.try_start() {
-                Ok(_) => panic!("{told}: a start takes it, with {with_snapshot}"),
-                Err(error) => assert_eq!(error.to_string(), format!("the journal does not add up: {told}")),
+                Ok(_) => panic!("{reported}: a start takes it, with {with_snapshot}"),
+                Err(error) => assert_eq!(error.to_string(), format!("the journal does not add up: {reported}")),
             }
-            assert_eq!(world.journal.files(), before, "{told}: nobody has touched it");
+            assert_eq!(world.journal.files(), before, "{reported}: nobody has touched it");
         }
     }
 }

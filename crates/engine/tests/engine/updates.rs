@@ -153,7 +153,7 @@ fn of_many_changes_of_one_revision_one_is_made_and_each_is_told_what_became_of_i
         let titled = |n: u64| update(&engine, "d", START, |wanted| wanted.title = format!("{round}-{n}"));
         let commands: Vec<_> = (0..4).map(|n| titled(n / 2)).collect();
         let appended = engine.journal().appended();
-        let told: Vec<_> = thread::scope(|scope| {
+        let reported: Vec<_> = thread::scope(|scope| {
             let engine = &engine;
             let asked: Vec<_> = commands
                 .iter()
@@ -164,8 +164,8 @@ fn of_many_changes_of_one_revision_one_is_made_and_each_is_told_what_became_of_i
         let view = engine.view("d", START);
         assert_eq!(view.revision, Lsn(appended.0 + 1), "one change, one record");
         assert_eq!(engine.journal().appended(), view.revision, "and no other");
-        for (command, told) in commands.iter().zip(told) {
-            match told {
+        for (command, reported) in commands.iter().zip(reported) {
+            match reported {
                 Ok(Decided { value: shown, .. }) => {
                     assert_eq!((&shown.definition.title, shown.revision), (&command.wanted.title, view.revision));
                     assert_eq!(command.wanted.title, view.definition.title);

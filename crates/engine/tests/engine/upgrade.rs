@@ -97,13 +97,13 @@ fn moments_behind_the_upgrade_are_facts() {
     let turned = records(&world).into_iter().filter(|(_, record)| record.name() == "turned").count();
     assert_eq!(turned, 2);
     let engine = Arc::new(engine);
-    let told: Vec<_> = events::all(&events::feed(&engine))
+    let reported: Vec<_> = events::all(&events::feed(&engine))
         .iter()
         .map(|event| (event.kind, event.drop.as_ref().map(|drop| drop.id.to_string())))
         .collect();
     let [opened, closed] = ["ahead", "open"].map(|id| Some(id.to_owned()));
     let expected = [(Kind::DropOpened, opened), (Kind::DropClosed, closed)];
-    assert_eq!(told, expected, "and no event tells of what was before");
+    assert_eq!(reported, expected, "and no event tells of what was before");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_start_that_ends_on_the_way_is_gone_on_with_by_the_next() {
     assert!(world.folder().upgrade().expect("written"));
     let between = world.root.files();
     let (engine, report) = world.start();
-    assert!(report.upgraded, "told by the start that gets through");
+    assert!(report.upgraded, "reported by the start that gets through");
     assert_eq!(states(&engine), wanted());
     drop(engine);
     assert_eq!(ends(&world).len(), 1);

@@ -35,7 +35,7 @@ fn tried(played: &Played, image: &Image, durability: Durability, what: &str) -> 
             assert_eq!(recovered.engine.conservation_error(), 0, "{what}");
             assert_eq!(report.skipped.len(), report.set_aside.len(), "{what}: {report:?}");
             if let Some(cut) = &report.cut {
-                assert_eq!(cut.lsn, report.last.next(), "{what}: what was lost is told: {report:?}");
+                assert_eq!(cut.lsn, report.last.next(), "{what}: what was lost is reported: {report:?}");
                 let bytes = image.journal[&cut.file].len();
                 assert_eq!(cut.offset + cut.bytes, u64::try_from(bytes).expect("small"), "{what}: {report:?}");
             }
@@ -146,7 +146,7 @@ fn a_damaged_snapshot_costs_nothing_while_there_is_one_before() {
         };
         assert_eq!((last, cut), (played.end(), None), "{what}: nothing is lost");
         assert_eq!(skipped.len(), usize::from(name == newest), "{what}: {skipped:?}");
-        assert!(skipped.iter().all(|told| told.contains(&name)), "{what}: {skipped:?}");
+        assert!(skipped.iter().all(|reported| reported.contains(&name)), "{what}: {skipped:?}");
     }
 }
 
@@ -158,8 +158,8 @@ fn with_both_snapshots_damaged_a_trimmed_journal_is_refused() {
         let mut image = played.image.clone();
         image.snapshots.get_mut(&older).expect("there")[place] ^= 4;
         image.snapshots.get_mut(&newest).expect("there").truncate(place);
-        let Came::Refused(told) = tried(&played, &image, Durability::Sync, "both") else { panic!("started") };
-        assert!(told.contains(&newest) && told.contains(&older), "{told}");
+        let Came::Refused(reported) = tried(&played, &image, Durability::Sync, "both") else { panic!("started") };
+        assert!(reported.contains(&newest) && reported.contains(&older), "{reported}");
     }
 }
 
@@ -172,13 +172,13 @@ fn a_damaged_journal_costs_the_last_batch_at_most() {
         for (image, name, place) in changed(&played.image, Part::Journal) {
             let what = format!("closed {closed}: byte {place} of {name}");
             match tried(&played, &image, Durability::Sync, &what) {
-                Came::Refused(told) => assert!(told.contains(&name), "{what}: {told}"),
+                Came::Refused(reported) => assert!(reported.contains(&name), "{what}: {reported}"),
                 Came::Started { last, skipped, cut } => {
                     assert!(name == last_file && skipped.is_empty(), "{what}: {skipped:?}");
                     // After a stop in order, only the trailer itself can look torn: then no record is lost.
                     let least = if closed { played.end().next() } else { played.last_batch() };
                     assert_eq!(last.next(), least, "{what}");
-                    assert!(cut.is_some_and(|bytes| bytes > 0), "{what}: the loss is told");
+                    assert!(cut.is_some_and(|bytes| bytes > 0), "{what}: the loss is reported");
                     excused += 1;
                 }
             }
@@ -198,15 +198,15 @@ fn a_cut_journal_is_a_prefix_that_is_told_or_a_no() {
             let seam = played.seams(&name).contains(&length);
             match tried(&played, &image, durability, &what) {
                 Came::Started { last, cut, .. } => {
-                    assert!(cut.is_some() || seam, "{what}: not told");
+                    assert!(cut.is_some() || seam, "{what}: not reported");
                     // Wherever a segment is cut, the following segment shows that there was more.
                     assert!(name == newest || durability == Durability::Os, "{what}: taken for the end");
                     assert_eq!(last, played.whole(&name, length), "{what}: all whole batches before the cut");
                     started += 1;
                 }
-                Came::Refused(told) => {
-                    let missing = seam && told.contains("a segment or its end is missing");
-                    assert!(missing || told.contains(&name) || told.contains("snapshot"), "{what}: {told}");
+                Came::Refused(reported) => {
+                    let missing = seam && reported.contains("a segment or its end is missing");
+                    assert!(missing || reported.contains(&name) || reported.contains("snapshot"), "{what}: {reported}");
                     refused += 1;
                 }
             }
@@ -223,11 +223,13 @@ fn with_os_durability_a_changed_byte_is_a_prefix_that_is_told_or_a_no() {
         let what = format!("byte {place} of {name}");
         match tried(&played, &image, Durability::Os, &what) {
             Came::Started { last, cut, .. } => {
-                assert!(last < played.end() && cut.is_some(), "{what}: noticed, and told");
+                assert!(last < played.end() && cut.is_some(), "{what}: noticed, and reported");
                 started += 1;
             }
             // Cut before the end of the older snapshot, while earlier segments are trimmed: no start is possible.
-            Came::Refused(told) => assert!(told.contains("snapshot") || told.contains(&name), "{what}: {told}"),
+            Came::Refused(reported) => {
+                assert!(reported.contains("snapshot") || reported.contains(&name), "{what}: {reported}");
+            }
         }
     }
     assert!(started > 100, "{started}");

@@ -14,7 +14,7 @@ use stockade_simulation::prelude::*;
 
 use crate::history::{Files, Image, Played, start};
 use crate::on_disk;
-use crate::state::{reported, told};
+use crate::state::{reported, shown};
 
 /// The frozen versions; and the folders of each with the exit code of `stockade verify`.
 const VERSIONS: [u32; 2] = [1, 2];
@@ -57,7 +57,7 @@ fn made() -> Vec<(&'static str, Image)> {
 /// The result of a start on these files.
 fn found(image: &Image) -> String {
     match start(&image.world()) {
-        Ok(recovered) => reported(&recovered.report) + &told(&recovered.engine),
+        Ok(recovered) => reported(&recovered.report) + &shown(&recovered.engine),
         Err(no) => format!("refused: {}\n", no.text()),
     }
 }

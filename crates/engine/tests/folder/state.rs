@@ -7,7 +7,7 @@ use stockade_engine::lifecycle::recover::Report;
 use stockade_simulation::prelude::*;
 
 /// Drops with their stock, then holds, ascending by id.
-pub fn told(engine: &Engine) -> String {
+pub fn shown(engine: &Engine) -> String {
     let mut out = String::new();
     let drops = engine.inventory().drops.all();
     for drop in &drops {

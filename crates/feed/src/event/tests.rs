@@ -73,7 +73,7 @@ fn change(before: &Hold, change: &Change) -> Record {
 /// A hold's event: its type, the states before and after, and the units moved of each line: sold, released, returned.
 type Told = (Kind, Option<HoldState>, HoldState, Vec<(u32, u32, u32)>);
 
-fn told(event: &Event) -> Told {
+fn reported(event: &Event) -> Told {
     let Detail::Hold { hold, was, moved } = &event.detail else { panic!("{event:?}") };
     assert_eq!(hold.revision, LSN, "a hold's revision is its record's place");
     assert_eq!(event.drop.as_ref().map(|drop| drop.id.as_str()), Some("knife"));
@@ -84,7 +84,7 @@ fn told(event: &Event) -> Told {
 #[test]
 fn a_hold_that_is_made_sets_units_aside() {
     let event = only(Record::Made(Made { actor: Actor::Anonymous, hold: hold(1, HoldState::Held) }));
-    assert_eq!(told(&event), (Kind::HoldCreated, None, HoldState::Held, vec![(3, 0, 0), (2, 0, 0)]));
+    assert_eq!(reported(&event), (Kind::HoldCreated, None, HoldState::Held, vec![(3, 0, 0), (2, 0, 0)]));
     assert_eq!((event.at, event.scheduled_for, event.actor), (Timestamp(1_000), None, Actor::Anonymous));
 }
 
@@ -114,7 +114,7 @@ fn each_change_of_a_hold_has_its_type_and_says_what_was_before_and_what_it_moved
     ];
     for (was, what, kind, is, moved) in expected {
         let event = only(change(&hold(1, was), &what));
-        assert_eq!(told(&event), (kind, Some(was), is, moved), "{what:?}");
+        assert_eq!(reported(&event), (kind, Some(was), is, moved), "{what:?}");
         assert_eq!(event.at, at, "{what:?}");
         let deadline = (kind == Kind::HoldExpired).then_some(Timestamp(2_000));
         assert_eq!(event.scheduled_for, deadline, "{what:?}");
@@ -130,9 +130,9 @@ fn a_hold_that_takes_another_s_place_gives_two_events_with_places_of_their_own()
     let ended = HoldChange::of(&hold(1, HoldState::Held), &Change::Superseded { at, by }, at, Actor::Anonymous);
     let made = hold(2, HoldState::Held);
     let events = given(Record::Superseded(Box::new(Superseded { ended, made })));
-    let told: Vec<_> = events.iter().map(told).collect();
+    let reported: Vec<_> = events.iter().map(reported).collect();
     let ended = (Kind::HoldSuperseded, Some(HoldState::Held), HoldState::Released, vec![(0, 3, 0), (0, 2, 0)]);
-    assert_eq!(told, [ended, (Kind::HoldCreated, None, HoldState::Held, vec![(3, 0, 0), (2, 0, 0)])]);
+    assert_eq!(reported, [ended, (Kind::HoldCreated, None, HoldState::Held, vec![(3, 0, 0), (2, 0, 0)])]);
     assert!(events.iter().all(|event| event.at == at), "its own time, not the old hold's");
     let places: Vec<_> = events.iter().map(|event| event.position).collect();
     assert_eq!(places, [Position::at(LSN, 1, false), Position::behind(LSN)]);
@@ -186,7 +186,7 @@ fn a_drop_that_opens_and_closes_by_one_record_gives_both_in_their_order() {
     let closed = Some(Closed { at: Timestamp(20), by_hand: false });
     let lifecycle = Lifecycle { opened: Some(Timestamp(10)), closed, ..Lifecycle::new(DropNo(3)) };
     let events = given(fact(DropVerb::Turn, lifecycle.clone(), &[MarkKind::Opens, MarkKind::Closes]));
-    let told: Vec<_> = events
+    let reported: Vec<_> = events
         .iter()
         .map(|event| {
             let Detail::Drop { lifecycle, .. } = &event.detail else { panic!("{event:?}") };
@@ -194,7 +194,7 @@ fn a_drop_that_opens_and_closes_by_one_record_gives_both_in_their_order() {
         })
         .collect();
     let opened = (Kind::DropOpened, Some(Timestamp(10)), false, Actor::Engine);
-    assert_eq!(told, [opened, (Kind::DropClosed, Some(Timestamp(20)), true, Actor::Engine)]);
+    assert_eq!(reported, [opened, (Kind::DropClosed, Some(Timestamp(20)), true, Actor::Engine)]);
     let opened = only(fact(DropVerb::Turn, Lifecycle { closed: None, ..lifecycle }, &[MarkKind::Opens]));
     assert_eq!(opened.kind, Kind::DropOpened);
 }

@@ -106,7 +106,7 @@ impl Machine {
 }
 
 fn failed(kind: io::ErrorKind) -> io::Error {
-    io::Error::new(kind, "told to fail")
+    io::Error::new(kind, "set to fail")
 }
 
 /// The simulated disk. Clones share the machine.

@@ -39,7 +39,7 @@ pub fn open_and_read(
 ) -> Result<(FileLog, JournalState, std::ops::Range<u64>), LogError> {
     let (log, opened) = FileLog::open(storage, options(durability, 400))?;
     let range = read_all(&log)?;
-    assert_eq!(range, opened.oldest.0..opened.next.0, "what opening told is what is read");
+    assert_eq!(range, opened.oldest.0..opened.next.0, "what opening reported is what is read");
     Ok((log, opened, range))
 }
 

@@ -31,7 +31,7 @@ pub struct StockLevel {
 /// A level of stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// At most so many units are free. Never reached where nothing was received.
+    /// At most this many units are free. Never reached where nothing was received.
     FreeAtMost(u64),
     /// At least this share of what was received and not withdrawn is claimed, in basis points. Never reached while that
     /// is 0.

@@ -63,7 +63,7 @@ pub struct HoldFields {
 
 /// All fields of a hold, borrowed. A destructuring pattern on it can't miss a new field.
 #[derive(Debug)]
-#[expect(missing_docs, reason = "they are told there")]
+#[expect(missing_docs, reason = "they are documented there")]
 pub struct HoldParts<'a> {
     pub id: HoldId,
     pub drop: DropNo,

@@ -160,8 +160,8 @@ fn sizes(faults: &mut Faults, list: &str, item: &pb::Item) -> Vec<(PoolSize, u64
             faults.invalid(list, format_args!("have {sum} units, and the item only {quantity}"));
         }
         None if sum < *quantity => {
-            let told = "units: they must add up, or one pool must have no size and take the rest";
-            faults.invalid(list, format_args!("have {sum} of the item's {quantity} {told}"));
+            let reported = "units: they must add up, or one pool must have no size and take the rest";
+            faults.invalid(list, format_args!("have {sum} of the item's {quantity} {reported}"));
         }
         None => {}
         Some(rest) => {

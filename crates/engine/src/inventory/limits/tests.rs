@@ -59,12 +59,12 @@ fn live_holds(subject: &Subject) -> usize {
 }
 
 fn reserved(subject: &Subject, from: u64) -> Vec<(u64, u32, u64)> {
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     subject.each_since(Timestamp(from), |made| {
-        told.push((made.at.0, made.holds, made.units));
+        reported.push((made.at.0, made.holds, made.units));
         true
     });
-    told
+    reported
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn the_usual_subject_takes_no_allocation_and_little_room() {
 }
 
 /// All that can be read from a subject.
-fn told(subject: &Subject) -> impl PartialEq + std::fmt::Debug + use<> {
+fn reported(subject: &Subject) -> impl PartialEq + std::fmt::Debug + use<> {
     let mut sets = Vec::new();
     subject.each_live_set(|set| sets.push((set.drop, set.items.to_vec(), set.count, set.first, set.second)));
     let due = [0, 49, 50, 1 << 33, 1 << 49, u64::MAX].map(|now| subject.due(Timestamp(now)));
@@ -103,10 +103,10 @@ fn numbers_that_one_hold_has_no_room_for_are_told_as_they_are() {
         let cart = hold(2, 6, 60, &[(KNIFE, 1), (PAN, 3)]).made(&mut summed);
         held.made(&mut summed);
         cart.forgotten(&mut summed);
-        assert_eq!(told(&subject), told(&summed));
+        assert_eq!(reported(&subject), reported(&summed));
         let (sold, again) =
             (held.becomes(&mut subject, HoldState::Claimed), held.becomes(&mut summed, HoldState::Claimed));
-        assert_eq!(told(&subject), told(&summed));
+        assert_eq!(reported(&subject), reported(&summed));
         sold.forgotten(&mut subject);
         again.forgotten(&mut summed);
         assert!(subject.is_empty() && summed.is_empty());
@@ -181,10 +181,10 @@ fn a_cart_is_one_live_hold_however_many_items_it_has() {
 
 /// What limits of a series or shop count: units by item and hour, newest first, and their sum.
 fn owned(subject: &Subject, from: u64) -> (Vec<(u64, ItemNo, u64)>, u64) {
-    let (mut told, mut sum) = (Vec::new(), 0);
-    subject.each_owned_since(Timestamp(from), |made| told.push((made.at.0, made.item, made.units)));
+    let (mut reported, mut sum) = (Vec::new(), 0);
+    subject.each_owned_since(Timestamp(from), |made| reported.push((made.at.0, made.item, made.units)));
     subject.each_sum(|of_item| sum += of_item.units());
-    (told, sum)
+    (reported, sum)
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn id<T: for<'t> TryFrom<&'t str>>(text: &str) -> T {
     T::try_from(text).ok().expect("an id")
 }
 
-/// A moment so many seconds after the opening.
+/// A moment `seconds` after the opening.
 pub fn after(seconds: i64) -> Moment {
     Named::AfterOpening(seconds * 1_000).into()
 }

@@ -45,7 +45,7 @@ pub fn play(name: &str, sale: &Definition, script: &str) {
             engine = Arc::new(new);
             continue;
         }
-        let answer = told(&engine, &words, world.now);
+        let answer = reported(&engine, &words, world.now);
         assert_eq!(answer, wanted.trim(), "{name}, step {line:?}");
     }
     assert_eq!(engine.conservation_error(), 0, "{name}");
@@ -54,7 +54,7 @@ pub fn play(name: &str, sale: &Definition, script: &str) {
     assert_eq!(live, replayed, "{name}: a restart knows something else");
 }
 
-fn told(engine: &Arc<Engine>, words: &[&str], now: Timestamp) -> String {
+fn reported(engine: &Arc<Engine>, words: &[&str], now: Timestamp) -> String {
     let context = Context::anonymous(now);
     let hold = |word: &str| hold_id(word.parse().expect("a number"));
     match words {

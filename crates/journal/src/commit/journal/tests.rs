@@ -58,9 +58,9 @@ impl Log for HeldLog {
         while !*open {
             self.opened.wait(&mut open);
         }
-        assert!(!self.panics.load(Ordering::Relaxed), "told to panic");
+        assert!(!self.panics.load(Ordering::Relaxed), "set to panic");
         if self.fails.load(Ordering::Relaxed) {
-            return Err(LogError::Unknown(io::Error::other("told to fail")));
+            return Err(LogError::Unknown(io::Error::other("set to fail")));
         }
         self.inner.append(expected, batch)
     }

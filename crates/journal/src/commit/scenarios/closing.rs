@@ -63,7 +63,7 @@ fn close_meets_append(log: Book, patience: Duration) -> (AppendOutcome, Arc<Book
 pub fn what_is_admitted_is_journaled() {
     let (outcome, book) = close_meets_append(Book::up_to(u64::MAX), Duration::MAX);
     match outcome {
-        AppendOutcome::Journaled => assert_eq!(book.written(), FIRST, "told as journaled"),
+        AppendOutcome::Journaled => assert_eq!(book.written(), FIRST, "reported as journaled"),
         AppendOutcome::Refused(refused) => {
             assert_eq!((refused, book.written()), (Refused::Closed, Lsn(0)), "refused, and journaled");
         }
@@ -75,7 +75,7 @@ pub fn what_is_admitted_is_journaled() {
 pub fn an_impatient_close_loses_nothing_in_silence() {
     let (outcome, book) = close_meets_append(Book::up_to(u64::MAX), Duration::ZERO);
     match outcome {
-        AppendOutcome::Journaled => assert_eq!(book.written(), FIRST, "told as journaled"),
+        AppendOutcome::Journaled => assert_eq!(book.written(), FIRST, "reported as journaled"),
         AppendOutcome::Refused(refused) | AppendOutcome::TurnedAway(refused) => {
             assert_eq!((refused, book.written()), (Refused::Closed, Lsn(0)), "refused, and journaled");
         }
@@ -87,7 +87,10 @@ pub fn an_impatient_close_loses_nothing_in_silence() {
 pub fn a_log_that_refuses_is_told_to_all() {
     let (outcome, book) = close_meets_append(Book::up_to(0), Duration::MAX);
     assert_eq!(book.written(), Lsn(0), "written after all");
-    assert!(matches!(outcome, AppendOutcome::Unknown | AppendOutcome::Refused(Refused::Closed)), "told as {outcome:?}");
+    assert!(
+        matches!(outcome, AppendOutcome::Unknown | AppendOutcome::Refused(Refused::Closed)),
+        "reported as {outcome:?}"
+    );
 }
 
 /// Two threads want the only permit: they never both have it, and it is returned.

@@ -16,7 +16,7 @@ pub fn a_local_waker_forgets_nobody() {
     let writing = progress.clone();
     let writer = at(1, move || writing.advance(FIRST, &mut Vec::new()));
     let results = drive(Some(&mut local_waker), &mut [Task::new(ticket(&progress, FIRST))]);
-    assert!(all_durable(&results), "told as lost: {results:?}");
+    assert!(all_durable(&results), "reported as lost: {results:?}");
     joined(writer);
 }
 
@@ -32,7 +32,7 @@ pub fn a_local_waker_wakes_all_whose_records_are_durable() {
         writing.advance(SECOND, &mut Vec::new());
     });
     let results = drive(Some(&mut local_waker), &mut tickets);
-    assert!(all_durable(&results), "told as lost: {results:?}");
+    assert!(all_durable(&results), "reported as lost: {results:?}");
     joined(writer);
 }
 
@@ -47,7 +47,7 @@ pub fn a_dropped_local_waker_leaves_nobody_behind() {
     let writer = at(1, move || writing.advance(FIRST, &mut Vec::new()));
     drop(local_waker);
     let results = drive(None, &mut [before, Task::new(ticket(&progress, FIRST))]);
-    assert!(all_durable(&results), "told as lost: {results:?}");
+    assert!(all_durable(&results), "reported as lost: {results:?}");
     joined(writer);
 }
 
@@ -59,7 +59,7 @@ pub fn a_failure_wakes_all_lists() {
     let stray = at(0, move || ticket(&stray, FIRST).wait().is_err());
     let _local_waker = Task::new(LocalWaker::new(progress.clone()));
     let results = drive(None, &mut [Task::new(ticket(&progress, FIRST))]);
-    assert!(matches!(results.as_slice(), [Some(Err(JournalFailed::Closed))]), "told as durable: {results:?}");
-    assert!(joined(stray), "told as durable");
+    assert!(matches!(results.as_slice(), [Some(Err(JournalFailed::Closed))]), "reported as durable: {results:?}");
+    assert!(joined(stray), "reported as durable");
     joined(writer);
 }

@@ -52,7 +52,7 @@ pub fn who_waits_is_not_left_to_a_sleeping_writer() {
     let writing = desk.clone();
     let writer = at(1, move || writing.write_up_to(FIRST));
     let lsn = desk.append(ONE);
-    assert!(ticket(&desk.progress, lsn).wait().is_ok(), "told as lost");
+    assert!(ticket(&desk.progress, lsn).wait().is_ok(), "reported as lost");
     joined(writer);
 }
 
@@ -66,8 +66,8 @@ pub fn two_who_wait_are_not_left_to_a_sleeping_writer() {
         ticket(&other.progress, lsn).wait().is_ok()
     });
     let lsn = desk.append(ONE);
-    assert!(ticket(&desk.progress, lsn).wait().is_ok(), "told as lost");
-    assert!(joined(other), "told as lost");
+    assert!(ticket(&desk.progress, lsn).wait().is_ok(), "reported as lost");
+    assert!(joined(other), "reported as lost");
     joined(writer);
 }
 
@@ -75,11 +75,11 @@ pub fn two_who_wait_are_not_left_to_a_sleeping_writer() {
 pub fn who_asks_for_later_hides_nobody() {
     let desk = Desk::open();
     let mut later = Task::new(ticket(&desk.progress, Lsn(9)));
-    assert!(later.turn() && later.output.is_none(), "told too early");
+    assert!(later.turn() && later.output.is_none(), "reported too early");
     let writing = desk.clone();
     let writer = at(1, move || writing.write_up_to(FIRST));
     let lsn = desk.append(ONE);
-    assert!(ticket(&desk.progress, lsn).wait().is_ok(), "told as lost");
+    assert!(ticket(&desk.progress, lsn).wait().is_ok(), "reported as lost");
     joined(writer);
 }
 

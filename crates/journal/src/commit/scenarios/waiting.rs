@@ -24,8 +24,8 @@ pub fn a_waiter_is_never_forgotten() {
         writing.advance(FIRST, &mut Vec::new());
     });
     let result = ticket(&progress, FIRST).wait();
-    assert!(result.is_ok(), "told as lost: {result:?}");
-    assert_eq!(written.load(Ordering::Relaxed), 1, "told before it was written");
+    assert!(result.is_ok(), "reported as lost: {result:?}");
+    assert_eq!(written.load(Ordering::Relaxed), 1, "reported before it was written");
     joined(writer);
 }
 
@@ -44,7 +44,7 @@ pub fn durable_never_runs_ahead_of_the_log() {
     let (durable, given, tip) = joined(reader);
     assert!(durable <= given, "durable before the log was given it");
     assert!(durable <= tip, "durable past the tip");
-    assert!(written.turn() && matches!(written.output, Some(Ok(()))), "written, and not told");
+    assert!(written.turn() && matches!(written.output, Some(Ok(()))), "written, and not reported");
 }
 
 /// A ticket waits while the writer fails: it resolves with the reason.
@@ -53,7 +53,7 @@ pub fn a_failed_writer_wakes_who_waits() {
     let writing = progress.clone();
     let writer = at(1, move || writing.fail(JournalFailed::Closed));
     let result = ticket(&progress, FIRST).wait();
-    assert!(matches!(result, Err(JournalFailed::Closed)), "told as durable");
+    assert!(matches!(result, Err(JournalFailed::Closed)), "reported as durable");
     joined(writer);
 }
 
@@ -66,6 +66,6 @@ pub fn what_was_durable_before_a_failure_is_durable() {
         writing.fail(JournalFailed::Closed);
     });
     let result = ticket(&progress, FIRST).wait();
-    assert!(result.is_ok(), "told as lost: {result:?}");
+    assert!(result.is_ok(), "reported as lost: {result:?}");
     joined(writer);
 }

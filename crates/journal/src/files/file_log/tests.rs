@@ -68,7 +68,7 @@ fn what_was_made_ahead_is_the_next_segment_and_nothing_is_made_when_it_is_needed
     go_on(&log, 10).expect("the next is there");
     assert_eq!(storage.count(StorageOperation::Create), made);
     assert!(storage.files().len() == 2 && storage.files().keys().all(|name| name.ends_with(".journal")));
-    log.tend().expect_err("told to fail");
+    log.tend().expect_err("set to fail");
     log.tend().expect("tried again");
     let trailer = Trailer { term: 1, next: Lsn(16), closed_at: Timestamp(1), chain: log.tail.lock().tip.chain };
     log.close(&trailer).expect("closes");

@@ -157,7 +157,9 @@ fn segments_go_by_age_and_by_bytes_the_oldest_first() {
     let oldest = shop.oldest().0;
     assert!((46..=51).contains(&oldest), "the last batch of what went was written at 50 at the latest: {oldest}");
     assert_eq!(shop.read(oldest, 999).expect("reads"), places(oldest, 100));
-    assert!(matches!(shop.read(oldest - 1, 1), Err(HistoryError::NotKept { oldest: told }) if told.0 == oldest));
+    assert!(
+        matches!(shop.read(oldest - 1, 1), Err(HistoryError::NotKept { oldest: reported }) if reported.0 == oldest)
+    );
     let again = shop.again(KeepPolicy { bytes: 2_000, ..ALL });
     again.history.tend(Timestamp(100)).expect("tends");
     let bytes = total(&again.kept.files());
@@ -213,7 +215,7 @@ fn who_has_a_segment_open_reads_on_while_it_is_moved_and_dropped() {
         read.pass(segment).expect("reads");
         assert_eq!(read.into_batches().first().map(|batch| batch.head.first), Some(Lsn(3)));
     }
-    assert!(matches!(shop.read(3, 1), Err(HistoryError::NotKept { .. })), "who comes now is told");
+    assert!(matches!(shop.read(3, 1), Err(HistoryError::NotKept { .. })), "a read that comes now is refused");
 }
 
 #[test]

@@ -58,8 +58,9 @@ pub(super) fn changes() -> Vec<(HoldChange, Moves)> {
 #[test]
 fn a_change_says_what_it_moved_what_was_before_and_of_which_hold_it_is_the_next() {
     for (change, moved) in changes() {
-        let told: Vec<_> = change.moved().iter().map(|line| (line.quantity, line.released, line.returned)).collect();
-        assert_eq!(told, moved, "{change:?}");
+        let reported: Vec<_> =
+            change.moved().iter().map(|line| (line.quantity, line.released, line.returned)).collect();
+        assert_eq!(reported, moved, "{change:?}");
     }
     let held = held();
     let change = changed(&held, &Change::Expired { at: Timestamp(9) });

@@ -68,8 +68,8 @@ fn a_segment_that_can_not_be_kept_is_dropped_and_told_of() {
         io::ErrorKind::CrossesDevices,
     );
     shop.log.trim(Lsn(20)).expect("trims all the same");
-    let told = shop.history.tend(Timestamp(0)).expect_err("reported");
-    assert_eq!(told.kind(), io::ErrorKind::CrossesDevices);
+    let reported = shop.history.tend(Timestamp(0)).expect_err("reported");
+    assert_eq!(reported.kind(), io::ErrorKind::CrossesDevices);
     shop.history.tend(Timestamp(0)).expect("once");
     assert!(shop.oldest() > Lsn(1));
     shop.storage.fail_at(
