@@ -91,6 +91,7 @@ impl Queue {
             created_at: NOW,
             expires_at: NOW,
             settled_at: Timestamp(0),
+            has_grace: false,
             revision: Lsn(1),
             lines,
             extras: None,

@@ -39,6 +39,7 @@ fn hold(n: u64) -> Hold {
         created_at: Timestamp(0),
         expires_at: Timestamp(300_000),
         settled_at: Timestamp(0),
+        has_grace: false,
         revision: Lsn(1),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]),
         extras: None,

@@ -35,6 +35,7 @@ fn reserve() -> Record {
         created_at: NOW,
         expires_at: Timestamp(NOW.0.saturating_add(300_000)),
         settled_at: Timestamp(0),
+        has_grace: false,
         revision: Lsn(0),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]),
         extras: None,

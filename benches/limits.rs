@@ -78,6 +78,7 @@ impl Held {
             created_at: Timestamp(0),
             expires_at: DUE,
             settled_at: Timestamp(0),
+            has_grace: false,
             revision: Lsn(1),
             lines: lines.clone(),
             extras: None,
@@ -87,7 +88,7 @@ impl Held {
     }
 
     fn counted(&self, state: HoldState) -> CountedHoldRef<'_> {
-        CountedHoldRef { state, expires_at: DUE, lines: self.lines.view() }
+        CountedHoldRef { state, expires_at: DUE, conduct_at: None, lines: self.lines.view() }
     }
 
     fn made(&self, subject: &mut Subject) {
@@ -149,7 +150,7 @@ fn in_a_drop(limits: &[Limit], f: impl FnOnce(LimitQuery<'_>)) {
     drops.with_id_among(&id, |drop, drop_table| {
         let (lines, now) = (&[(ITEM, 1)], NOW);
         let purpose = Purpose::Reserve;
-        f(LimitQuery { drop, drop_table, limits, lines, tiers: &[], identities: &[], now, purpose });
+        f(LimitQuery { drop, drop_table, limits, conduct: &[], lines, tiers: &[], identities: &[], now, purpose });
     });
 }
 

@@ -177,6 +177,7 @@ fn record(n: usize) -> Record {
         created_at: NOW,
         expires_at: Timestamp(NOW.0 + TTL.0),
         settled_at: Timestamp(0),
+        has_grace: false,
         revision: Lsn(0),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]),
         extras: None,

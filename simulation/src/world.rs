@@ -232,6 +232,7 @@ pub fn hold_at(n: u64, at: u64, change: impl FnOnce(&mut HoldFields)) -> Hold {
         created_at: START,
         expires_at: after(300),
         settled_at: Timestamp::default(),
+        has_grace: false,
         revision: Lsn(at),
         lines: units(1),
         extras: None,

@@ -119,6 +119,8 @@ pub(super) fn differences(before: &pb::Drop, after: &pb::Drop) -> Vec<String> {
     facts.extend(named("terms", [of_terms(before), of_terms(after)]));
     let of_tranches = |drop: &pb::Drop| drop.tranches.iter().map(|of| (of.id.clone(), rules::tranche(of))).collect();
     facts.extend(named("tranches", [of_tranches(before), of_tranches(after)]));
+    let of_conduct = |drop: &pb::Drop| drop.conduct.iter().map(|of| (of.id.clone(), rules::conduct(of))).collect();
+    facts.extend(named("conduct", [of_conduct(before), of_conduct(after)]));
     let text = |of: fn(&pb::Drop) -> String| [before, after].map(of);
     facts.extend([
         ("slot_required".to_owned(), text(|drop| drop.slot_required.to_string())),
@@ -186,6 +188,7 @@ fn changed(before: &pb::Drop, after: &pb::Drop) -> Vec<&'static str> {
         ("location", before.location != after.location),
         ("tranches", before.tranches != after.tranches),
         ("zones", before.zones != after.zones),
+        ("conduct", before.conduct != after.conduct),
     ];
     fields.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect()
 }

@@ -14,13 +14,13 @@ mod money;
 mod parts;
 mod values;
 
-use entries::{ItemEntry, LimitEntry, TermsEntry, TrancheEntry, WindowEntry};
+use entries::{ConductEntry, ItemEntry, LimitEntry, TermsEntry, TrancheEntry, WindowEntry};
 pub(super) use money::shown as shown_money;
 use values::FileFaults;
 pub use values::proto_span;
 
 /// Keys of the contract that are not built yet.
-const UNBUILT: &str = "signals scarcity conduct waiting_room waitlist";
+const UNBUILT: &str = "signals scarcity waiting_room waitlist";
 
 /// The smallest valid file.
 const SMALLEST: &str = "kind: Drop\nid: knife-1204\nitems: [{sku: KNIFE/20cm, quantity: 300}]\n";
@@ -55,6 +55,8 @@ struct DropFile {
     location: Option<String>,
     #[serde(default, deserialize_with = "given")]
     tranches: Option<Vec<TrancheEntry>>,
+    #[serde(default, deserialize_with = "given")]
+    conduct: Option<Vec<ConductEntry>>,
     #[serde(default, deserialize_with = "given")]
     zones: Option<Vec<String>>,
 }
@@ -127,6 +129,7 @@ pub fn read(name: &str, text: &str) -> Result<Wanted, String> {
         ("location", file.location.is_some()),
         ("tranches", file.tranches.is_some()),
         ("zones", file.zones.is_some()),
+        ("conduct", file.conduct.is_some()),
     ];
     let stated = stated.into_iter().filter(|(_, is_stated)| *is_stated).map(|(key, _)| key).collect();
     let drop = pb::Drop {
@@ -149,6 +152,7 @@ pub fn read(name: &str, text: &str) -> Result<Wanted, String> {
         location: file.location.unwrap_or_default(),
         tranches: file.tranches.into_iter().flatten().map(|entry| faults.tranche(entry)).collect(),
         zones: file.zones.unwrap_or_default(),
+        conduct: file.conduct.into_iter().flatten().map(|entry| faults.conduct(entry)).collect(),
         ..pb::Drop::default()
     };
     if faults.lines.is_empty() { Ok(Wanted { drop, left_out, stated }) } else { Err(faults.lines.join("\n")) }

@@ -152,6 +152,7 @@ pub(super) fn has_rules(drop: &pb::Drop) -> bool {
     !drop.windows.is_empty()
         || !drop.terms.is_empty()
         || !drop.tranches.is_empty()
+        || !drop.conduct.is_empty()
         || drop.slot_required
         || !drop.items.iter().all(is_plain)
 }
@@ -187,6 +188,9 @@ pub(super) fn timeline(output: &mut Output, drop: &pb::Drop) {
     }
     for limit in &drop.limits {
         rows.add_row(["all the time".to_owned(), format!("{}: {}", limit.id, show::limit(limit))]);
+    }
+    for rule in &drop.conduct {
+        rows.add_row(["all the time".to_owned(), format!("{}: {}", rule.id, rules::conduct(rule))]);
     }
     match calendar.closes_at {
         Some(at) => rows.add_row([calendar.shown(Some(at)), "closes: live holds can still be claimed".to_owned()]),

@@ -64,6 +64,7 @@ fn hold(n: u8) -> Hold {
         created_at: Timestamp(AT + 1),
         expires_at: Timestamp(AT + 300_001),
         settled_at: Timestamp(0),
+        has_grace: false,
         revision: Lsn(0),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 2)]),
         extras: None,

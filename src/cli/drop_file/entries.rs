@@ -142,6 +142,22 @@ pub(super) struct TriggerEntry {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct ConductEntry {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) identity_kind: String,
+    pub(super) counts: Spanned<String>,
+    pub(super) at_least: Spanned<String>,
+    pub(super) within: Spanned<String>,
+    pub(super) audience: Option<AudienceEntry>,
+    pub(super) hold_ttl: Option<Spanned<String>>,
+    pub(super) max_live_units: Option<Spanned<String>>,
+    pub(super) max_units: Option<Spanned<String>>,
+    pub(super) cooldown: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct LimitEntry {
     pub(super) id: String,
     pub(super) scope: Spanned<String>,

@@ -4,8 +4,8 @@ use serde_saphyr::Spanned;
 use stockade_proto as pb;
 
 use super::entries::{
-    AudienceEntry, FlowEntry, ItemEntry, LimitEntry, PoolEntry, SlotEntry, StepEntry, TermsEntry, TrancheEntry,
-    WindowEntry,
+    AudienceEntry, ConductEntry, FlowEntry, ItemEntry, LimitEntry, PoolEntry, SlotEntry, StepEntry, TermsEntry,
+    TrancheEntry, WindowEntry,
 };
 use super::values::FileFaults;
 
@@ -110,6 +110,35 @@ impl FileFaults<'_> {
             rolling: self.span(entry.rolling.as_ref(), "rolling"),
             cooldown: self.span(entry.cooldown.as_ref(), "cooldown"),
         }
+    }
+
+    pub(super) fn conduct(&mut self, entry: ConductEntry) -> pb::ConductRule {
+        pb::ConductRule {
+            id: entry.id,
+            identity_kind: entry.identity_kind,
+            counts: self.counted(&entry.counts).into(),
+            at_least: self.whole(&entry.at_least, "at_least", 1),
+            within: self.span(Some(&entry.within), "within"),
+            audience: entry.audience.map(audience),
+            hold_ttl: self.span(entry.hold_ttl.as_ref(), "hold_ttl"),
+            max_live_units: self.most(entry.max_live_units.as_ref(), "max_live_units"),
+            max_units: self.most(entry.max_units.as_ref(), "max_units"),
+            cooldown: self.span(entry.cooldown.as_ref(), "cooldown"),
+        }
+    }
+
+    fn counted(&mut self, given: &Spanned<String>) -> pb::Conduct {
+        match given.value.as_str() {
+            "unclaimed_holds" => return pb::Conduct::UnclaimedHolds,
+            "returns" => return pb::Conduct::Returns,
+            "cancellations" => return pb::Conduct::Cancellations,
+            "chargebacks" => return pb::Conduct::Chargebacks,
+            other => {
+                let wanted = "counts must be unclaimed_holds, returns, cancellations or chargebacks";
+                self.add(given.referenced, format_args!("{wanted}, not {other:?}"));
+            }
+        }
+        pb::Conduct::Unspecified
     }
 
     fn most(&mut self, given: Option<&Spanned<String>>, key: &str) -> Option<u32> {

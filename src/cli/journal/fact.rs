@@ -192,6 +192,7 @@ fn hold(image: &Hold, drops: &KnownDrops) -> Fact {
         created_at,
         expires_at,
         settled_at,
+        has_grace,
         revision: _,
         lines,
         extras,
@@ -209,12 +210,24 @@ fn hold(image: &Hold, drops: &KnownDrops) -> Fact {
         .with("expires_at", time(expires_at))
         .with("settled_at", time(settled_at))
         .with("content_digest", format!("{:016x}", content.0));
+    let fact = if has_grace { fact.with("grace", true) } else { fact };
     with_extras(fact, extras.unwrap_or(&HoldExtras::default()), definition)
 }
 
 /// Adds the fields that few holds have.
 fn with_extras(fact: Fact, extras: &HoldExtras, drop: Option<&Definition>) -> Fact {
-    let HoldExtras { order_ref, late, superseded_by, identities, tiers, over_limits, over_windows, shorts } = extras;
+    let HoldExtras {
+        order_ref,
+        late,
+        superseded_by,
+        identities,
+        tiers,
+        over_limits,
+        over_windows,
+        shorts,
+        life_max,
+        returned_at,
+    } = extras;
     let identity =
         |Identity { kind, subject }: &Identity| json!({"kind": kind.as_str(), "digest": format!("{:032x}", subject.0)});
     let short = |ShortLine { item, requested, reason }: &ShortLine| {
@@ -229,7 +242,15 @@ fn with_extras(fact: Fact, extras: &HoldExtras, drop: Option<&Definition>) -> Fa
         .with("tiers", tiers.iter().map(TierId::as_str).collect::<Value>())
         .with("over_limits", over_limits.as_deref())
         .with("short_lines", shorts.iter().map(short).collect::<Value>());
-    if over_windows.is_some() { fact.with("over_windows", over_windows.as_deref()) } else { fact }
+    let rare = [
+        ("over_windows", over_windows.as_deref().map(Value::from)),
+        ("life_max_ms", life_max.map(millis).map(Value::from)),
+        ("returned_at", Some(*returned_at).filter(|at| at.0 > 0).map(time)),
+    ];
+    rare.into_iter().fold(fact, |fact, (name, value)| match value {
+        Some(value) => fact.with(name, value),
+        None => fact,
+    })
 }
 
 fn held(line: HoldLine, drop: Option<&Definition>) -> Value {
@@ -313,7 +334,7 @@ fn old_change(id: HoldId, change: &Change) -> Fact {
             .with("order_ref", order_ref.as_str())
             .with("late", *late)
             .with("kept", kept.to_vec()),
-        Change::Returned { totals } => fact("returned")
+        Change::Returned { at: _, totals } => fact("returned")
             .with("returned", totals.iter().map(|(returned, _)| *returned).collect::<Vec<u32>>())
             .with("withdrawn", totals.iter().map(|(_, withdrawn)| *withdrawn).collect::<Vec<u32>>()),
         Change::Released { at, kept } => fact("released").with("at", time(*at)).with("kept", kept.to_vec()),
@@ -356,11 +377,12 @@ fn archive(archived: &Archived, drops: &KnownDrops) -> Fact {
     of_drop("archived", *drop, drops).with("at", time(*at)).with("pools", pools.iter().map(sold).collect::<Value>())
 }
 
-fn usage(UsageImage { subject, usage }: &UsageImage) -> Fact {
+fn usage(UsageImage { subject, usage, returns }: &UsageImage) -> Fact {
     let old = |OldUsage { drop, item, at, units }: &OldUsage| json!({"drop_number": drop.0, "item": item.0, "until": time(*at), "units": units});
-    Fact::new("usage")
+    let fact = Fact::new("usage")
         .with("subject_digest", format!("{:032x}", subject.0))
-        .with("usage", usage.iter().map(old).collect::<Value>())
+        .with("usage", usage.iter().map(old).collect::<Value>());
+    if returns.is_empty() { fact } else { fact.with("returns", returns.iter().map(|at| time(*at)).collect::<Value>()) }
 }
 
 fn asked(change: &StockChange) -> Value {

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 use stockade_types::definition::{
-    Audience, Definition, Flow, Item, Level, Moment, Money, Named, Pool, PoolSize, PriceStep, PriceTerms, RuleNames,
-    Rules, Slot, StockLevel, Tranche, Trigger, Window,
+    Audience, ConductRule, Definition, Flow, Item, Level, Moment, Money, Named, Pool, PoolSize, PriceStep, PriceTerms,
+    RuleNames, Rules, Slot, StockLevel, Tranche, Trigger, Window,
 };
-use stockade_types::ids::{ItemNo, PoolId, PoolNo, Sku, TermsId, TierId, TrancheId, WindowId, ZoneId};
+use stockade_types::ids::{IdentityKind, ItemNo, PoolId, PoolNo, Sku, TermsId, TierId, TrancheId, WindowId, ZoneId};
 use stockade_types::record::{FlowPlace, Mark, MarkKind};
 
 use super::fields::{is_nothing, millis, time};
@@ -18,12 +18,13 @@ fn present<const N: usize>(fields: [(&str, Value); N]) -> Value {
 
 /// The rules of a drop that are not of its items.
 pub(super) fn rules(rules: &Rules) -> Value {
-    let Rules { windows, prices, tranches, slot_required, time_zone, location, zones, names: _ } = rules;
+    let Rules { windows, prices, tranches, conduct, slot_required, time_zone, location, zones, names: _ } = rules;
     let text = |text: &str| if text.is_empty() { Value::Null } else { text.into() };
     present([
         ("windows", windows.iter().map(window).collect()),
         ("terms", prices.iter().map(terms).collect()),
         ("tranches", tranches.iter().map(tranche).collect()),
+        ("conduct", conduct.iter().map(conduct_rule).collect()),
         ("slot_required", (*slot_required).into()),
         ("time_zone", text(time_zone)),
         ("location", text(location)),
@@ -100,6 +101,21 @@ fn tranche(Tranche { id, sku, pool, units, when }: &Tranche) -> Value {
         ("pool", json!(pool.as_ref().map(PoolId::as_str))),
         ("units", (*units).into()),
         ("when", trigger(when)),
+    ])
+}
+
+fn conduct_rule(ConductRule { counts, at_least, within, audience: whom, hold_ttl, limit }: &ConductRule) -> Value {
+    present([
+        ("id", limit.id.as_str().into()),
+        ("identity_kind", json!(limit.identity_kind.as_ref().map(IdentityKind::as_str))),
+        ("counts", counts.label().into()),
+        ("at_least", (*at_least).into()),
+        ("within_ms", millis(*within).into()),
+        ("audience", audience(whom)),
+        ("hold_ttl_ms", json!(hold_ttl.map(millis))),
+        ("max_live_units", json!(limit.max_live_units)),
+        ("max_units", json!(limit.max_units)),
+        ("cooldown_ms", json!(limit.cooldown.map(millis))),
     ])
 }
 

@@ -128,6 +128,28 @@ pub(in crate::cli) fn tranche(tranche: &pb::Tranche) -> String {
     format!("{}: {}", brought(tranche), trigger(tranche.when.as_ref(), "all goods"))
 }
 
+/// A rule of conduct in words.
+pub(in crate::cli) fn conduct(rule: &pb::ConductRule) -> String {
+    let pb::ConductRule { identity_kind, counts: _, at_least, within, audience: whom, hold_ttl, cooldown, .. } = rule;
+    let subject = if ["", "customer"].contains(&identity_kind.as_str()) { "customer" } else { identity_kind };
+    let deeds = match rule.counts() {
+        pb::Conduct::UnclaimedHolds => "unclaimed holds",
+        pb::Conduct::Cancellations => "cancellations",
+        pb::Conduct::Chargebacks => "chargebacks",
+        pb::Conduct::Returns => "returns",
+        pb::Conduct::Unspecified => super::NOTHING,
+    };
+    let whom = whom.as_ref().map(|whom| format!(", for {}", audience(Some(whom)))).unwrap_or_default();
+    let cost = [
+        hold_ttl.as_ref().map(|ttl| format!("holds of {} at most", span(Some(ttl)))),
+        rule.max_live_units.map(|most| format!("{most} units on hold at most")),
+        rule.max_units.map(|most| format!("{most} units at most")),
+        cooldown.as_ref().map(|pause| format!("{} between two reserves", span(Some(pause)))),
+    ];
+    let cost: Vec<String> = cost.into_iter().flatten().collect();
+    format!("a {subject} with {at_least} {deeds} within {}{whom}: {}", span(within.as_ref()), cost.join(", "))
+}
+
 /// A pool in words, without its flows.
 pub(in crate::cli) fn pool(pool: &pb::Pool) -> String {
     use pb::pool::Size;

@@ -33,10 +33,9 @@ const LABEL_VALUE_MAX: usize = 256;
 type IsSet = fn(&pb::Drop) -> bool;
 
 /// Fields that are not built yet. A request that sets one is refused with its name.
-pub(super) const UNBUILT: [(&str, IsSet); 5] = [
+pub(super) const UNBUILT: [(&str, IsSet); 4] = [
     ("signals", |drop| !drop.signals.is_empty()),
     ("scarcity", |drop| drop.scarcity.is_some()),
-    ("conduct", |drop| !drop.conduct.is_empty()),
     ("waiting_room", |drop| drop.waiting_room.is_some()),
     ("waitlist", |drop| drop.waitlist.is_some()),
 ];

@@ -12,7 +12,8 @@ use super::faults::Faults;
 use super::fields::{enumeration, id, span};
 
 const ROLLING_MAX: Millis = Millis::from_secs(366 * 24 * 60 * 60);
-const COOLDOWN_MAX: Millis = Millis::from_secs(24 * 60 * 60);
+pub(super) const COOLDOWN_MAX: Millis = Millis::from_secs(24 * 60 * 60);
+pub(super) const COOLDOWN_RANGE: &str = "must be 1ms to 24h";
 
 /// All limits of a drop; `None` with the faults recorded.
 pub(super) fn limits(faults: &mut Faults, rules: &[pb::Limit], drop: &pb::Drop) -> Option<Vec<Limit>> {
@@ -67,8 +68,8 @@ impl Rule<'_> {
         if rolling.is_some() && !units {
             self.invalid("rolling", "needs max_units or max_units_by_tier: it says which of them count");
         }
-        let rolling = self.span("rolling", rolling.as_ref(), (ROLLING_MAX, "1ms to 366 days"));
-        let cooldown = self.span("cooldown", cooldown.as_ref(), (COOLDOWN_MAX, "1ms to 24h"));
+        let rolling = self.span("rolling", rolling.as_ref(), (ROLLING_MAX, "must be 1ms to 366 days"));
+        let cooldown = self.span("cooldown", cooldown.as_ref(), (COOLDOWN_MAX, COOLDOWN_RANGE));
         Some(Limit {
             id: name?,
             scope: scope?,
@@ -168,7 +169,7 @@ impl Rule<'_> {
         let place = self.place;
         let span = span(self.faults, format_args!("drop.limits[{place}].{name}"), given)?;
         if span > longest {
-            self.invalid(name, format_args!("must be {range}"));
+            self.invalid(name, range);
         }
         Some(span)
     }

@@ -3,8 +3,8 @@
 use stockade_engine::answer::{DropView, Stock};
 use stockade_proto as pb;
 use stockade_types::definition::{
-    Audience, Definition, Flow, GENERAL_POOL, Item, Level, Moment, Money, Named, Pool, PoolSize, PriceStep, PriceTerms,
-    Slot, StockLevel, Tranche, Trigger, Window,
+    Audience, Conduct, ConductRule, Definition, Flow, GENERAL_POOL, Item, Level, Moment, Money, Named, Pool, PoolSize,
+    PriceStep, PriceTerms, Slot, StockLevel, Tranche, Trigger, Window,
 };
 use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::record::{FlowPlace, MarkKind, Marks};
@@ -79,6 +79,26 @@ pub(super) fn tranche_view(tranche: &Tranche, live: Option<Live<'_>>) -> pb::Tra
         units: *units,
         when: Some(trigger_view(when)),
         fired_at: live.and_then(fired),
+    }
+}
+
+pub(super) fn conduct_view(rule: &ConductRule) -> pb::ConductRule {
+    let ConductRule { counts, at_least, within, audience, hold_ttl, limit } = rule;
+    let counts = match counts {
+        Conduct::UnclaimedHolds => pb::Conduct::UnclaimedHolds,
+        Conduct::Returns => pb::Conduct::Returns,
+    };
+    pb::ConductRule {
+        id: limit.id.to_string(),
+        identity_kind: limit.identity_kind.as_ref().map(ToString::to_string).unwrap_or_default(),
+        counts: counts.into(),
+        at_least: *at_least,
+        within: Some(duration(*within)),
+        audience: audience_view(audience),
+        hold_ttl: hold_ttl.map(duration),
+        max_live_units: limit.max_live_units,
+        max_units: limit.max_units,
+        cooldown: limit.cooldown.map(duration),
     }
 }
 

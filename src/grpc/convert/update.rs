@@ -18,7 +18,7 @@ use super::rules_view::is_general;
 type Take = fn(&mut pb::Drop, &pb::Drop);
 
 /// Fields that a mask may name. The engine decides whether they may change.
-const FIELDS: [(&str, Take); 18] = [
+const FIELDS: [(&str, Take); 19] = [
     ("title", |drop, from| drop.title.clone_from(&from.title)),
     ("shop", |drop, from| drop.shop.clone_from(&from.shop)),
     ("series", |drop, from| drop.series.clone_from(&from.series)),
@@ -36,6 +36,7 @@ const FIELDS: [(&str, Take); 18] = [
     ("time_zone", |drop, from| drop.time_zone.clone_from(&from.time_zone)),
     ("location", |drop, from| drop.location.clone_from(&from.location)),
     ("tranches", |drop, from| drop.tranches.clone_from(&from.tranches)),
+    ("conduct", |drop, from| drop.conduct.clone_from(&from.conduct)),
     ("zones", |drop, from| drop.zones.clone_from(&from.zones)),
 ];
 /// Fields that only the server sets.
@@ -115,6 +116,7 @@ fn plain(drop: &pb::Drop) -> pb::Drop {
         location: String::new(),
         tranches: Vec::new(),
         zones: Vec::new(),
+        conduct: Vec::new(),
         ..drop.clone()
     }
 }
@@ -142,6 +144,7 @@ fn with_rules_of(current: &DropView, asked: &pb::Drop) -> pb::Drop {
         location: is.location,
         tranches: is.tranches,
         zones: is.zones,
+        conduct: is.conduct,
         ..wanted
     }
 }

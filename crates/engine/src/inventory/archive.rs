@@ -138,6 +138,7 @@ impl Inventory {
                     subject.enter(hold_key, Some(counted), None);
                 }
                 if hold.state == HoldState::Claimed {
+                    hold.conduct_at().into_iter().for_each(|at| subject.fold_return(at));
                     for line in hold.lines().iter().filter(|line| line.quantity > 0) {
                         let at = bucket(hold.created_at());
                         subject.fold(OldUsage { drop: hold.drop, item: line.item, at, units: line.quantity.into() });
@@ -152,6 +153,7 @@ impl Inventory {
         self.subjects.with(&[image.subject], |subjects| {
             for subject in subjects {
                 image.usage.iter().for_each(|usage| subject.fold(*usage));
+                image.returns.iter().for_each(|at| subject.fold_return(*at));
             }
         });
     }

@@ -160,6 +160,7 @@ mod tests {
             created_at: Timestamp(n),
             expires_at: Timestamp(10_000 + n * 7_919 % 300),
             settled_at: Timestamp(n),
+            has_grace: false,
             revision: Lsn(n),
             lines: Lines::from_slice(&lines),
             extras: None,

@@ -65,6 +65,8 @@ pub struct CountedHold {
     pub state: HoldState,
     /// Its deadline.
     pub expires_at: Timestamp,
+    /// When it did what rules of conduct count.
+    pub conduct_at: Option<Timestamp>,
     /// Its lines.
     pub lines: Lines,
 }
@@ -73,7 +75,8 @@ impl CountedHold {
     /// What this hold counts for.
     #[must_use]
     pub fn of(hold: &Hold) -> Self {
-        Self { state: hold.state, expires_at: hold.expires_at(), lines: hold.lines().to_lines() }
+        let (expires_at, conduct_at) = (hold.expires_at(), hold.conduct_at());
+        Self { state: hold.state, expires_at, conduct_at, lines: hold.lines().to_lines() }
     }
 }
 
@@ -357,6 +360,7 @@ mod tests {
             created_at: Timestamp(0),
             expires_at: Timestamp(100),
             settled_at: Timestamp(0),
+            has_grace: false,
             revision: Lsn(1),
             lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), n)]),
             extras: None,

@@ -209,6 +209,7 @@ mod tests {
             created_at: Timestamp(20),
             expires_at: Timestamp(30),
             settled_at: Timestamp(0),
+            has_grace: false,
             revision: Lsn(0),
             lines: Lines::from_slice(&[HoldLine { pinned, ..HoldLine::new(ItemNo(0), PoolNo(0), 1) }]),
             extras: None,

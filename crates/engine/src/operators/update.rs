@@ -28,7 +28,7 @@ const UNTIL_ARCHIVED: &[DropState] =
 const NEVER: &[DropState] = &[];
 
 /// What may change in which state. `docs/operations.md` has the same table.
-const MAY_CHANGE: [(Field, &[DropState]); 20] = [
+const MAY_CHANGE: [(Field, &[DropState]); 21] = [
     (Field::Title, UNTIL_ARCHIVED),
     (Field::Labels, UNTIL_ARCHIVED),
     (Field::OpensAt, BEFORE),
@@ -37,6 +37,7 @@ const MAY_CHANGE: [(Field, &[DropState]); 20] = [
     (Field::MaxHoldLife, UNTIL_CLOSED),
     (Field::PaymentTtl, UNTIL_CLOSED),
     (Field::Limits, UNTIL_CLOSED),
+    (Field::Conduct, UNTIL_CLOSED),
     (Field::NewItems, UNTIL_CLOSED),
     (Field::KnownItems, NEVER),
     (Field::Shop, NEVER),

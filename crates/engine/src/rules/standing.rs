@@ -120,10 +120,10 @@ pub(super) struct StandingPrice {
 }
 
 impl Standing {
-    /// The rules of a drop that opens or has opened at `opens_at`; none if it has no rules.
+    /// The rules of a drop that opens or has opened at `opens_at`; none if all customers are offered the same.
     #[must_use]
     pub fn of(definition: &Definition, lifecycle: &Lifecycle, opens_at: Timestamp) -> Option<Self> {
-        if !definition.has_rules() {
+        if !definition.has_offers() {
             return None;
         }
         let terms: Vec<CurrentTerms<'_>> =

@@ -52,7 +52,8 @@ fn moved(
     command: &Extend,
     now: Timestamp,
 ) -> Result<(HoldState, Timestamp), Reason> {
-    let ceiling = hold.created_at().plus(definition.terms.max_hold_life);
+    let life_max = definition.terms.max_hold_life;
+    let ceiling = hold.created_at().plus(hold.life_max().map_or(life_max, |of_conduct| of_conduct.min(life_max)));
     let total = ceiling.plus(definition.terms.payment_ttl);
     let later = |wish: Timestamp, most: Timestamp| hold.expires_at().max(wish.min(most));
     match (command.stage, hold.state) {

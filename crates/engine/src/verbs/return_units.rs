@@ -37,7 +37,7 @@ impl Engine {
             }
             let totals = returned_totals(own, command)?;
             if hold.lines().iter().zip(&totals).any(|(line, (returned, _))| line.returned != *returned) {
-                self.change(own, permit, &Change::Returned { totals }, context)?;
+                self.change(own, permit, &Change::Returned { at: Some(context.now), totals }, context)?;
             }
             Ok(own.shown())
         })

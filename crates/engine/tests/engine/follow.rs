@@ -122,7 +122,7 @@ fn a_change_that_is_not_the_next_of_its_hold_is_said() {
 fn what_can_t_be_so_is_said() {
     let other = OldFact::Superseded { old: hold_id(1), at: START, hold: hold_at(2, 0, eve) };
     let image = StockImage { drop: DropNo(0), item: ItemNo(0), pools: Vec::new(), adjustments: Vec::new() };
-    let usage = UsageImage { subject: stockade_types::ids::SubjectKey(1), usage: Vec::new() };
+    let usage = UsageImage { subject: stockade_types::ids::SubjectKey(1), usage: Vec::new(), returns: Vec::new() };
     let elsewhere = hold_at(2, 0, |hold| hold.drop = DropNo(1));
     let wrong = [
         (made(2, 3), "drop d, item A: 6 units are held or claimed, 5 were received"),

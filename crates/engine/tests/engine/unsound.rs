@@ -120,7 +120,7 @@ fn unsound() -> Vec<(Vec<Record>, &'static str)> {
             forgotten: START,
             adjustments: Vec::new(),
         }),
-        Record::Usage(UsageImage { subject: SubjectKey(1), usage: Vec::new() }),
+        Record::Usage(UsageImage { subject: SubjectKey(1), usage: Vec::new(), returns: Vec::new() }),
     ];
     let mut unsound = vec![
         (vec![made(1, |_| ())], "is made twice"),
@@ -185,7 +185,7 @@ fn what_a_follower_refuses_a_start_and_an_offline_look_refuse_in_the_same_words(
 #[test]
 fn what_only_looks_like_it_is_taken_by_all() {
     let second = hold_at(2, 5, |hold| (hold.drop, hold.state) = (DropNo(ARCHIVED), HoldState::Claimed));
-    let returned = Change::Returned { totals: [(1, 1)].into_iter().collect() };
+    let returned = Change::Returned { at: None, totals: [(1, 1)].into_iter().collect() };
     let sound = [
         vec![made(3, |_| ())],
         vec![made(2, |_| ()), Record::Changed(change(&hold_at(2, NEXT.0, |_| ()), &claimed()))],

@@ -60,6 +60,7 @@ fn hold(id: u8, state: HoldState) -> Hold {
         created_at: Timestamp(1_000),
         expires_at: Timestamp(2_000),
         settled_at: Timestamp(0),
+        has_grace: false,
         revision: Lsn(7),
         lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 3), HoldLine::new(ItemNo(1), PoolNo(0), 2)]),
         extras: None,
@@ -97,7 +98,7 @@ fn each_change_of_a_hold_has_its_type_and_says_what_was_before_and_what_it_moved
     let claimed = |late| Change::Claimed { at, order_ref: order_ref.clone(), late, kept: SmallVec::new() };
     let some = SmallVec::from_slice(&[1, 2]);
     let released = |kept| Change::Released { at, kept };
-    let returned = Change::Returned { totals: SmallVec::from_slice(&[(1, 0), (0, 0)]) };
+    let returned = Change::Returned { at: None, totals: SmallVec::from_slice(&[(1, 0), (0, 0)]) };
     let none = vec![(0, 0, 0); 2];
     let (all_sold, all_back) = (vec![(3, 0, 0), (2, 0, 0)], vec![(0, 3, 0), (0, 2, 0)]);
     let expected = [
@@ -248,7 +249,7 @@ fn what_format_1_says_and_what_only_snapshots_have_gives_none() {
         Record::Stock(stock),
         Record::Adjustments(adjustments),
         Record::Archived(Archived { drop: DropNo(3), at, pools: Vec::new() }),
-        Record::Usage(UsageImage { subject: SubjectKey(1), usage: Vec::new() }),
+        Record::Usage(UsageImage { subject: SubjectKey(1), usage: Vec::new(), returns: Vec::new() }),
         adjusted(Some(at), None),
         adjusted(None, None),
     ];

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 mod audience;
+mod conduct;
 mod item;
 mod limit;
 mod moment;
@@ -19,6 +20,9 @@ mod trigger;
 mod window;
 
 pub use audience::{AUDIENCE_NAMES_MAX, Audience};
+pub use conduct::{
+    CONDUCT_RULES_MAX, CONDUCT_WITHIN_MIN, Conduct, ConductRule, RETURNS_WITHIN_MAX, UNCLAIMED_WITHIN_MAX,
+};
 pub use item::{
     DROP_POOLS_MAX, FLOWS_MAX, Flow, GENERAL_POOL, ITEM_POOLS_MAX, ITEM_UNITS_MAX, ITEMS_MAX, Item, PLACE_MAX, Pool,
     PoolSize, Slot,
@@ -89,6 +93,7 @@ pub enum Field {
     MaxHoldLife,
     PaymentTtl,
     Limits,
+    Conduct,
     /// Items appended after the existing ones.
     NewItems,
     /// Existing items: their order, SKUs, initial stock and pools.
@@ -120,6 +125,12 @@ impl Definition {
     #[must_use]
     pub fn has_rules(&self) -> bool {
         !self.rules.is_empty() || !self.items.iter().all(Item::is_plain)
+    }
+
+    /// Whether what a customer is offered depends on anything but the stock.
+    #[must_use]
+    pub fn has_offers(&self) -> bool {
+        self.rules.have_offers() || !self.items.iter().all(Item::is_plain)
     }
 
     /// Appends its bytes; `in_parts` says whether the parts' end tag is written.
@@ -186,7 +197,7 @@ impl Definition {
     /// All fields but the id, and whether they differ in another definition. Items are compared as a whole.
     fn fields(&self, other: &Self) -> impl Iterator<Item = FieldDifference> {
         let Self { id: _, title, shop, series, labels, schedule, terms, items, limits, rules } = self;
-        let Rules { windows, prices, tranches, slot_required, time_zone, location, zones, names: _ } = rules;
+        let Rules { windows, prices, tranches, conduct, slot_required, time_zone, location, zones, names: _ } = rules;
         let first = [
             (Field::Title, "drop.title", *title != other.title),
             (Field::Shop, "drop.shop", *shop != other.shop),
@@ -199,6 +210,7 @@ impl Definition {
             (Field::Windows, "drop.windows", *windows != other.rules.windows),
             (Field::PriceTerms, "drop.terms", *prices != other.rules.prices),
             (Field::Tranches, "drop.tranches", *tranches != other.rules.tranches),
+            (Field::Conduct, "drop.conduct", *conduct != other.rules.conduct),
             (Field::SlotRequired, "drop.slot_required", *slot_required != other.rules.slot_required),
             (Field::TimeZone, "drop.time_zone", *time_zone != other.rules.time_zone),
             (Field::Location, "drop.location", *location != other.rules.location),

@@ -1,5 +1,6 @@
-//! What a definition says beyond schedule, stock and limits: windows, prices, tranches, slots, places.
+//! What a definition says beyond schedule, stock and limits: windows, prices, tranches, conduct, slots, places.
 
+use super::conduct::ConductRule;
 use super::item::{self, Item};
 use super::names::RuleNames;
 use super::price_terms::PriceTerms;
@@ -27,6 +28,8 @@ pub struct Rules {
     pub prices: Vec<PriceTerms>,
     /// Stock that comes later.
     pub tranches: Vec<Tranche>,
+    /// What the conduct of a subject costs; at most 8.
+    pub conduct: Vec<ConductRule>,
     /// Whether goods are reserved with a pickup slot only.
     pub slot_required: bool,
     /// The time zone of local times, by its IANA name; empty: UTC.
@@ -51,6 +54,7 @@ mod tag {
     pub(super) const LOCATION: u8 = 7;
     pub(super) const ZONES: u8 = 8;
     pub(super) const NAMES: u8 = 9;
+    pub(super) const CONDUCT: u8 = 10;
 }
 
 impl Rules {
@@ -60,9 +64,15 @@ impl Rules {
         *self == Self::default()
     }
 
+    /// Whether what a customer is offered depends on them.
+    pub(super) const fn have_offers(&self) -> bool {
+        let Self { windows, prices, tranches, slot_required, .. } = self;
+        *slot_required || !(windows.is_empty() && prices.is_empty() && tranches.is_empty())
+    }
+
     /// Appends them, with what the items have beyond their first fields.
     pub(super) fn encode(&self, items: &[Item], out: &mut Vec<u8>) {
-        let Self { windows, prices, tranches, slot_required, time_zone, location, zones, names } = self;
+        let Self { windows, prices, tranches, conduct, slot_required, time_zone, location, zones, names } = self;
         if !items.iter().all(Item::is_plain) {
             out.push(tag::ITEMS);
             for item in items {
@@ -88,6 +98,13 @@ impl Rules {
             put_count(out, tranches.len());
             for tranche in tranches {
                 tranche.encode(out);
+            }
+        }
+        if !conduct.is_empty() {
+            out.push(tag::CONDUCT);
+            put_count(out, conduct.len());
+            for rule in conduct {
+                rule.encode(out);
             }
         }
         if *slot_required {
@@ -124,6 +141,7 @@ impl Rules {
                 tag::TIME_ZONE => reader.text()?.clone_into(&mut rules.time_zone),
                 tag::LOCATION => reader.text()?.clone_into(&mut rules.location),
                 tag::ZONES => rules.zones = decode_ids(reader, "zone")?,
+                tag::CONDUCT => rules.conduct = several(reader, 9, ConductRule::decode)?,
                 tag::NAMES => rules.names = RuleNames::decode(reader)?,
                 _ => return Err(DecodeError::Bad("tag of a drop's rules")),
             }

@@ -12,7 +12,7 @@ pub use packed::{Hold, HoldFields, HoldParts};
 
 use crate::ids::{HoldId, IdentityKind, ItemNo, OrderRef, SubjectKey, TierId};
 use crate::refusal::Reason;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 
 /// Most lines in a hold.
 pub const HOLD_LINES_MAX: usize = 32;
@@ -121,6 +121,10 @@ pub struct HoldExtras {
     pub over_windows: Option<Box<str>>,
     /// Lines that were served short, in the order of the request that made the hold.
     pub shorts: Vec<ShortLine>,
+    /// The longest life that conduct allows it, with all extensions, if that is shorter than the drop's.
+    pub life_max: Option<Millis>,
+    /// When units of it came back last after the sale; the epoch if none did.
+    pub returned_at: Timestamp,
 }
 
 /// One of a customer's identities, as limits count it.
@@ -172,6 +176,8 @@ pub enum Change {
     },
     /// Units came back after the sale: the totals so far.
     Returned {
+        /// When; records of format 1 don't say.
+        at: Option<Timestamp>,
         /// Of each line, in the hold's order of lines: units returned, and how many of those are not for sale again.
         totals: SmallVec<[(u32, u32); 4]>,
     },
@@ -216,7 +222,12 @@ impl Hold {
                     self.keep(kept);
                 }
             }
-            Change::Returned { totals } => self.put_back(totals),
+            Change::Returned { at, totals } => {
+                if let Some(at) = at {
+                    self.change_extras(|extras| extras.returned_at = *at);
+                }
+                self.put_back(totals);
+            }
             Change::Released { at, kept } if kept.is_empty() => self.end(HoldState::Released, *at),
             Change::Released { at: _, kept } => self.keep(kept),
             Change::Superseded { at, by } => {
@@ -231,6 +242,27 @@ impl Hold {
     #[must_use]
     pub fn is_due(&self, now: Timestamp) -> bool {
         self.state.is_live() && now >= self.expires_at()
+    }
+
+    /// When it did what rules of conduct count, if it did: an ended hold, that it went unclaimed; a claimed one, that
+    /// units of it came back.
+    #[inline]
+    #[must_use]
+    pub fn conduct_at(&self) -> Option<Timestamp> {
+        match self.state {
+            HoldState::Held | HoldState::Paying => None,
+            HoldState::Claimed => self.extras().map(|extras| extras.returned_at).filter(|at| at.0 > 0),
+            HoldState::Expired => (!self.has_grace()).then(|| self.expires_at()),
+            HoldState::Released => self.released_late(),
+        }
+    }
+
+    /// When it was released, if that was after more than half of its time.
+    fn released_late(&self) -> Option<Timestamp> {
+        let (created_at, released_at) = (self.created_at(), self.settled_at());
+        let (kept, granted) = (created_at.until(released_at).0, created_at.until(self.expires_at()).0);
+        let is_late = kept > granted.saturating_sub(kept);
+        (is_late && !self.has_grace() && self.superseded_by().is_none()).then_some(released_at)
     }
 
     /// The lines as they are shown: an ended hold has no units and has released what it had.
@@ -306,6 +338,7 @@ mod tests {
             created_at: Timestamp(1_000),
             expires_at: Timestamp(2_000),
             settled_at: Timestamp(0),
+            has_grace: false,
             revision: Lsn(5),
             lines: Lines::from_slice(&[HoldLine::new(ItemNo(0), PoolNo(0), 3), HoldLine::new(ItemNo(1), PoolNo(0), 2)]),
             extras: None,

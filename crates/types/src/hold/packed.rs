@@ -10,7 +10,7 @@ use std::fmt;
 use super::{ContentHash, HoldExtras, HoldState, Identity, Lines, LinesView, ShortLine};
 use crate::ids::{CustomerId, DropNo, HoldId, Lsn, OrderRef, TierId};
 use crate::packed::Packed;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 use body::Body;
 use times::{ShortTimes, Times};
 
@@ -53,6 +53,8 @@ pub struct HoldFields {
     pub expires_at: Timestamp,
     /// When it was claimed, released or expired; the epoch while it is held.
     pub settled_at: Timestamp,
+    /// Whether its deadline is one that an outage moved.
+    pub has_grace: bool,
     /// LSN of the record that made it what it is.
     pub revision: Lsn,
     /// What it has.
@@ -73,6 +75,7 @@ pub struct HoldParts<'a> {
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
     pub settled_at: Timestamp,
+    pub has_grace: bool,
     pub revision: Lsn,
     pub lines: LinesView<'a>,
     pub extras: Option<&'a HoldExtras>,
@@ -90,6 +93,7 @@ impl From<HoldFields> for Hold {
             created_at,
             expires_at,
             settled_at,
+            has_grace,
             revision,
             lines,
             extras,
@@ -97,7 +101,7 @@ impl From<HoldFields> for Hold {
         let (none, body) = (Packed::ZERO, Body::new(lines, extras.map(|extras| *extras)));
         let mut hold =
             Self { id, drop, state, created_at: Packed::ZERO, life: none, customer, content, revision, body };
-        hold.set_times(Times { created_at, expires_at, settled_at });
+        hold.set_times(Times { created_at, expires_at, settled_at, has_grace });
         hold
     }
 }
@@ -113,12 +117,26 @@ impl From<Hold> for HoldFields {
             created_at,
             expires_at,
             settled_at,
+            has_grace,
             revision,
             lines,
             extras,
         } = hold.parts();
         let (customer, lines, extras) = (customer.clone(), lines.to_lines(), extras.cloned().map(Box::new));
-        Self { id, drop, state, customer, content, created_at, expires_at, settled_at, revision, lines, extras }
+        Self {
+            id,
+            drop,
+            state,
+            customer,
+            content,
+            created_at,
+            expires_at,
+            settled_at,
+            has_grace,
+            revision,
+            lines,
+            extras,
+        }
     }
 }
 
@@ -134,7 +152,7 @@ impl Hold {
     #[inline]
     pub fn parts(&self) -> HoldParts<'_> {
         let Self { id, drop, state, created_at: _, life: _, customer, content, revision, body } = self;
-        let Times { created_at, expires_at, settled_at } = self.times();
+        let Times { created_at, expires_at, settled_at, has_grace } = self.times();
         HoldParts {
             id: *id,
             drop: *drop,
@@ -144,6 +162,7 @@ impl Hold {
             created_at,
             expires_at,
             settled_at,
+            has_grace,
             revision: *revision,
             lines: body.lines(),
             extras: body.extras(),
@@ -169,6 +188,19 @@ impl Hold {
     #[must_use]
     pub fn settled_at(&self) -> Timestamp {
         self.times().settled_at
+    }
+
+    /// Whether its deadline is one that an outage moved.
+    #[inline]
+    #[must_use]
+    pub fn has_grace(&self) -> bool {
+        self.times().has_grace
+    }
+
+    /// The longest life that conduct allows it.
+    #[must_use]
+    pub fn life_max(&self) -> Option<Millis> {
+        self.extras()?.life_max
     }
 
     /// What it has.
@@ -238,8 +270,13 @@ impl Hold {
     pub fn set_expires_at(&mut self, expires_at: Timestamp) {
         match times::life(self.created_at.get(), expires_at.0) {
             Some(life) if self.body.times().is_none() => self.life = life,
-            Some(_) | None => self.set_times(Times { expires_at, ..self.times() }),
+            Some(_) | None => self.set_times(Times { expires_at, has_grace: false, ..self.times() }),
         }
+    }
+
+    /// Moves the deadline because of an outage.
+    pub fn give_grace(&mut self, expires_at: Timestamp) {
+        self.set_times(Times { expires_at, has_grace: true, ..self.times() });
     }
 
     #[inline]
@@ -296,6 +333,7 @@ mod tests {
             created_at: Timestamp(1_000),
             expires_at: Timestamp(2_000),
             settled_at: Timestamp(0),
+            has_grace: false,
             revision: Lsn(5),
             lines: Lines::from_slice(&[HoldLine::new(ItemNo(4), PoolNo(5), 6)]),
             extras: None,
@@ -319,7 +357,18 @@ mod tests {
                 for (created_at, expires_at, settled_at) in times {
                     let [created_at, expires_at, settled_at] = [created_at, expires_at, settled_at].map(Timestamp);
                     let (lines, extras) = (Lines::from_slice(lines), extras.clone());
-                    all.push(HoldFields { created_at, expires_at, settled_at, lines, extras, ..fields() });
+                    for has_grace in [false, true] {
+                        let (lines, extras) = (lines.clone(), extras.clone());
+                        all.push(HoldFields {
+                            created_at,
+                            expires_at,
+                            settled_at,
+                            has_grace,
+                            lines,
+                            extras,
+                            ..fields()
+                        });
+                    }
                 }
             }
         }
@@ -346,7 +395,11 @@ mod tests {
                 let mut hold = Hold::from(was.clone());
                 hold.set_settled_at(is.settled_at);
                 hold.set_lines(is.lines.clone());
-                hold.set_expires_at(is.expires_at);
+                if is.has_grace {
+                    hold.give_grace(is.expires_at);
+                } else {
+                    hold.set_expires_at(is.expires_at);
+                }
                 assert_eq!(hold, Hold::from(is.clone()));
                 assert_eq!(HoldFields::from(hold), is);
             }

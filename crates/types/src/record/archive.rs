@@ -33,6 +33,8 @@ pub struct UsageImage {
     pub subject: SubjectKey,
     /// Its units.
     pub usage: Vec<OldUsage>,
+    /// When units of its orders came back last: one for each such order, ascending.
+    pub returns: Vec<Timestamp>,
 }
 
 /// Units of an archived drop's item that a subject owns.
@@ -70,7 +72,7 @@ pub(super) fn decode_archived(reader: &mut Reader<'_>) -> Result<Archived, Decod
 }
 
 pub(super) fn encode_usage(image: &UsageImage, out: &mut Vec<u8>) {
-    let UsageImage { subject, usage } = image;
+    let UsageImage { subject, usage, returns } = image;
     out.extend_from_slice(&subject.0.to_le_bytes());
     put_count(usage.len(), out);
     for OldUsage { drop, item, at, units } in usage {
@@ -78,6 +80,11 @@ pub(super) fn encode_usage(image: &UsageImage, out: &mut Vec<u8>) {
         put_u64(out, item.0.into());
         put_u64(out, at.0);
         put_u64(out, *units);
+    }
+    // Left out if there are none, as in snapshots of older versions.
+    if !returns.is_empty() {
+        put_count(returns.len(), out);
+        returns.iter().for_each(|at| put_u64(out, at.0));
     }
 }
 
@@ -89,7 +96,9 @@ pub(super) fn decode_usage(reader: &mut Reader<'_>) -> Result<UsageImage, Decode
         Ok(OldUsage { drop, item, at: Timestamp(reader.u64()?), units: reader.u64()? })
     };
     let usage = (0..count).map(|_| usage()).collect::<Result<_, DecodeError>>()?;
-    Ok(UsageImage { subject, usage })
+    let returns = if reader.left() == 0 { 0 } else { reader.count(1)? };
+    let returns = (0..returns).map(|_| Ok(Timestamp(reader.u64()?))).collect::<Result<_, DecodeError>>()?;
+    Ok(UsageImage { subject, usage, returns })
 }
 
 fn put_count(count: usize, out: &mut Vec<u8>) {

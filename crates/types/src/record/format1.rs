@@ -89,7 +89,7 @@ fn encode_change(change: &Change, out: &mut Vec<u8>) {
             out.push(u8::from(*late));
             put_kept(kept, out);
         }
-        Change::Returned { totals } => {
+        Change::Returned { at: _, totals } => {
             out.push(change::RETURNED);
             put_u64(out, u64::try_from(totals.len()).unwrap_or(u64::MAX));
             for (returned, withdrawn) in totals {
@@ -143,7 +143,7 @@ fn decode_change(reader: &mut Reader<'_>) -> Result<Change, DecodeError> {
             let count = reader.count(2)?;
             let mut total = || Ok((reader.small("returned units")?, reader.small("withdrawn units")?));
             let totals = (0..count).map(|_| total()).collect::<Result<_, DecodeError>>()?;
-            Change::Returned { totals }
+            Change::Returned { at: None, totals }
         }
         change::RELEASED => Change::Released { at: Timestamp(reader.u64()?), kept: kept(reader)? },
         change::SUPERSEDED => {

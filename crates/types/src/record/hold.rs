@@ -10,7 +10,7 @@ use crate::hold::{
 };
 use crate::ids::{DropNo, HoldId, ItemNo, Lsn, PoolNo, SubjectKey};
 use crate::refusal::Reason;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 
 /// Bytes of a hold's id.
 const ID_BYTES: usize = 16;
@@ -31,7 +31,8 @@ mod has {
     pub(super) const PARTS: u8 = 32;
     /// Lines carry their window and price.
     pub(super) const PINNED: u8 = 64;
-    pub(super) const ALL: u8 = SETTLED | ORDER | GIVEN_BACK | LATE | SUPERSEDED | PARTS | PINNED;
+    /// An outage moved its deadline.
+    pub(super) const GRACE: u8 = 128;
 }
 
 /// Tags of a hold's rare parts, each at most once.
@@ -42,6 +43,8 @@ mod part {
     pub(super) const OVER_LIMITS: u8 = 3;
     pub(super) const SHORTS: u8 = 4;
     pub(super) const OVER_WINDOWS: u8 = 5;
+    pub(super) const LIFE_MAX: u8 = 6;
+    pub(super) const RETURNED_AT: u8 = 7;
 }
 
 /// Encodes a hold. The revision is not part of the bytes: it is the record's LSN, or is stored next to it in a
@@ -56,6 +59,7 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
         created_at,
         expires_at,
         settled_at,
+        has_grace,
         revision: _,
         lines,
         extras,
@@ -85,6 +89,9 @@ pub(super) fn encode(hold: &Hold, out: &mut Vec<u8>) {
     }
     if pinned {
         flags |= has::PINNED;
+    }
+    if has_grace {
+        flags |= has::GRACE;
     }
     encode_head(id, [state.number(), flags], drop, out);
     put_text(out, customer.as_str());
@@ -147,15 +154,36 @@ fn encode_lines(lines: LinesView<'_>, (given_back, pinned): (bool, bool), out: &
 }
 
 const fn has_parts(extras: &HoldExtras) -> bool {
-    let HoldExtras { order_ref: _, late: _, superseded_by: _, identities, tiers, over_limits, over_windows, shorts } =
-        extras;
+    let HoldExtras {
+        order_ref: _,
+        late: _,
+        superseded_by: _,
+        identities,
+        tiers,
+        over_limits,
+        over_windows,
+        shorts,
+        life_max,
+        returned_at,
+    } = extras;
     let overridden = over_limits.is_some() || over_windows.is_some();
-    overridden || !identities.is_empty() || !tiers.is_empty() || !shorts.is_empty()
+    let by_conduct = life_max.is_some() || returned_at.0 > 0;
+    overridden || by_conduct || !identities.is_empty() || !tiers.is_empty() || !shorts.is_empty()
 }
 
 fn encode_parts(extras: &HoldExtras, out: &mut Vec<u8>) {
-    let HoldExtras { order_ref: _, late: _, superseded_by: _, identities, tiers, over_limits, over_windows, shorts } =
-        extras;
+    let HoldExtras {
+        order_ref: _,
+        late: _,
+        superseded_by: _,
+        identities,
+        tiers,
+        over_limits,
+        over_windows,
+        shorts,
+        life_max,
+        returned_at,
+    } = extras;
     if !identities.is_empty() {
         out.push(part::IDENTITIES);
         put_count(identities.len(), out);
@@ -186,6 +214,11 @@ fn encode_parts(extras: &HoldExtras, out: &mut Vec<u8>) {
             out.push(reason.number());
         }
     }
+    let spans = [(part::LIFE_MAX, life_max.map_or(0, |life| life.0)), (part::RETURNED_AT, returned_at.0)];
+    for (part, number) in spans.into_iter().filter(|(_, number)| *number > 0) {
+        out.push(part);
+        put_u64(out, number);
+    }
     out.push(part::END);
 }
 
@@ -208,6 +241,8 @@ fn decode_parts(reader: &mut Reader<'_>, extras: &mut HoldExtras) -> Result<(), 
             part::TIERS => extras.tiers = (0..reader.count(2)?).map(|_| reader.id("tier")).collect::<Result<_, _>>()?,
             part::OVER_LIMITS => extras.over_limits = Some(reader.text()?.into()),
             part::OVER_WINDOWS => extras.over_windows = Some(reader.text()?.into()),
+            part::LIFE_MAX => extras.life_max = Some(Millis(reader.u64()?)),
+            part::RETURNED_AT => extras.returned_at = Timestamp(reader.u64()?),
             part::SHORTS => {
                 let count = reader.count(3)?;
                 let mut short = || {
@@ -226,9 +261,6 @@ pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Hold, DecodeError> {
     let id = HoldId::from_bytes(reader.array()?);
     let state = HoldState::from_number(reader.u8()?).ok_or(DecodeError::Bad("hold state"))?;
     let flags = reader.u8()?;
-    if flags & !has::ALL != 0 {
-        return Err(DecodeError::Bad("hold flags"));
-    }
     let drop = DropNo(reader.small("drop number")?);
     let customer = reader.id("customer id")?;
     let content = ContentHash(u64::from_le_bytes(reader.array()?));
@@ -246,8 +278,20 @@ pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Hold, DecodeError> {
     }
     let extras = (extras != HoldExtras::default()).then(|| Box::new(extras));
     let revision = Lsn::default();
-    let fields =
-        HoldFields { id, drop, state, customer, content, created_at, expires_at, settled_at, revision, lines, extras };
+    let fields = HoldFields {
+        id,
+        drop,
+        state,
+        customer,
+        content,
+        created_at,
+        expires_at,
+        settled_at,
+        has_grace: flags & has::GRACE != 0,
+        revision,
+        lines,
+        extras,
+    };
     Ok(fields.into())
 }
 

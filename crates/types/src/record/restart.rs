@@ -24,7 +24,7 @@ impl Restart {
 
     /// Sets the new deadline of a hold that it changes.
     pub fn change(&self, hold: &mut Hold) {
-        hold.set_expires_at(self.grace_until);
+        hold.give_grace(self.grace_until);
     }
 }
 

@@ -72,6 +72,7 @@ fn hold(lines: &[HoldLine]) -> Hold {
         created_at: Timestamp(1_796_403_600_123),
         expires_at: Timestamp(1_796_403_900_123),
         settled_at: Timestamp(1_796_403_700_000),
+        has_grace: false,
         revision: Lsn(0),
         lines: Lines::from_slice(lines),
         extras: Some(Box::new(HoldExtras {
@@ -157,6 +158,7 @@ fn plain_samples() -> Vec<Record> {
         Record::Hold(hold(&[line, back])),
         Record::Hold(Hold::from(HoldFields {
             settled_at: Timestamp(0),
+            has_grace: false,
             extras: None,
             state: HoldState::Held,
             ..HoldFields::from(hold(&[line]))
@@ -181,7 +183,7 @@ fn plain_samples() -> Vec<Record> {
                 kept: SmallVec::from_slice(&[2, 0]),
             },
         )),
-        old(OldFact::Change(id, Change::Returned { totals: SmallVec::from_slice(&[(2, 1), (0, 0)]) })),
+        old(OldFact::Change(id, Change::Returned { at: None, totals: SmallVec::from_slice(&[(2, 1), (0, 0)]) })),
         old(OldFact::Change(id, Change::Released { at, kept: SmallVec::new() })),
         old(OldFact::Change(id, Change::Released { at, kept: SmallVec::from_slice(&[0, 1_000_000]) })),
         old(OldFact::Change(id, Change::Expired { at })),
@@ -191,6 +193,7 @@ fn plain_samples() -> Vec<Record> {
             pools: vec![Sold { claimed: u64::MAX, withdrawn: 1, returned_total: 2 }, Sold::default()],
         }),
         Record::Usage(UsageImage {
+            returns: vec![at],
             subject: SubjectKey(u128::MAX / 3),
             usage: vec![OldUsage { drop: DropNo(3), item: ItemNo(1), at, units: 300 }],
         }),
@@ -415,6 +418,7 @@ fn the_largest_record_fits_its_bound_and_a_plain_reserve_is_small() {
     let plain = hold(&[HoldLine::new(ItemNo(0), PoolNo(0), 1)]);
     let plain = Hold::from(HoldFields {
         settled_at: Timestamp(0),
+        has_grace: false,
         extras: None,
         state: HoldState::Held,
         ..HoldFields::from(plain)

@@ -1,8 +1,9 @@
-//! Converts a drop's items and rules: pools, flows, slots, windows, prices, tranches.
+//! Converts a drop's items and rules: pools, flows, slots, windows, prices, tranches, conduct.
 //!
 //! Each part is checked against the items and pools that the same request lists. What depends on a clock or a time zone
 //! is checked by the engine, which resolves moments.
 
+mod conduct;
 mod items;
 mod moments;
 mod prices;
@@ -28,6 +29,7 @@ pub(super) fn items_and_rules(faults: &mut Faults, drop: &pb::Drop) -> Option<(V
     let windows = windows::windows(faults, &drop.windows, &listed, drop.closes_at.is_some());
     let prices = prices::prices(faults, drop, &listed, &mut currencies);
     let tranches = tranches::tranches(faults, drop, &listed);
+    let conduct = conduct::conduct(faults, drop);
     let has_slot = drop.items.iter().any(|item| item.kind() == pb::ItemKind::Slot);
     if drop.slot_required && !has_slot {
         faults.invalid("drop.slot_required", "needs an item of kind SLOT");
@@ -41,6 +43,7 @@ pub(super) fn items_and_rules(faults: &mut Faults, drop: &pb::Drop) -> Option<(V
         windows: windows?,
         prices: prices?,
         tranches: tranches?,
+        conduct: conduct?,
         slot_required: drop.slot_required,
         time_zone: drop.time_zone.clone(),
         location: drop.location.clone(),

@@ -8,12 +8,14 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use smallvec::SmallVec;
+use stockade_types::definition::Conduct;
 use stockade_types::hold::{HoldLine, HoldState};
 use stockade_types::ids::{DropNo, ItemNo};
 use stockade_types::invariant;
 use stockade_types::time::Timestamp;
 
 use super::archived::Folded;
+use super::conduct::{ConductLog, Deed, each, nth_newest};
 use super::sorted::Sorted;
 use super::subject::{CountedHoldRef, HoldKey};
 use crate::inventory::holds::HoldSlot;
@@ -88,6 +90,8 @@ pub struct Many {
     owned: BTreeSet<(Timestamp, DropNo, ItemNo)>,
     /// Ascending by drop and items; none is empty.
     live: SmallVec<[SameItems; 1]>,
+    /// What its remembered holds did that rules of conduct count.
+    conduct: ConductLog,
     /// From archived drops. No other field counts it.
     folded: Folded,
 }
@@ -185,6 +189,7 @@ impl Many {
         before: Option<CountedHoldRef<'_>>,
         after: Option<CountedHoldRef<'_>>,
     ) {
+        self.enter_deed(before.and_then(|counted| counted.deed()), after.and_then(|counted| counted.deed()));
         // Nearly every hold has one line: nothing must be gathered then.
         let Some(item) = only_item(after.or(before)) else { return self.enter_lines(hold_key, before, after) };
         self.enter_single(
@@ -193,6 +198,22 @@ impl Many {
             before.map(|counted| single_line(&counted)),
             after.map(|counted| single_line(&counted)),
         );
+    }
+
+    /// Enters what a hold did that rules of conduct count.
+    pub(super) fn enter_deed(&mut self, before: Option<Deed>, after: Option<Deed>) {
+        self.conduct.enter(before, after);
+    }
+
+    /// What its remembered holds did, in a fixed order.
+    pub(super) fn deeds(&self) -> Vec<Deed> {
+        let of = |counts| each(self.conduct.of(counts)).map(move |at| (counts, at));
+        of(Conduct::UnclaimedHolds).chain(of(Conduct::Returns)).collect()
+    }
+
+    pub(super) fn nth_newest(&self, counts: Conduct, from: Timestamp, nth: u32) -> Option<Timestamp> {
+        let archived = (counts == Conduct::Returns).then(|| self.folded.returns());
+        nth_newest([self.conduct.of(counts)].into_iter().chain(archived), from, nth)
     }
 
     /// As [`Many::enter`], for a hold whose only line is of this item.

@@ -1,12 +1,14 @@
 //! What a subject owns from archived drops. No hold contains it any more and it is never removed: limits of a series or
 //! shop count it as long as its drop is remembered. So it is kept small: 24 bytes for each item and hour.
 
+use stockade_types::definition::RETURNS_WITHIN_MAX;
 use stockade_types::ids::{DropNo, ItemNo};
 use stockade_types::packed::Packed;
 use stockade_types::record::OldUsage;
 use stockade_types::time::Timestamp;
 
 use super::aggregate::{ReservedUnits, Sum};
+use super::conduct::{self, Instants};
 use super::sorted::Sorted;
 
 /// One entry: an [`OldUsage`] packed so small that a subject holds it without an allocation.
@@ -18,35 +20,55 @@ pub struct Purchase {
     item: [u8; 2],
 }
 
-/// Units by the end of their hour, drop and item.
+/// What was folded into a subject.
 #[derive(Debug, Default)]
-pub struct Folded(Sorted<(Timestamp, DropNo, ItemNo), u64>);
+pub struct Folded {
+    /// Units by the end of their hour, drop and item.
+    units: Sorted<(Timestamp, DropNo, ItemNo), u64>,
+    /// Orders of which units were returned, by the instant of their last return, for as long as rules can count them.
+    returns: Instants,
+}
 
 impl Folded {
     /// Adds units.
     pub(super) fn add(&mut self, OldUsage { drop, item, at, units }: OldUsage) {
         let key = (at, drop, item);
-        let had = self.0.get(&key).unwrap_or_default();
-        self.0.set(key, Some(had.saturating_add(units)));
+        let had = self.units.get(&key).unwrap_or_default();
+        self.units.set(key, Some(had.saturating_add(units)));
+    }
+
+    /// Adds an order of which units came back at `at`, and forgets those that no rule can count any more.
+    pub(super) fn add_return(&mut self, at: Timestamp) {
+        conduct::add(&mut self.returns, at, 1);
+        let newest = self.returns.iter().map(|(at, _)| at).last().unwrap_or(at);
+        while let (Some(oldest), _) = self.returns.first_two()
+            && oldest.plus(RETURNS_WITHIN_MAX) <= newest
+        {
+            self.returns.set(oldest, None);
+        }
+    }
+
+    pub(super) const fn returns(&self) -> &Instants {
+        &self.returns
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.units.is_empty() && self.returns.is_empty()
     }
 
     /// The only entry, if there is exactly one.
     pub(super) fn only(&self) -> Option<OldUsage> {
-        if self.0.len() == 1 { self.iter().next() } else { None }
+        if self.units.len() == 1 && self.returns.is_empty() { self.iter().next() } else { None }
     }
 
     /// All entries, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = OldUsage> {
-        self.0.iter().map(|((at, drop, item), units)| OldUsage { drop, item, at, units })
+        self.units.iter().map(|((at, drop, item), units)| OldUsage { drop, item, at, units })
     }
 
     /// What was reserved at `from` or later, newest first.
     pub(super) fn each_since(&self, from: Timestamp, mut f: impl FnMut(ReservedUnits)) {
-        self.0.each_down_to(&(from, DropNo::default(), ItemNo::default()), |(at, drop, item), units| {
+        self.units.each_down_to(&(from, DropNo::default(), ItemNo::default()), |(at, drop, item), units| {
             f(OldUsage { drop, item, at, units }.into());
             true
         });

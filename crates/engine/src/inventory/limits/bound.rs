@@ -90,6 +90,12 @@ impl Bound<'_> {
 }
 
 impl<'a> Bound<'a> {
+    /// The same bound of a rule that no longer applies from `at` on.
+    pub(super) fn until(&self, at: Timestamp) -> Self {
+        let over_at = self.is_violated().then(|| self.over_at.map_or(at, |over_at| over_at.min(at)));
+        Self { over_at, lines: self.lines.clone(), ..*self }
+    }
+
     pub(super) const fn violation(&self) -> Violation<'a> {
         let Self { limit, kind: _, max, used, lines: _, over_at } = *self;
         Violation { limit, reason: self.reason(), max, used, over_at }
@@ -307,6 +313,6 @@ impl ExcludedHold<'_> {
 }
 
 /// The first instant later than `now - span`: what was made then counts until `span` after it.
-const fn first_within(now: Timestamp, span: Millis) -> Timestamp {
+pub(super) const fn first_within(now: Timestamp, span: Millis) -> Timestamp {
     Timestamp(now.0.saturating_add(1).saturating_sub(span.0))
 }

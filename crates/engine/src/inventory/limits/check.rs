@@ -12,6 +12,7 @@ use stockade_types::refusal::Reason;
 use stockade_types::time::Timestamp;
 
 use super::bound::{Bound, Coverage};
+use super::conduct::ActiveConduct;
 use super::subject::Subject;
 use crate::inventory::drop_entry::DropEntry;
 use crate::inventory::drops::DropTable;
@@ -26,6 +27,8 @@ pub struct LimitQuery<'a> {
     pub drop_table: DropTable<'a>,
     /// The drop's limits, in its order.
     pub limits: &'a [Limit],
+    /// The rules of conduct that apply: their bounds are checked like those of limits.
+    pub conduct: &'a [ActiveConduct<'a>],
     /// Units of each item, ascending by item.
     pub lines: &'a [(ItemNo, u32)],
     /// The customer's tiers.
@@ -116,9 +119,9 @@ impl<'a> LimitQuery<'a> {
     #[must_use]
     pub fn check(&self, subjects: &[Subject], place: impl Fn(ItemNo) -> usize) -> Violations<'a> {
         let mut violations = Violations::default();
-        for limit in self.limits {
+        for counted in self.counted() {
             let mut violations_found: SmallVec<[_; 2]> = SmallVec::new();
-            self.each_bound(limit, subjects, |bound| {
+            self.each_bound(counted, subjects, |bound| {
                 if bound.is_violated() {
                     bound.lines.iter().for_each(|line| violations.note_line(bound, *line));
                     violations_found.push((bound.report_order(&place), bound.violation()));
@@ -140,7 +143,8 @@ impl<'a> LimitQuery<'a> {
             Purpose::Instead(_) | Purpose::LateClaim { .. } => false,
         };
         let Some(customer) = subjects.first() else { return self.limits.is_empty() };
-        self.limits.iter().all(|limit| reserve && limit.is_plain() && self.fits(limit, customer))
+        self.conduct.is_empty()
+            && self.limits.iter().all(|limit| reserve && limit.is_plain() && self.fits(limit, customer))
     }
 
     /// How many units of a line limits allow in addition to what was granted already, each item once, and the reason if
@@ -156,8 +160,8 @@ impl<'a> LimitQuery<'a> {
         add_units(&mut lines, (item, wanted));
         let query = LimitQuery { lines: &lines, ..*self };
         let mut room = (wanted, None);
-        for limit in self.limits {
-            query.each_bound(limit, subjects, |bound| {
+        for counted in self.counted() {
+            query.each_bound(counted, subjects, |bound| {
                 if bound.lines.iter().any(|(covered, _)| *covered == item) && bound.is_violated() {
                     let others = bound.asked().saturating_sub(u64::from(wanted));
                     let left = bound.left().saturating_sub(others);
@@ -188,13 +192,34 @@ impl<'a> LimitQuery<'a> {
         }
     }
 
+    /// The limits, then the rules of conduct that apply.
+    fn counted(&self) -> impl Iterator<Item = CountedLimit<'a>> + use<'a> {
+        let limits = self.limits.iter().map(|limit| CountedLimit { limit, active: None });
+        limits.chain(self.conduct.iter().map(|active| CountedLimit { limit: &active.rule.limit, active: Some(active) }))
+    }
+
     /// Visits each bound of a limit, for each subject that it counts, that covers a part of the request.
-    fn each_bound(&self, limit: &'a Limit, subjects: &[Subject], mut f: impl FnMut(&Bound<'a>)) {
+    fn each_bound(
+        &self,
+        CountedLimit { limit, active }: CountedLimit<'a>,
+        subjects: &[Subject],
+        mut f: impl FnMut(&Bound<'a>),
+    ) {
         let excluded = match self.purpose {
             Purpose::Instead(excluded) => Some(excluded),
             Purpose::Reserve | Purpose::LateClaim { .. } => None,
         };
         let covers: SmallVec<[Coverage<'a>; 1]> = Coverage::each(self, limit).collect();
+        if let Some(active) = active {
+            let Some(subject) = subjects.get(active.subject) else { return };
+            let identity = active.subject.checked_sub(1).and_then(|place| self.identities.get(place));
+            let counts = |of: &ExcludedHold<'_>| identity.is_none_or(|own| of.hold.identities().contains(own));
+            let excluded = excluded.filter(counts);
+            covers
+                .iter()
+                .for_each(|cover| cover.each_bound(subject, excluded, &mut |bound| f(&bound.until(active.over_at))));
+            return;
+        }
         let Some(kind) = &limit.identity_kind else {
             if let Some(customer) = subjects.first() {
                 covers.iter().for_each(|cover| cover.each_bound(customer, excluded, &mut f));
@@ -207,6 +232,13 @@ impl<'a> LimitQuery<'a> {
             covers.iter().for_each(|cover| cover.each_bound(subject, excluded, &mut f));
         }
     }
+}
+
+/// A limit to check, or the bounds of a rule of conduct, which count for one subject only.
+#[derive(Clone, Copy)]
+struct CountedLimit<'a> {
+    limit: &'a Limit,
+    active: Option<&'a ActiveConduct<'a>>,
 }
 
 /// Adds units of an item to a list that has each item once.

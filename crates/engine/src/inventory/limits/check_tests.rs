@@ -56,7 +56,7 @@ fn asking<R>(
     });
     let asked = drops.with_id_among(&id, |drop, drop_table| {
         let lines = &[(KNIFE, 2), (PAN, 2)];
-        f(LimitQuery { drop, drop_table, limits, lines, tiers: &[], identities, now: NOW, purpose })
+        f(LimitQuery { drop, drop_table, limits, conduct: &[], lines, tiers: &[], identities, now: NOW, purpose })
     });
     asked.expect("the drop")
 }
@@ -76,6 +76,7 @@ fn hold(cards: &[Identity]) -> Hold {
         created_at: Timestamp(990),
         expires_at: Timestamp(2_000),
         settled_at: Timestamp(0),
+        has_grace: false,
         revision: Lsn(1),
         lines: Lines::from_slice(&lines),
         extras: Some(Box::new(HoldExtras { identities: cards.to_vec(), ..HoldExtras::default() })),

@@ -9,6 +9,7 @@
 mod sorted;
 mod archived;
 mod aggregate;
+mod conduct;
 mod subject;
 mod subjects;
 mod bound;
@@ -17,6 +18,7 @@ mod check;
 pub use aggregate::{LiveSet, ReservedUnits, Sum};
 pub(crate) use check::add_units;
 pub use check::{ExcludedHold, LimitQuery, Purpose, ViolatedLine, Violation, Violations};
+pub use conduct::{ActiveConduct, active_conduct};
 pub use subject::{CountedHoldRef, HoldKey, Subject};
 pub use subjects::{Keys, STRIPES, Subjects};
 

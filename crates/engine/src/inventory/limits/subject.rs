@@ -4,6 +4,7 @@
 //! kept.
 
 use prefetch_index::prefetch_index;
+use stockade_types::definition::Conduct;
 use stockade_types::hold::{Hold, HoldState, LinesView};
 use stockade_types::ids::{DropNo, ItemNo};
 use stockade_types::packed::Packed;
@@ -12,6 +13,7 @@ use stockade_types::time::{Millis, Timestamp};
 
 use super::aggregate::{LiveSet, Many, ReservedUnits, SingleLine, Sum};
 use super::archived::{Folded, Purchase};
+use super::conduct::{Deed, deed, each, nth_newest};
 use crate::inventory::holds::{CountedHold, HoldSlot};
 
 /// What one subject has.
@@ -37,7 +39,8 @@ pub enum Subject {
 pub struct One {
     place: HoldSlot,
     drop: DropNo,
-    /// Milliseconds from its creation to its deadline; 0 once it is not live.
+    /// Milliseconds from its creation to its deadline. Once it is not live: to when it did what rules of conduct count,
+    /// or 0.
     life: u32,
     item: ItemNo,
     /// Milliseconds since the epoch.
@@ -65,6 +68,8 @@ pub struct CountedHoldRef<'a> {
     pub state: HoldState,
     /// Its deadline.
     pub expires_at: Timestamp,
+    /// When it did what rules of conduct count: see [`Hold::conduct_at`].
+    pub conduct_at: Option<Timestamp>,
     /// Its lines.
     pub lines: LinesView<'a>,
 }
@@ -74,14 +79,16 @@ impl<'a> CountedHoldRef<'a> {
     /// for both, so a cart may change any number of times.
     #[must_use]
     pub fn of(hold: &'a Hold) -> Option<Self> {
-        let counted = Self { state: hold.state, expires_at: hold.expires_at(), lines: hold.lines() };
+        let (expires_at, conduct_at) = (hold.expires_at(), hold.conduct_at());
+        let counted = Self { state: hold.state, expires_at, conduct_at, lines: hold.lines() };
         hold.superseded_by().is_none().then_some(counted)
     }
 }
 
 impl<'a> From<&'a CountedHold> for CountedHoldRef<'a> {
     fn from(counted_hold: &'a CountedHold) -> Self {
-        Self { state: counted_hold.state, expires_at: counted_hold.expires_at, lines: counted_hold.lines.view() }
+        let CountedHold { state, expires_at, conduct_at, lines } = counted_hold;
+        Self { state: *state, expires_at: *expires_at, conduct_at: *conduct_at, lines: lines.view() }
     }
 }
 
@@ -95,6 +102,11 @@ impl CountedHoldRef<'_> {
             LinesView::Many(_) => return None,
         };
         Some((item, if self.state.is_ended() { 0 } else { units }))
+    }
+
+    /// What it did that rules of conduct count.
+    pub(super) fn deed(&self) -> Option<Deed> {
+        self.conduct_at.map(|at| deed(self.state, at))
     }
 }
 
@@ -126,6 +138,15 @@ impl Subject {
         }
     }
 
+    /// Adds an order of an archived drop of which units came back at `at`.
+    pub fn fold_return(&mut self, at: Timestamp) {
+        match self {
+            Self::Olds(folded) => folded.add_return(at),
+            Self::Many(many) => many.folded_mut().add_return(at),
+            Self::None | Self::One(_) | Self::Old(_) => self.change(|many| many.folded_mut().add_return(at)),
+        }
+    }
+
     /// What was folded into it, in a fixed order.
     #[must_use]
     pub fn folded(&self) -> Vec<OldUsage> {
@@ -134,6 +155,31 @@ impl Subject {
             Self::Old(bought) => vec![bought.usage()],
             Self::Olds(folded) => folded.iter().collect(),
             Self::Many(many) => many.folded().iter().collect(),
+        }
+    }
+
+    /// When units came back of each order that was folded into it, oldest first.
+    #[must_use]
+    pub fn folded_returns(&self) -> Vec<Timestamp> {
+        match self {
+            Self::None | Self::One(_) | Self::Old(_) => Vec::new(),
+            Self::Olds(folded) => each(folded.returns()).collect(),
+            Self::Many(many) => each(many.folded().returns()).collect(),
+        }
+    }
+
+    /// When the `nth` newest of its holds did what a rule counts, at `from` or later; none if fewer did.
+    pub(super) fn nth_newest(&self, counts: Conduct, from: Timestamp, nth: u32) -> Option<Timestamp> {
+        match self {
+            Self::None | Self::Old(_) => None,
+            Self::One(one) => {
+                let (did, at) = one.deed()?;
+                (did == counts && at >= from && nth <= 1).then_some(at)
+            }
+            Self::Olds(folded) => {
+                nth_newest([folded.returns()].into_iter().filter(|_| counts == Conduct::Returns), from, nth)
+            }
+            Self::Many(many) => many.nth_newest(counts, from, nth),
         }
     }
 
@@ -252,7 +298,12 @@ impl Subject {
             Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) => {}
             Self::Many(many) => image.live = many.live_image(),
         }
-        image.folded = self.folded();
+        (image.folded, image.folded_returns) = (self.folded(), self.folded_returns());
+        image.deeds = match self {
+            Self::None | Self::Old(_) | Self::Olds(_) => Vec::new(),
+            Self::One(one) => one.deed().into_iter().collect(),
+            Self::Many(many) => many.deeds(),
+        };
         image
     }
 
@@ -281,6 +332,7 @@ impl Subject {
             Self::None => {}
             Self::One(one) => {
                 many.enter_single(one.hold_key(), one.item, None, Some(one.single_line()));
+                many.enter_deed(None, one.deed());
             }
             Self::Old(bought) => *many.folded_mut() = bought.usage().into(),
             Self::Olds(folded) => *many.folded_mut() = *folded,
@@ -302,7 +354,7 @@ impl From<Folded> for Subject {
 
 impl One {
     /// None for a hold of several lines or with numbers that do not fit: a deadline before its creation or over 49 days
-    /// after it, units over 2^24 - 1 (lines of one SKU together may have more), or a creation instant of more than 48
+    /// after it, units that came back at once, units over 2^24 - 1 (lines of one SKU together may have more), or a creation instant of more than 48
     /// bits.
     fn of(hold_key: HoldKey, counted: CountedHoldRef<'_>) -> Option<Self> {
         let HoldKey { drop, place, created_at } = hold_key;
@@ -314,8 +366,13 @@ impl One {
     /// The same hold with changed units, state or deadline. Its place and its creation stay.
     fn now(&self, counted: CountedHoldRef<'_>) -> Option<Self> {
         let (item, units) = counted.only_line()?;
-        let CountedHoldRef { state, expires_at, lines: _ } = counted;
-        let life = if state.is_live() { expires_at.0.checked_sub(self.created_at.get())? } else { 0 };
+        let CountedHoldRef { state, expires_at, conduct_at, lines: _ } = counted;
+        let span = |until: Timestamp| until.0.checked_sub(self.created_at.get());
+        let life = match conduct_at {
+            _ if state.is_live() => span(expires_at)?,
+            Some(at) => span(at).filter(|span| *span > 0)?,
+            None => 0,
+        };
         Some(Self { life: u32::try_from(life).ok()?, item, units: Packed::new(units.into())?, state, ..*self })
     }
 
@@ -327,9 +384,14 @@ impl One {
         Timestamp(self.created_at.get())
     }
 
-    /// Only meaningful while it is live.
+    /// Once it is not live: when it did what rules of conduct count.
     fn expires_at(&self) -> Timestamp {
         self.created_at().plus(Millis(self.life.into()))
+    }
+
+    /// What it did that rules of conduct count.
+    fn deed(&self) -> Option<Deed> {
+        (!self.state.is_live() && self.life > 0).then(|| deed(self.state, self.expires_at()))
     }
 
     fn single_line(&self) -> SingleLine {
@@ -363,4 +425,8 @@ pub(in crate::inventory) struct Image {
     live: Vec<(DropNo, Vec<ItemNo>, Vec<Timestamp>)>,
     /// From archived drops.
     folded: Vec<OldUsage>,
+    /// The same of returns.
+    folded_returns: Vec<Timestamp>,
+    /// What remembered holds did that rules of conduct count.
+    deeds: Vec<Deed>,
 }

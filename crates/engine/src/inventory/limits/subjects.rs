@@ -156,9 +156,9 @@ impl Subjects {
     ) -> Result<(), E> {
         for stripe in &self.stripes {
             for (_, entry) in stripe.lock().slab.iter() {
-                let usage = entry.subject.folded();
-                if !usage.is_empty() {
-                    visit(UsageImage { subject: entry.key(), usage });
+                let (usage, returns) = (entry.subject.folded(), entry.subject.folded_returns());
+                if !usage.is_empty() || !returns.is_empty() {
+                    visit(UsageImage { subject: entry.key(), usage, returns });
                 }
             }
             between()?;

@@ -23,7 +23,7 @@ struct Seen {
 
 impl Seen {
     fn counted(&self) -> CountedHoldRef<'_> {
-        CountedHoldRef { state: self.state, expires_at: self.expires_at, lines: self.lines.view() }
+        CountedHoldRef { state: self.state, expires_at: self.expires_at, conduct_at: None, lines: self.lines.view() }
     }
 
     fn made(&self, subject: &mut Subject) -> Self {

@@ -69,11 +69,12 @@ impl ReserveRequest<'_> {
     }
 
     /// How long a hold of these lines lives: as long as was asked; or else as the windows say that the lines came
-    /// through, or the drop; at most `max_hold_life`.
+    /// through, or the drop; at most `max_hold_life`, and what conduct allows.
     fn ttl(&self, lines: &[HoldLine]) -> Millis {
         let definition = &self.inner.definition;
         let usual = || usual_ttl(definition, self.inner.standing.as_deref(), lines.iter().copied());
-        self.command.ttl.unwrap_or_else(usual).min(definition.terms.max_hold_life)
+        let ttl = self.command.ttl.unwrap_or_else(usual).min(definition.terms.max_hold_life);
+        self.life_max().map_or(ttl, |life_max| ttl.min(life_max))
     }
 
     /// The shortest life that the hold may get.
@@ -109,6 +110,7 @@ impl ReserveRequest<'_> {
             created_at,
             expires_at,
             settled_at: Timestamp::default(),
+            has_grace: false,
             revision: Lsn::default(),
             lines: Lines::from_slice(lines),
             extras,

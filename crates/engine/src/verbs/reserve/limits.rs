@@ -87,7 +87,8 @@ impl ReserveRequest<'_> {
 
     /// Whether no limit applies.
     pub(crate) fn is_unlimited(&self) -> bool {
-        self.inner.definition.limits.is_empty() || self.command.over_limits.is_some()
+        let is_without = self.inner.definition.limits.is_empty() && self.conduct().is_empty();
+        is_without || self.command.over_limits.is_some()
     }
 
     /// The request as limits check it. The hold that is superseded does not count: its units move to the new one, or go
@@ -98,6 +99,7 @@ impl ReserveRequest<'_> {
             drop: self.drop,
             drop_table: self.drop_table,
             limits: &self.inner.definition.limits,
+            conduct: self.conduct(),
             lines: &self.resolved.by_item,
             tiers: &self.command.tiers,
             identities: &self.resolved.limit_subjects.identities,
@@ -114,7 +116,8 @@ impl ReserveRequest<'_> {
         let Reserve { tiers, over_limits, over_windows, .. } = self.command;
         let identities = &self.resolved.limit_subjects.identities;
         let overridden = over_limits.is_some() || over_windows.is_some();
-        if identities.is_empty() && tiers.is_empty() && !overridden && shorts.is_empty() {
+        let life_max = self.life_max().filter(|life| *life < self.inner.definition.terms.max_hold_life);
+        if identities.is_empty() && tiers.is_empty() && !overridden && shorts.is_empty() && life_max.is_none() {
             return None;
         }
         let limits = &self.inner.definition.limits;
@@ -125,6 +128,7 @@ impl ReserveRequest<'_> {
             over_limits: over_limits.clone(),
             over_windows: over_windows.clone(),
             shorts,
+            life_max,
             ..HoldExtras::default()
         };
         (extras != HoldExtras::default()).then(|| Box::new(extras))
@@ -147,6 +151,8 @@ pub(crate) fn late_limits<'a>(
         drop: own.drop,
         drop_table: own.drop_table,
         limits: &own.view.limits,
+        // A late payment is for what was reserved already.
+        conduct: &[],
         lines,
         tiers: hold.tiers(),
         identities: hold.identities(),

@@ -4,6 +4,7 @@
 //! stock (a read-only look, so a sold-out drop refuses from one load per line), limits. Then the units are taken, the
 //! record is appended, and the hold is made. Units that were taken are guarded until the hold is entered.
 
+mod conduct;
 pub(crate) mod limits;
 mod quota;
 pub(crate) mod refusal;
@@ -33,6 +34,7 @@ use crate::answer::{Fault, HoldView, Outcome};
 use crate::attempt::{Answer, Attempt, Chore, Decided, Undecided};
 use crate::command::Reserve;
 use crate::context::Context;
+use crate::inventory::limits::ActiveConduct;
 use crate::inventory::{
     DropEntry, DropInner, DropScope, DropState, DropTable, HoldSlot, ItemStock, LockedShard, LockedShards, Subject,
 };
@@ -75,6 +77,7 @@ impl Engine {
                     resolved,
                     superseded: None,
                     offers: OnceCell::new(),
+                    conduct: OnceCell::new(),
                 };
                 let definition = || Arc::clone(&inner.definition);
                 Ok(request.decide(self.journal.permit()?)?.map(|outcome| match outcome {
@@ -178,6 +181,8 @@ pub(crate) struct ReserveRequest<'a> {
     pub(crate) superseded: Option<SupersededHold>,
     /// What the drop's rules offer of each line, once that is found; never set for a drop without rules.
     offers: OnceCell<Box<[LineOffer]>>,
+    /// The rules of conduct that apply, once they are found; never set for a drop without such rules.
+    conduct: OnceCell<Box<[ActiveConduct<'a>]>>,
 }
 
 /// What a request holds while it is served: locks, and room in the journal's queue.
@@ -306,6 +311,7 @@ impl ReserveRequest<'_> {
             if no_more && subjects.iter().any(|subject| subject.is_empty() || subject.is_old()) {
                 return Err(Fault::Exhausted("too many subjects of limits: --max-holds is reached").into());
             }
+            self.find_conduct(subjects)?;
             let locks = ReserveLocks { shards, subjects, permit };
             if self.command.allow_partial { self.serve_partly(locks) } else { self.serve(locks) }
         })

@@ -24,7 +24,10 @@ impl ReserveRequest<'_> {
             match due(subjects, self.now) {
                 // A due hold must not be shown as the reason.
                 Some(due) => Err(Undecided::Retry(Chore::SweepHold(due))),
-                None => Ok(self.refuse_stock(shorts, subjects)),
+                None => {
+                    self.find_conduct(subjects)?;
+                    Ok(self.refuse_stock(shorts, subjects))
+                }
             }
         })
     }

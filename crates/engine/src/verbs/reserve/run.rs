@@ -69,6 +69,7 @@ impl Engine {
                     resolved,
                     superseded: None,
                     offers: OnceCell::new(),
+                    conduct: OnceCell::new(),
                 };
                 let Decided { value, durable_after } = match request.decide(permit) {
                     Ok(reserved) => reserved,

@@ -62,15 +62,21 @@ impl ReserveRequest<'_> {
             ..self.resolved.clone()
         };
         Ok(Ok((
-            Self { resolved, superseded: Some(SupersededHold { place, hold }), offers: OnceCell::new(), ..*self },
+            Self {
+                resolved,
+                superseded: Some(SupersededHold { place, hold }),
+                offers: OnceCell::new(),
+                conduct: OnceCell::new(),
+                ..*self
+            },
             permit,
         )))
     }
 
     /// Creation and deadline of the successor: it keeps the old hold's creation, and its deadline is never earlier.
     pub(super) fn life_of_successor(&self, old: &Hold, ttl: Millis) -> (Timestamp, Timestamp) {
-        let ceiling = old.created_at().plus(self.inner.definition.terms.max_hold_life);
-        (old.created_at(), old.expires_at().max(self.now.plus(ttl).min(ceiling)))
+        let created_at = old.created_at();
+        (created_at, old.expires_at().max(self.now.plus(ttl).min(self.ceiling(created_at))))
     }
 
     /// Appends the one record, ends the old hold and makes the new one.

@@ -3,6 +3,7 @@
 //! A step is a line `second call -> answer`. Every scenario ends with a restart: the live engine, a replay and followers
 //! from every cut must have the same state.
 
+mod conduct;
 mod corners;
 mod definitions;
 mod tables;
@@ -22,7 +23,8 @@ use stockade_types::record::StockChange;
 use stockade_types::time::{Millis, Timestamp};
 
 use stockade_simulation::world::{
-    AtOnce, START, World, adjust, claim, create, drop_id, extend, hold_id, restart, settle, sku, target, update,
+    AtOnce, Calls as _, START, World, adjust, claim, create, drop_id, extend, hold_id, restart, settle, sku, target,
+    update,
 };
 
 /// Plays a scenario.
@@ -43,6 +45,13 @@ pub fn play(name: &str, sale: &Definition, script: &str) {
             let (new, live, replayed) = restart(old, &world, AtOnce::Each);
             assert_eq!(live, replayed, "{name}: {line}");
             engine = Arc::new(new);
+            continue;
+        }
+        // Stops in order, and starts at a later second.
+        if let ["outage", until] = &*words {
+            Arc::into_inner(engine).expect("nobody else has it").stop(world.now);
+            world.now = START.plus(Millis::from_secs(number(until)));
+            engine = Arc::new(world.start().0);
             continue;
         }
         let answer = reported(&engine, &words, world.now);
@@ -110,7 +119,8 @@ fn value<T>(answer: Answer<T>) -> Result<T, Fault> {
     answer.map(|decided| decided.value).map_err(|decided| decided.value)
 }
 
-/// A reserve: `customer[,tier…][@zone…]`, then lines `units*SKU[/pool]`, then `partial`, `over`, `for=hold`, `ttl=s`.
+/// A reserve: `customer[,tier…][@zone…]`, then lines `units*SKU[/pool]`, then `partial`, `over`, `over-limits`,
+/// `for=hold`, `card=value`, `ttl=s`.
 fn reserve(id: HoldId, customer: &str, rest: &[&str]) -> Reserve {
     let (named, zones) = customer.split_once('@').unwrap_or((customer, ""));
     let mut tiers = named.split(',');
@@ -121,9 +131,12 @@ fn reserve(id: HoldId, customer: &str, rest: &[&str]) -> Reserve {
     command.zones = ids(zones).iter().map(|zone| zone.parse().expect("a zone")).collect();
     command.allow_partial = rest.contains(&"partial");
     command.over_windows = rest.contains(&"over").then(|| "a friend".into());
+    command.over_limits = rest.contains(&"over-limits").then(|| "a friend".into());
     for word in rest {
         if let Some(old) = word.strip_prefix("for=") {
             command.supersedes = Some(hold_id(old.parse().expect("a number")));
+        } else if let Some(card) = word.strip_prefix("card=") {
+            command.identities.push(("card".parse().expect("a kind"), card.into()));
         } else if let Some(seconds) = word.strip_prefix("ttl=") {
             command.ttl = Some(Millis::from_secs(seconds.parse().expect("seconds")));
         }
@@ -175,6 +188,9 @@ fn answered(now: Timestamp, answer: Result<Outcome, Fault>) -> String {
         }
         Ok(Outcome::Refused(refusal)) => {
             text.push_str(refusal.reason.label());
+            if let Some(limit) = &refusal.limit {
+                write!(text, " {} {} of {}", limit.id, limit.used, limit.max).expect("text");
+            }
             if let Some(after) = refusal.retry_after {
                 write!(text, " for {} s", after.0 / 1_000).expect("text");
             }

@@ -345,8 +345,8 @@ fn limits_count_goods_and_leave_visits_out() {
         &sale,
         "
         10 reserve 1 ada 2*A 1*six -> held: 2*A/general; 1*six/general, for 300 s
-        10 reserve 2 ada 1*A 1*six -> limit_reached; A limit_reached 0 of 1
-        10 reserve 2 ada 1*A 1*six partial -> limit_reached; A limit_reached 0 of 1
+        10 reserve 2 ada 1*A 1*six -> limit_reached two 2 of 2; A limit_reached 0 of 1
+        10 reserve 2 ada 1*A 1*six partial -> limit_reached two 2 of 2; A limit_reached 0 of 1
     ",
     );
 }

@@ -11,13 +11,19 @@ pub(super) struct Times {
     pub(super) expires_at: Timestamp,
     /// The epoch while the hold is not settled.
     pub(super) settled_at: Timestamp,
+    /// Whether an outage moved the deadline.
+    pub(super) has_grace: bool,
 }
 
-/// The same in few bytes: one instant below 2^48 ms and two spans of at most 34 years. Nearly all holds fit.
+/// The bit of a life that says that an outage moved the deadline.
+const GRACE: u64 = 1 << 39;
+
+/// The same in few bytes: one instant below 2^48 ms, a life of at most 17 years and a span of at most 34. Nearly all
+/// holds fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ShortTimes {
     pub(super) created_at: Packed<6>,
-    /// From creation to deadline.
+    /// From creation to deadline, with [`GRACE`].
     pub(super) life: Packed<5>,
     /// From creation to settling, plus one; 0 while it is not settled.
     pub(super) settled: Packed<5>,
@@ -27,19 +33,20 @@ impl Times {
     /// The short form, if everything fits.
     #[inline]
     pub(super) fn short(self) -> Option<ShortTimes> {
-        let Self { created_at, expires_at, settled_at } = self;
+        let Self { created_at, expires_at, settled_at, has_grace } = self;
+        let grace = if has_grace { GRACE } else { 0 };
         Some(ShortTimes {
             created_at: Packed::new(created_at.0)?,
-            life: life(created_at.0, expires_at.0)?,
+            life: Packed::new(life(created_at.0, expires_at.0)?.get() | grace)?,
             settled: settled(created_at.0, settled_at.0)?,
         })
     }
 }
 
-/// The span from creation to deadline, if it fits.
+/// The span from creation to deadline, if it fits and no outage moved the deadline.
 #[inline]
 pub(super) fn life(created_at: u64, expires_at: u64) -> Option<Packed<5>> {
-    Packed::new(expires_at.checked_sub(created_at)?)
+    Packed::new(expires_at.checked_sub(created_at).filter(|span| *span < GRACE)?)
 }
 
 /// The span from creation to settling plus one, if it fits; 0 while the hold is not settled.
@@ -58,8 +65,9 @@ impl From<ShortTimes> for Times {
         let settled_at = settled.get().checked_sub(1).map_or(0, |span| created_at.saturating_add(span));
         Self {
             created_at: Timestamp(created_at),
-            expires_at: Timestamp(created_at.saturating_add(life.get())),
+            expires_at: Timestamp(created_at.saturating_add(life.get() & !GRACE)),
             settled_at: Timestamp(settled_at),
+            has_grace: life.get() & GRACE != 0,
         }
     }
 }
@@ -72,17 +80,23 @@ mod tests {
 
     fn times(created_at: u64, expires_at: u64, settled_at: u64) -> Times {
         let [created_at, expires_at, settled_at] = [created_at, expires_at, settled_at].map(Timestamp);
-        Times { created_at, expires_at, settled_at }
+        Times { created_at, expires_at, settled_at, has_grace: settled_at.0 % 2 == 1 }
     }
 
     #[test]
     fn what_does_not_fit_is_not_made_short() {
-        let span = 1 << 40;
-        for fits in [times(0, 0, 0), times(7, 7, 7), times((1 << 48) - 1, 1 << 48, 0), times(7, 6 + span, 5 + span)] {
+        let (span, life) = (1 << 40, 1 << 39);
+        for fits in [
+            times(0, 0, 0),
+            times(7, 7, 7),
+            times(7, 7, 8),
+            times((1 << 48) - 1, 1 << 48, 0),
+            times(7, 6 + life, 5 + span),
+        ] {
             assert_eq!(fits.short().map(Times::from), Some(fits));
         }
         for not in
-            [times(7, 6, 0), times(7, 8, 6), times(1 << 48, 1 << 48, 0), times(7, 7 + span, 0), times(7, 8, 6 + span)]
+            [times(7, 6, 0), times(7, 8, 6), times(1 << 48, 1 << 48, 0), times(7, 7 + life, 0), times(7, 8, 6 + span)]
         {
             assert_eq!(not.short(), None, "{not:?}");
         }

@@ -51,7 +51,10 @@ pub(super) fn changes() -> Vec<(HoldChange, Moves)> {
         (changed(&held, &Change::Released { at, kept: [2, 1].into_iter().collect() }), [none, (0, 2, 0)]),
         (changed(&held, &Change::Expired { at }), [(0, 2, 0), (0, 3, 0)]),
         (changed(&held, &Change::Superseded { at, by }), [(0, 2, 0), (0, 3, 0)]),
-        (changed(&sold, &Change::Returned { totals: [(1, 0), (3, 1)].into_iter().collect() }), [(0, 0, 1), (0, 0, 2)]),
+        (
+            changed(&sold, &Change::Returned { at: None, totals: [(1, 0), (3, 1)].into_iter().collect() }),
+            [(0, 0, 1), (0, 0, 2)],
+        ),
     ]
 }
 
@@ -132,6 +135,7 @@ fn a_change_that_can_t_lead_from_the_state_before_to_the_one_after_is_none() {
 fn a_plain_change_takes_few_bytes() {
     let plain = Hold::from(HoldFields {
         settled_at: Timestamp(0),
+        has_grace: false,
         extras: None,
         state: HoldState::Held,
         revision: Lsn(5_000_000_000),
