@@ -139,7 +139,12 @@ impl Queue {
     fn strike(&mut self, due: Due) {
         let Self { inventory, drop, hold, lsn, .. } = self;
         *lsn = lsn.next();
-        let before = CountedHold { state: HoldState::Held, expires_at: due.at, lines: hold.lines().to_lines() };
+        let before = CountedHold {
+            state: HoldState::Held,
+            expires_at: due.at,
+            conduct_at: None,
+            lines: hold.lines().to_lines(),
+        };
         (hold.state, hold.revision) = (HoldState::Claimed, *lsn);
         hold.set_expires_at(due.at);
         let entered = HoldTransition { drop, place: due.place, lsn: *lsn, before: Some(&before), after: hold };
@@ -150,7 +155,12 @@ impl Queue {
     fn forget(&mut self, due: Due) {
         let Self { inventory, drop, hold, lsn, .. } = self;
         *lsn = lsn.next();
-        let before = CountedHold { state: HoldState::Claimed, expires_at: due.at, lines: hold.lines().to_lines() };
+        let before = CountedHold {
+            state: HoldState::Claimed,
+            expires_at: due.at,
+            conduct_at: None,
+            lines: hold.lines().to_lines(),
+        };
         (hold.state, hold.revision) = (HoldState::Expired, *lsn);
         let entered = HoldTransition { drop, place: due.place, lsn: *lsn, before: Some(&before), after: hold };
         enter(inventory, &entered, due.subject);

@@ -295,7 +295,7 @@ impl Simulation {
         let mut moved = false;
         for hold in model.holds.values_mut().filter(|hold| hold.is_live()) {
             if last < hold.expires_at && hold.expires_at < until {
-                hold.expires_at = until;
+                (hold.expires_at, hold.grace) = (until, true);
                 moved = true;
             }
         }

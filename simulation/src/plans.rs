@@ -1,9 +1,14 @@
 //! Draws the rules of drops, and changes of them.
 
+use stockade_types::definition::Conduct;
+
 use crate::dice::Dice;
+use crate::model::HOUR;
+use crate::model::conduct::ConductPlan;
 use crate::model::plan::{
     Crowd, Figure, Fires, ItemPlan, Plan, PoolPlan, PricePlan, Reach, Span, Stand, TranchePlan, When, WindowPlan,
 };
+use crate::model::rules::Rule;
 use crate::model::state::ModelDrop;
 
 /// The zones of customers.
@@ -62,6 +67,12 @@ pub fn plan(dice: &mut Dice, units: impl Fn(&mut Dice) -> u64) -> (Vec<Vec<u64>>
         let tranche = tranche(dice, &mut plan, &stock);
         plan.tranches.push(tranche);
     }
+    if dice.percent(45) {
+        for _ in 0..dice.between(1, 2) {
+            let conduct = conduct(dice, &mut plan);
+            plan.conduct.push(conduct);
+        }
+    }
     if plan.is_wrong(0) {
         // Something is empty or lies outside: no drop could be made of it.
         return self::plan(dice, units);
@@ -73,7 +84,7 @@ pub fn plan(dice: &mut Dice, units: impl Fn(&mut Dice) -> u64) -> (Vec<Vec<u64>>
 pub fn edited(dice: &mut Dice, drop: &ModelDrop) -> Plan {
     let mut plan = drop.plan.clone();
     let windows = plan.windows.len();
-    match dice.below(14) {
+    match dice.below(16) {
         0 | 1 if windows > 0 => {
             let window = dice.place(windows);
             plan.windows[window].span.starts = dice.percent(80).then(|| when(dice, &plan));
@@ -123,9 +134,33 @@ pub fn edited(dice: &mut Dice, drop: &ModelDrop) -> Plan {
             plan.tranches.push(tranche);
         }
         11 | 12 => edit_pools(dice, &mut plan),
+        13 if !plan.conduct.is_empty() => {
+            plan.conduct.remove(dice.place(plan.conduct.len()));
+        }
+        14 if plan.conduct.len() < 4 => {
+            let conduct = conduct(dice, &mut plan);
+            plan.conduct.push(conduct);
+        }
         _ => plan.slot_required = plan.is_slot(SLOT) && dice.percent(50),
     }
     plan
+}
+
+/// A rule of conduct, by customer or by card.
+fn conduct(dice: &mut Dice, plan: &mut Plan) -> ConductPlan {
+    let ttl = dice.maybe(50, 100, 1_200);
+    let (by_card, cooldown) = (dice.percent(25), dice.maybe(20, 1, 1_200));
+    let (max, live_units) = (dice.units(35, 4), dice.units(30, 3));
+    let max = if ttl.is_none() && cooldown.is_none() && live_units.is_none() { max.or(Some(2)) } else { max };
+    ConductPlan {
+        id: id(plan),
+        counts: dice.weighted(&[(3, Conduct::UnclaimedHolds), (2, Conduct::Returns)]),
+        at_least: u32::try_from(dice.between(1, 3)).expect("few"),
+        within: dice.weighted(&[(2, 3_000), (2, 20_000), (1, 3 * HOUR)]),
+        crowd: crowd(dice, 60),
+        ttl,
+        bounds: Rule { by_card, max, live_units, cooldown, ..Rule::plain(0) },
+    }
 }
 
 fn edit_pools(dice: &mut Dice, plan: &mut Plan) {

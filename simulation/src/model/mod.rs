@@ -3,6 +3,7 @@
 //! It shares only types with the engine. The simulation checks every answer with it, and the engine's own tests check
 //! random histories that they can shrink.
 
+pub mod conduct;
 pub mod marks;
 pub mod offers;
 pub mod plan;

@@ -9,6 +9,7 @@ use stockade_types::ids::{PoolId, Sku};
 use stockade_types::time::Millis;
 
 use super::ITEMS;
+use super::conduct::ConductPlan;
 use super::words::{START, pool_id, sku};
 
 /// An instant as a definition names it. All times are in milliseconds, instants since [`START`].
@@ -55,7 +56,7 @@ impl Crowd {
         tier && (self.zones.is_empty() || zones.iter().any(|zone| self.zones.contains(zone)))
     }
 
-    fn audience(&self) -> Audience {
+    pub(super) fn audience(&self) -> Audience {
         Audience {
             tiers: self.tiers.iter().map(|tier| tier.parse().expect("a tier")).collect(),
             zones: self.zones.iter().map(|zone| zone.parse().expect("a zone")).collect(),
@@ -150,6 +151,7 @@ pub struct Plan {
     pub windows: Vec<WindowPlan>,
     pub prices: Vec<PricePlan>,
     pub tranches: Vec<TranchePlan>,
+    pub conduct: Vec<ConductPlan>,
     pub slot_required: bool,
     /// The next id of a window, a price or a tranche: none is used twice.
     pub next: u8,
@@ -288,6 +290,7 @@ impl Plan {
             when: tranche.fires.trigger(drop),
         };
         rules.tranches = self.tranches.iter().map(tranche).collect();
+        rules.conduct = self.conduct.iter().map(ConductPlan::rule).collect();
         for (item, plan) in wanted.items.iter_mut().zip(&self.items) {
             item.slot = plan.slot.map(|(starts, ends)| Slot {
                 place: "market".to_owned(),

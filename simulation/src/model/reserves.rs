@@ -351,13 +351,15 @@ impl Model {
     }
 
     fn make(&mut self, ask: &Ask, has: Parts, shorts: String) {
-        let ttl = ask.ttl.unwrap_or_else(|| self.usual_ttl(ask.drop, &has)).min(LIFE);
+        let life_max = self.life_max(ask);
+        let life = life_max.map_or(LIFE, |of_conduct| of_conduct.min(LIFE));
+        let ttl = ask.ttl.unwrap_or_else(|| self.usual_ttl(ask.drop, &has)).min(life);
         let drop = &self.drops[ask.drop];
         let (mut created_at, mut expires_at) = (self.now, self.now + ttl);
         let gold = ask.gold && drop.rules.iter().any(|rule| rule.gold.is_some());
         if let Some(old) = ask.old.and_then(|old| self.holds.get_mut(&old)) {
             created_at = old.created_at;
-            expires_at = old.expires_at.max(expires_at.min(created_at + LIFE));
+            expires_at = old.expires_at.max(expires_at.min(created_at + life));
             (old.state, old.superseded_by) = (HoldState::Released, Some(ask.hold));
         }
         let hold = ModelHold {
@@ -369,6 +371,9 @@ impl Model {
             state: HoldState::Held,
             created_at,
             expires_at,
+            grace: false,
+            life_max,
+            conduct_at: None,
             order: None,
             returned: Parts::new(),
             withdrawn: Parts::new(),
@@ -434,7 +439,7 @@ impl Model {
         let subjects = Subjects { customer: ask.customer, cards: &ask.cards, gold: ask.gold };
         let slots = &self.slots();
         let question = Question { drop: ask.drop, subjects, units, slots, late: None, now: self.now };
-        let limited = self.limited(&question, ask.old);
+        let limited = self.limited(&question, ask.old, &self.active(ask));
         let reported = limited.reported(&question, &ask.as_told());
         (limited, reported)
     }

@@ -6,6 +6,7 @@ use stockade_types::definition::{Limit, Scope};
 use stockade_types::refusal::Reason;
 use stockade_types::time::Millis;
 
+use super::conduct::Active;
 use super::state::ModelHold;
 use super::words::sku;
 use super::{ITEMS, Wanted};
@@ -100,6 +101,8 @@ pub struct Question<'a> {
 struct Hit {
     reason: Reason,
     rule: usize,
+    /// The number of a rule of conduct.
+    conduct: Option<u8>,
     /// The first line that it refuses, in the request's order.
     first: usize,
     /// Bounds of live holds are ordered before those of live units.
@@ -113,7 +116,7 @@ struct Hit {
 /// Lines that are counted together, and their item if each is counted separately.
 type Group = (Option<usize>, Vec<(usize, u32)>);
 /// Whether a hold belongs to a subject.
-type Whose = Box<dyn Fn(&ModelHold) -> bool>;
+pub type Whose = Box<dyn Fn(&ModelHold) -> bool>;
 
 /// The result of the limits.
 #[derive(Debug, Default)]
@@ -127,9 +130,17 @@ pub struct Limited {
 
 impl Limited {
     /// `archived` are holds of archived drops: only units that they own count.
-    pub fn of(rules: &[Rule], question: &Question<'_>, holds: &[ModelHold], archived: &[ModelHold]) -> Self {
+    pub fn of(
+        (rules, conduct): (&[Rule], &[Active<'_>]),
+        question: &Question<'_>,
+        holds: &[ModelHold],
+        archived: &[ModelHold],
+    ) -> Self {
         let mut limited = Self::default();
-        for (place, rule) in rules.iter().enumerate() {
+        let limits = rules.iter().enumerate().map(|(place, rule)| (place, rule, None));
+        let conduct =
+            conduct.iter().map(|active| (rules.len() + usize::from(active.plan.id), &active.plan.bounds, Some(active)));
+        for (place, rule, active) in limits.chain(conduct) {
             let covered = |item: usize| rule.covers(question.slots, (question.drop, item));
             let lines: Vec<_> = question.units.iter().copied().filter(|(item, _)| covered(*item)).collect();
             let groups: Vec<Group> = match rule.scope {
@@ -138,7 +149,9 @@ impl Limited {
                 Scope::Drop | Scope::Series | Scope::Shop => vec![(None, lines)],
             };
             let mut whose: Vec<Whose> = Vec::new();
-            if rule.by_card {
+            if let Some(active) = active {
+                whose.push(active.whose(question.subjects.customer));
+            } else if rule.by_card {
                 for card in question.subjects.cards {
                     let card = *card;
                     whose.push(Box::new(move |hold| hold.ask.cards.contains(&card)));
@@ -151,7 +164,7 @@ impl Limited {
                 let of = |holds: &'_ [ModelHold]| holds.iter().filter(|hold| subject(hold)).cloned().collect();
                 let holds: [Vec<ModelHold>; 2] = [of(holds), of(archived)];
                 for (item, lines) in &groups {
-                    limited.look((place, rule), question, &holds, (*item, lines));
+                    limited.look((place, rule, active), question, &holds, (*item, lines));
                 }
             }
         }
@@ -160,7 +173,7 @@ impl Limited {
 
     fn look(
         &mut self,
-        (place, rule): (usize, &Rule),
+        (place, rule, active): (usize, &Rule, Option<&Active<'_>>),
         question: &Question<'_>,
         [holds, archived]: &[Vec<ModelHold>; 2],
         (item, lines): (Option<usize>, &[(usize, u32)]),
@@ -179,8 +192,19 @@ impl Limited {
         let live: Vec<_> = holds.iter().filter(|hold| hold.is_live() && counted(hold) > 0).collect();
         let next = live.iter().map(|hold| hold.expires_at).min();
         let first = question.units.iter().position(|(of, _)| *of == lines[0].0).expect("one of them");
-        let mut refuse = |reason, kind, (used, max): (u32, u32), left: u32, over_at| {
-            self.hits.push(Hit { reason, rule: place, first, kind, left_over: std::cmp::Reverse(used), max, over_at });
+        let conduct = active.map(|active| active.plan.id);
+        let mut refuse = |reason, kind, (used, max): (u32, u32), left: u32, over_at: Option<u64>| {
+            let over_at = over_at.into_iter().chain(active.map(|active| active.over_at)).min();
+            self.hits.push(Hit {
+                reason,
+                rule: place,
+                conduct,
+                first,
+                kind,
+                left_over: std::cmp::Reverse(used),
+                max,
+                over_at,
+            });
             for (item, units) in lines {
                 let reported = self.lines.entry(*item).or_insert((reason, *units));
                 *reported = (reported.0.min(reason), reported.1.min(left));
@@ -239,7 +263,8 @@ impl Limited {
             Some(line.reported(*drop, why.label(), *left))
         };
         let lines: Vec<_> = lines.iter().filter_map(reported).collect();
-        let (reason, name) = (hit.reason.label(), format!("l{}", hit.rule));
+        let (reason, name) =
+            (hit.reason.label(), hit.conduct.map_or_else(|| format!("l{}", hit.rule), |id| format!("c{id}")));
         let retry = over_at.map(|at| at - now);
         Some(format!("{reason} {lines:?} {name} {}/{} retry {retry:?}", hit.left_over.0, hit.max))
     }

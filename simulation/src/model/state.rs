@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stockade_types::hold::HoldState;
 
+use super::conduct::Active;
 use super::plan::{Plan, PricePlan};
 use super::rules::{Limited, Question, Rule, Subjects};
 use super::stock::Adjustments;
@@ -26,6 +27,12 @@ pub struct ModelHold {
     pub state: HoldState,
     pub created_at: u64,
     pub expires_at: u64,
+    /// Whether an outage moved its deadline.
+    pub grace: bool,
+    /// The longest life that conduct allows it.
+    pub life_max: Option<u64>,
+    /// When it ended unclaimed, or when units of it came back.
+    pub conduct_at: Option<u64>,
     pub order: Option<u8>,
     pub returned: Parts,
     pub withdrawn: Parts,
@@ -212,7 +219,7 @@ impl Model {
         self.turn_all();
         for hold in self.holds.values_mut() {
             if hold.is_live() && hold.expires_at <= self.now {
-                hold.state = HoldState::Expired;
+                hold.end(HoldState::Expired, self.now);
             }
         }
     }
@@ -251,7 +258,7 @@ impl Model {
     }
 
     /// Holds of archived drops: those that are still in memory, or the others.
-    fn archived(&self, leaving: bool) -> impl Iterator<Item = &ModelHold> {
+    pub(super) fn archived(&self, leaving: bool) -> impl Iterator<Item = &ModelHold> {
         self.drops.iter().filter(move |drop| drop.leaving == leaving).flat_map(|drop| drop.archived.iter().flatten())
     }
 
@@ -262,7 +269,7 @@ impl Model {
 
     /// The result of the limits, without the hold to be superseded. Units sold in an archived drop whose holds have
     /// left memory count as reserved at the end of their hour. That they were reserved no longer counts for cooldowns.
-    pub fn limited(&self, question: &Question<'_>, but: Option<u64>) -> Limited {
+    pub fn limited(&self, question: &Question<'_>, but: Option<u64>, conduct: &[Active<'_>]) -> Limited {
         let live = self.holds.iter().filter(|(id, _)| Some(**id) != but).map(|(_, hold)| hold.clone());
         let live = live.chain(self.archived(true).cloned());
         let archived = self.archived(false).map(|hold| {
@@ -270,7 +277,7 @@ impl Model {
             ModelHold { created_at, ..hold.clone() }
         });
         let (live, archived): (Vec<_>, Vec<_>) = (live.collect(), archived.collect());
-        Limited::of(&self.drops[question.drop].rules, question, &live, &archived)
+        Limited::of((&self.drops[question.drop].rules, conduct), question, &live, &archived)
     }
 
     pub fn on_hold(&mut self, act: &Verb, id: u64) -> String {
@@ -281,7 +288,8 @@ impl Model {
         }
         let usual = self.usual_ttl(hold.drop(), &hold.has);
         let (state, live) = (hold.state, hold.is_live());
-        let (ceiling, total) = (hold.created_at + LIFE, hold.created_at + LIFE + PAYMENT);
+        let life = hold.life_max.map_or(LIFE, |of_conduct| of_conduct.min(LIFE));
+        let (ceiling, total) = (hold.created_at + life, hold.created_at + life + PAYMENT);
         if let Verb::Release { keep, abandon, .. } = act
             && live
             && (*abandon || state == HoldState::Held)
@@ -292,17 +300,19 @@ impl Model {
         match act {
             Verb::Get { .. } => {}
             Verb::Extend { ttl, .. } if live => {
-                hold.expires_at = hold.expires_at.max((now + ttl.unwrap_or(usual)).min(ceiling));
+                hold.extend(hold.expires_at.max((now + ttl.unwrap_or(usual)).min(ceiling)));
             }
             Verb::Stage { paying: true, .. } if live => {
+                hold.grace &= state == HoldState::Paying;
                 hold.state = HoldState::Paying;
-                hold.expires_at = hold.expires_at.max((now + PAYMENT).min(total));
+                hold.extend(hold.expires_at.max((now + PAYMENT).min(total)));
             }
             Verb::Stage { paying: false, .. } if state == HoldState::Paying => {
                 hold.state = HoldState::Held;
                 // An outage's grace may reach beyond the total: then the deadline is not cut below the least remaining
                 // life.
                 let kept = hold.expires_at.min(now + MINUTE);
+                hold.grace = false;
                 hold.expires_at = total.min((now + MINUTE).max(hold.expires_at.min(ceiling))).max(kept);
             }
             Verb::Stage { .. } if live => {}
@@ -314,7 +324,11 @@ impl Model {
                 if !hold.first(returned, |part| hold.sold(part)).1 {
                     return "invalid".to_owned();
                 }
+                let before = hold.returned.clone();
                 hold.come_back(returned, *restock);
+                if hold.returned != before {
+                    hold.conduct_at = Some(now);
+                }
             }
             _ if state == HoldState::Claimed => return self.dead(id, "hold_claimed"),
             _ if state == HoldState::Released => {
@@ -338,7 +352,7 @@ impl Model {
         let hold = self.holds.get_mut(&id).expect("a hold");
         hold.has = kept;
         if hold.has.values().all(|units| *units == 0) {
-            hold.state = HoldState::Released;
+            hold.end(HoldState::Released, self.now);
         }
         self.show(id)
     }
@@ -384,6 +398,7 @@ impl Model {
         }
         let hold = self.holds.get_mut(&id).expect("a hold");
         (hold.state, hold.order, hold.has) = (HoldState::Claimed, Some(*order), takes);
+        hold.conduct_at = None;
         self.show(id)
     }
 
@@ -417,7 +432,7 @@ impl Model {
         let question = Question { drop, subjects, units, slots, late: Some(hold.created_at), now: self.now };
         let lines: Units = units.iter().map(|(item, units)| line(*item, *units)).collect();
         if !hold.ask.over.limits
-            && let Some(reported) = self.limited(&question, None).reported(&question, &lines)
+            && let Some(reported) = self.limited(&question, None, &[]).reported(&question, &lines)
         {
             return Some(reported);
         }

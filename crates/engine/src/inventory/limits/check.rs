@@ -194,8 +194,9 @@ impl<'a> LimitQuery<'a> {
 
     /// The limits, then the rules of conduct that apply.
     fn counted(&self) -> impl Iterator<Item = CountedLimit<'a>> + use<'a> {
-        let limits = self.limits.iter().map(|limit| CountedLimit { limit, active: None });
-        limits.chain(self.conduct.iter().map(|active| CountedLimit { limit: &active.rule.limit, active: Some(active) }))
+        let limits = self.limits.iter().map(|limit| CountedLimit { limit, active: &[] });
+        let of_rule = self.conduct.chunk_by(|one, other| std::ptr::eq(one.rule, other.rule));
+        limits.chain(of_rule.filter_map(|active| Some(CountedLimit { limit: &active.first()?.rule.limit, active })))
     }
 
     /// Visits each bound of a limit, for each subject that it counts, that covers a part of the request.
@@ -210,14 +211,14 @@ impl<'a> LimitQuery<'a> {
             Purpose::Reserve | Purpose::LateClaim { .. } => None,
         };
         let covers: SmallVec<[Coverage<'a>; 1]> = Coverage::each(self, limit).collect();
-        if let Some(active) = active {
-            let Some(subject) = subjects.get(active.subject) else { return };
-            let identity = active.subject.checked_sub(1).and_then(|place| self.identities.get(place));
+        for ActiveConduct { rule: _, subject, over_at } in active {
+            let Some(counted) = subjects.get(*subject) else { continue };
+            let identity = subject.checked_sub(1).and_then(|place| self.identities.get(place));
             let counts = |of: &ExcludedHold<'_>| identity.is_none_or(|own| of.hold.identities().contains(own));
             let excluded = excluded.filter(counts);
-            covers
-                .iter()
-                .for_each(|cover| cover.each_bound(subject, excluded, &mut |bound| f(&bound.until(active.over_at))));
+            covers.iter().for_each(|cover| cover.each_bound(counted, excluded, &mut |bound| f(&bound.until(*over_at))));
+        }
+        if !active.is_empty() {
             return;
         }
         let Some(kind) = &limit.identity_kind else {
@@ -234,11 +235,12 @@ impl<'a> LimitQuery<'a> {
     }
 }
 
-/// A limit to check, or the bounds of a rule of conduct, which count for one subject only.
+/// A limit to check, or the bounds of a rule of conduct, which count for the subjects to which it applies.
 #[derive(Clone, Copy)]
 struct CountedLimit<'a> {
     limit: &'a Limit,
-    active: Option<&'a ActiveConduct<'a>>,
+    /// Empty for a limit.
+    active: &'a [ActiveConduct<'a>],
 }
 
 /// Adds units of an item to a list that has each item once.
