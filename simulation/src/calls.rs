@@ -198,7 +198,7 @@ impl Simulation {
                     // No request has reached this hold yet: by the records it is live.
                     for state in &mut states {
                         if let (Some(hold), Some(was)) = (state.holds.get_mut(&id), self.truth.holds.get(&id)) {
-                            hold.state = was.state;
+                            (hold.state, hold.conduct_at) = (was.state, was.conduct_at);
                         }
                     }
                 }
@@ -229,7 +229,7 @@ impl Simulation {
         let mut states = states.into_iter();
         for lsn in appended + 1..=last {
             if let Some(hold) = expired.get(&lsn).and_then(|id| self.truth.holds.get_mut(id)) {
-                hold.state = HoldState::Expired;
+                hold.end(HoldState::Expired, hold.expires_at);
             } else if let Some(state) = states.next() {
                 self.truth = state;
             }
