@@ -290,6 +290,7 @@ impl Simulation {
                     (named, "from a named pool"),
                     (text.contains(" w"), "through a window"),
                     (text.contains('='), "at a price"),
+                    (self.truth.life_max(ask).is_some(), "a shorter life by conduct"),
                 ] {
                     if is && text.starts_with("Held") {
                         self.coverage.count(&format!("did reserve {what}"));
@@ -316,6 +317,9 @@ impl Simulation {
             }
             reason => {
                 self.coverage.count(&format!("refused {reason}"));
+                if text.contains("] c") {
+                    self.coverage.count("refused by conduct");
+                }
                 if text.contains("may come back") {
                     self.coverage.count("refused sold_out and may come back");
                 }

@@ -15,12 +15,12 @@ const IMPORTANT: &[(&str, &str)] = &[
         "refused",
         "closed, cooldown, hold_claimed, hold_expired, hold_released, limit_reached, order_mismatch, paused, \
          payment_in_progress, sold_out, superseded, too_many_holds, not_eligible, not_open, slot_required, \
-         sold_out and may come back",
+         sold_out and may come back, by conduct",
     ),
     (
         "did",
         "again, claim, claim late, extend, get, release, reserve, reserve over limits, reserve partly, return, \
-         stage, supersede, fire a flow by hand, reserve at a price, reserve from a named pool, reserve over windows, \
+         stage, supersede, fire a flow by hand, reserve at a price, reserve a shorter life by conduct, reserve from a named pool, reserve over windows, \
          reserve through a window, adjust, archive, archive in a snapshot, turn a drop, snapshot, steer, sweep, trim, \
          update",
     ),

@@ -6,7 +6,7 @@ use stockade_types::time::{Millis, Timestamp};
 
 use crate::cli::{code, err, out, stockade};
 use crate::common::{held, line, refused, reserve};
-use crate::rules::{OPENING, Shop, euros, from, in_zone, of_tier, shown};
+use crate::rules::{OPENING, Shop, euros, from, in_zone, of_tier, seconds, shown};
 
 /// A shop an hour before most examples open, with this one applied, and the printed plan.
 async fn applied(name: &str) -> (Shop, String) {
@@ -167,4 +167,44 @@ async fn subscribers_get_one_bag_in_a_month_and_strangers_none() {
     );
     let stranger = refused(&shop.client, ask(3, "bob", 1)).await;
     assert_eq!((stranger.reason(), stranger.retry_after), (Reason::NotEligible, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn carts_that_are_left_behind_make_the_next_ones_shorter_and_fewer() {
+    let (shop, plan) = opened("fair-cart").await;
+    says(
+        &plan,
+        &[
+            "all the time    left-behind: a customer with 2 unclaimed holds within 1day: holds of 1m 30s at most, \
+             1 units on hold at most",
+            "all the time    sent-back: a customer with 3 returns within 90 days: 1 units at most",
+        ],
+    );
+    let ask = |n, who: &str, units| reserve(n, "fair-cart", who, vec![line("SNEAKER/42", units)]);
+    for n in [1, 2] {
+        held(&shop.client, ask(n, "ada", 2)).await;
+        shop.pass(Millis::from_secs(300)).await;
+    }
+    let no = refused(&shop.client, ask(3, "ada", 2)).await;
+    let limit = no.limit.expect("a rule");
+    assert_eq!((no.reason, limit.id.as_str()), (Reason::TooManyHolds.into(), "left-behind"));
+    let short = held(&shop.client, ask(3, "ada", 1)).await;
+    let life = |hold: &pb::Hold| hold.expires_at.expect("a time").seconds - hold.created_at.expect("a time").seconds;
+    assert_eq!(life(&short), 90);
+    let longer = pb::ExtendRequest { hold_id: short.id, ttl: Some(seconds(600)), ..pb::ExtendRequest::default() };
+    let outcome = shop.client.extend(longer).await.expect("an answer").outcome.expect("an outcome");
+    let pb::extend_response::Outcome::Hold(longer) = outcome else { panic!("refused: {outcome:?}") };
+    assert_eq!(life(&longer), 90);
+    assert_eq!(life(&held(&shop.client, ask(4, "bob", 2)).await), 300);
+
+    for n in 10..13 {
+        let order = held(&shop.client, ask(n, "cid", 1)).await;
+        let claim = pb::ClaimRequest { hold_id: order.id.clone(), order_ref: "A".into(), ..Default::default() };
+        shop.client.claim(claim).await.expect("claimed");
+        let back = pb::ReturnUnitsRequest { hold_id: order.id, restock: true, ..pb::ReturnUnitsRequest::default() };
+        shop.client.return_units(back).await.expect("returned");
+    }
+    let no = refused(&shop.client, ask(13, "cid", 2)).await;
+    assert_eq!((no.reason(), no.limit.expect("a rule").id.as_str()), (Reason::LimitReached, "sent-back"));
+    held(&shop.client, ask(13, "cid", 1)).await;
 }

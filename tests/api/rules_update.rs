@@ -26,6 +26,13 @@ fn local(days_after_open: i32, time: &str) -> Option<pb::Moment> {
     moment(pb::moment::When::Local(pb::LocalTime { days_after_open, time: time.into() }))
 }
 
+/// A cooldown for customers with this many unclaimed holds.
+fn behind(at_least: u32) -> pb::ConductRule {
+    let (counts, within) = (pb::Conduct::UnclaimedHolds.into(), Some(seconds(3_600)));
+    let cooldown = Some(seconds(60));
+    pb::ConductRule { id: "behind".into(), counts, at_least, within, cooldown, ..pb::ConductRule::default() }
+}
+
 /// A drop of tomorrow with members' and public knives, a window, a price and a tranche.
 fn ruled() -> pb::Drop {
     let flows = vec![pb::Flow { to: "public".into(), when: None, fired_at: None }];
@@ -50,6 +57,7 @@ fn ruled() -> pb::Drop {
         time_zone: "Europe/Berlin".into(),
         location: "Hall 3".into(),
         zones: vec!["mitte".into()],
+        conduct: vec![behind(2)],
         ..pb::Drop::default()
     }
 }
@@ -126,7 +134,8 @@ async fn without_a_mask_rules_stay_and_with_one_they_change() {
     assert_eq!(changed.items[0], made.items[0]);
     let rules = |drop: &pb::Drop| {
         let (windows, terms, tranches) = (drop.windows.clone(), drop.terms.clone(), drop.tranches.clone());
-        (windows, terms, tranches, drop.time_zone.clone(), drop.location.clone(), drop.zones.clone())
+        let conduct = drop.conduct.clone();
+        (windows, terms, tranches, conduct, drop.time_zone.clone(), drop.location.clone(), drop.zones.clone())
     };
     assert_eq!(rules(&changed), rules(&made));
 
@@ -134,8 +143,9 @@ async fn without_a_mask_rules_stay_and_with_one_they_change() {
     wanted.windows[0].starts = after(120);
     wanted.terms.clear();
     wanted.tranches[0].units = 20;
+    wanted.conduct = vec![behind(3)];
     (wanted.location, wanted.zones, wanted.time_zone) = ("Hall 4".into(), vec!["kreuzberg".into()], "UTC".into());
-    let mask = ["windows", "terms", "tranches", "location", "zones", "time_zone"];
+    let mask = ["windows", "terms", "tranches", "location", "zones", "time_zone", "conduct"];
     let named = update(client, wanted.clone(), &mask, changed.revision).await.expect("a change");
     assert_eq!(named.windows[0].starts_at, at(86_400 + 120));
     wanted.windows[0].starts_at = named.windows[0].starts_at;

@@ -58,7 +58,7 @@ GOOD = {
     ),
     "a limit with parts left empty": LIMITED.replace("max_units: 2", "rolling: ~, cooldown: null, max_live_units: ~"),
     "no limits": SMALLEST + "limits: []\n",
-    "no rules": SMALLEST + "windows: []\nterms: []\ntranches: []\nzones: []\n",
+    "no rules": SMALLEST + "windows: []\nterms: []\ntranches: []\nconduct: []\nzones: []\n",
     "surroundings": SMALLEST + "time_zone: Europe/Berlin\nlocation: Hall 3\nzones: [mitte]\nslot_required: true\n",
     "a flag in quotes": SMALLEST + 'slot_required: "False"\n',
     "pools of all parts": pooled(
@@ -80,6 +80,9 @@ GOOD = {
     "terms of all parts": SMALLEST
     + "terms: [{id: t, audience: ~, skus: [K], pools: [general], starts: {at: 2026-12-04T18:00:00Z}, ends: ~, "
     "price: 10 EUR, steps: [{when: {free_at_most: 5}, price: 12 EUR}, {when: {taken: 50%}, price: 13 EUR}]}]\n",
+    "conduct of all parts": SMALLEST
+    + "conduct: [{id: c, identity_kind: card, counts: returns, at_least: 3, within: 90d, audience: {tiers: [a]}, "
+    "hold_ttl: 90s, max_live_units: 1, max_units: 0, cooldown: 1m}]\n",
     "a tranche": SMALLEST + "tranches: [{id: t, sku: K, pool: general, units: 3, when: {after_open: 1h}}]\n",
 }
 
@@ -118,6 +121,9 @@ BAD = {
     "terms without a price": SMALLEST + "terms: [{id: t}]\n",
     "a step without a trigger": SMALLEST + "terms: [{id: t, price: 1 EUR, steps: [{price: 2 EUR}]}]\n",
     "a tranche without units": SMALLEST + "tranches: [{id: t, sku: K, when: {sold: 1%}}]\n",
+    "conduct that nobody counts": SMALLEST
+    + "conduct: [{id: c, counts: manners, at_least: 1, within: 1h, max_units: 1}]\n",
+    "conduct without a time": SMALLEST + "conduct: [{id: c, counts: returns, at_least: 1, max_units: 1}]\n",
     "a flag in words": SMALLEST + "slot_required: perhaps\n",
     "windows left empty": SMALLEST + "windows:\n",
     "a title left empty": SMALLEST + "title:\n",

@@ -147,7 +147,18 @@ pub(in crate::cli) fn conduct(rule: &pb::ConductRule) -> String {
         cooldown.as_ref().map(|pause| format!("{} between two reserves", span(Some(pause)))),
     ];
     let cost: Vec<String> = cost.into_iter().flatten().collect();
-    format!("a {subject} with {at_least} {deeds} within {}{whom}: {}", span(within.as_ref()), cost.join(", "))
+    format!("a {subject} with {at_least} {deeds} within {}{whom}: {}", days(within.as_ref()), cost.join(", "))
+}
+
+/// A span in days if it is whole days, for months are of different lengths.
+fn days(of: Option<&prost_types::Duration>) -> String {
+    const DAY: i64 = 24 * 60 * 60;
+    match of {
+        Some(prost_types::Duration { seconds, nanos: 0 }) if *seconds > DAY && seconds % DAY == 0 => {
+            format!("{} days", seconds / DAY)
+        }
+        of => span(of),
+    }
 }
 
 /// A pool in words, without its flows.

@@ -426,7 +426,6 @@ fn what_a_drop_cannot_do_yet_is_named() {
     let result = defined(|d| {
         d.signals = vec![pb::Signal::default()];
         d.scarcity = Some(pb::Scarcity::default());
-        d.conduct = vec![pb::ConductRule { counts: pb::Conduct::Chargebacks.into(), ..pb::ConductRule::default() }];
         (d.waiting_room, d.waitlist) = (Some(pb::WaitingRoom::default()), Some(pb::Waitlist::default()));
     });
     let drop = ["signals", "scarcity", "waiting_room", "waitlist"].map(|field| format!("drop.{field}"));

@@ -67,6 +67,32 @@ fn slot(sku: &str) -> pb::Item {
     pb::Item { sku: sku.into(), quantity: 9, kind: pb::ItemKind::Slot.into(), slot: Some(of), ..pb::Item::default() }
 }
 
+/// A rule with each kind of cost, and one by card.
+fn conduct() -> Vec<pb::ConductRule> {
+    let all = pb::ConductRule {
+        id: "left-behind".into(),
+        counts: pb::Conduct::UnclaimedHolds.into(),
+        at_least: 2,
+        within: Some(seconds(86_400)),
+        audience: tiers(&["member"]),
+        hold_ttl: Some(seconds(60)),
+        max_live_units: Some(1),
+        max_units: Some(0),
+        cooldown: Some(seconds(30)),
+        ..pb::ConductRule::default()
+    };
+    let by_card = pb::ConductRule {
+        id: "sent-back".into(),
+        identity_kind: "card".into(),
+        counts: pb::Conduct::Returns.into(),
+        at_least: 1_000,
+        within: Some(seconds(400 * 86_400)),
+        max_units: Some(1),
+        ..pb::ConductRule::default()
+    };
+    vec![all, by_card]
+}
+
 /// A drop with one rule of each kind.
 fn full() -> pb::Drop {
     let members = pb::Pool {
@@ -123,6 +149,7 @@ fn full() -> pb::Drop {
         time_zone: "Europe/Berlin".into(),
         location: "Hall 3".into(),
         tranches: vec![tranche],
+        conduct: conduct(),
         zones: vec!["kreuzberg".into(), "mitte".into()],
         ..pb::Drop::default()
     }
@@ -329,6 +356,38 @@ fn each_part_of_a_rule_is_checked() {
         assert!(found.contains(&format!("drop.{field}")), "{field}: {found:?}");
         assert!(found.len() <= 4, "{field}: {found:?}");
     }
+}
+
+#[test]
+fn each_part_of_a_rule_of_conduct_is_checked() {
+    let table: [(&str, Change); 16] = [
+        ("", |d| d.conduct = vec![d.conduct[0].clone(); 9]),
+        ("[0].id", |d| d.conduct[0].id = "a b".into()),
+        ("[1].id", |d| d.conduct[1].id = "left-behind".into()),
+        ("[1].id", |d| {
+            let (id, scope) = ("sent-back".into(), pb::LimitScope::Drop.into());
+            d.limits.push(pb::Limit { id, scope, max_units: Some(2), ..pb::Limit::default() });
+        }),
+        ("[1].identity_kind", |d| d.conduct[1].identity_kind = "a b".into()),
+        ("[0].counts", |d| d.conduct[0].counts = 0),
+        ("[0].counts", |d| d.conduct[0].counts = 77),
+        ("[0].at_least", |d| d.conduct[0].at_least = 0),
+        ("[1].at_least", |d| d.conduct[1].at_least = 1_001),
+        ("[0].within", |d| d.conduct[0].within = None),
+        ("[0].within", |d| d.conduct[0].within = Some(seconds(59))),
+        ("[0].within", |d| d.conduct[0].within = Some(seconds(86_401))),
+        ("[1].within", |d| d.conduct[1].within = Some(seconds(400 * 86_400 + 1))),
+        ("[0].hold_ttl", |d| d.conduct[0].hold_ttl = Some(seconds(86_401))),
+        ("[0].cooldown", |d| d.conduct[0].cooldown = Some(seconds(86_401))),
+        ("[1]", |d| d.conduct[1].max_units = None),
+    ];
+    for (field, change) in table {
+        assert_eq!(faulty(change), [format!("drop.conduct{field}")]);
+    }
+    let mut by_facts = full();
+    by_facts.conduct[0].counts = pb::Conduct::Chargebacks.into();
+    let Err(Rejection::Unbuilt(fields)) = defined(by_facts) else { panic!("it can't be counted yet") };
+    assert_eq!(fields, ["drop.conduct[0].counts"]);
 }
 
 #[test]
