@@ -81,7 +81,16 @@ fn hold((_, customer, units): Goal, state: Shown, created: u64, due: u64) -> Ans
     let has = state.is_live() || state == Shown::Claimed;
     let lines = vec![(0, if has { units } else { 0 })];
     let order = (state == Shown::Claimed).then_some(0);
-    Answer::Hold(Seen { state, created: ZERO + created, due: ZERO + due, revision: 1, order, lines, customer })
+    Answer::Hold(Seen {
+        state,
+        created: ZERO + created,
+        due: ZERO + due,
+        revision: 1,
+        order,
+        lines,
+        customer,
+        served: Vec::new(),
+    })
 }
 
 fn sold(order: u8) -> Answer {
@@ -219,6 +228,7 @@ fn crashes() {
             order: None,
             lines: vec![(0, 1)],
             customer: 2,
+            served: Vec::new(),
         });
         let tape = Tape::new().held(A, (0, 10)).crash(950).call(B, Verb::Reserve { ttl: 250 }, (1_000, 1_010), brief);
         let tape = tape.held(C, (1_255, 1_262)).reserve(("d", 4, 1), (1_262, 1_264), refused(Why::SoldOut));

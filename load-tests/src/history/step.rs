@@ -63,9 +63,13 @@ impl Scene<'_> {
         match (&op.said, op.verb) {
             (Said::Hold(seen), Verb::Reserve { ttl }) if state.get(op.id).is_none() => self.made(op, state, seen, ttl),
             (Said::Hold(seen), verb) => self.moved(op, state, seen, verb).into_iter().collect(),
-            (Said::Refused { why: Why::SoldOut | Why::LimitReached, short }, Verb::Reserve { .. }) => {
-                self.short(op, state, *short).into_iter().collect()
-            }
+            (
+                Said::Refused {
+                    why: Why::SoldOut | Why::LimitReached | Why::NotOpen | Why::DropClosed | Why::NotEligible,
+                    short,
+                },
+                Verb::Reserve { .. },
+            ) => self.short(op, state, *short).into_iter().collect(),
             (Said::Refused { why, .. }, _) => self.dead(op, state, *why).into_iter().collect(),
             (Said::Absent, _) => state.get(op.id).is_none().then(|| state.clone()).into_iter().collect(),
             (Said::Adjusted, _) => vec![adjusted(op, state)],
@@ -268,7 +272,10 @@ impl Scene<'_> {
                 | Why::Released
                 | Why::Claimed
                 | Why::OrderMismatch
-                | Why::Paying,
+                | Why::Paying
+                | Why::NotOpen
+                | Why::DropClosed
+                | Why::NotEligible,
                 _,
             ) => return None,
         };
