@@ -219,7 +219,6 @@ fn is_moment(trigger: Option<&pb::Trigger>) -> bool {
 /// What had fired at an instant of the server's time, in milliseconds, by what `GetDrop` shows: `shown` is the drop as the
 /// server shows it later. Within `margin` milliseconds after something has fired by a level of stock, or by hand, it can't
 /// be known.
-#[must_use]
 pub fn by_time(shown: &pb::Drop, at: u64, margin: u64) -> impl Fn(&Mark) -> Fired {
     let exact = move |since: Option<prost_types::Timestamp>| match since {
         Some(since) if instant(Some(since)) <= at => Fired::Yes,

@@ -102,7 +102,7 @@ pub async fn books_balance(client: &Client, holds: &[Option<pb::Hold>], limit: u
     let (drop, now) = wire::show(client, DROP).await.expect("a drop");
     let goods = |item: &pb::Item| Goods { sku: item.sku.clone(), units: item.quantity };
     let items = drop.items.iter().map(goods).collect();
-    let sale = Sale { id: DROP.into(), items, limit: Some(limit), item_limit: None };
+    let sale = Sale { id: DROP.into(), items, limit: Some(limit), item_limit: None, rules: None };
     let shown = audit::shown(&sale, (&drop, now), holds.iter().flatten()).expect("holds");
     assert!(shown.twice.is_empty(), "{:?}", shown.twice);
     let evidence = Evidence { drops: vec![shown], ..Evidence::default() };

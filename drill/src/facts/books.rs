@@ -69,6 +69,11 @@ impl Books {
         self.count(state, lines, u64::checked_add)
     }
 
+    /// Whether a record has made a hold.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.holds.contains_key(id)
+    }
+
     /// Takes away all that a hold has.
     pub(super) fn end(&mut self, id: &str) -> Result<(), String> {
         let (state, had) = self.holds.remove(id).unwrap_or_default();

@@ -126,7 +126,10 @@ impl Court<'_> {
                 let ended = self.books.end(fact.superseded_hold_id.as_deref().unwrap_or_default());
                 ended.and_then(|()| self.enter(fact))
             }
-            "extended" | "claimed" | "released" | "expired" | "returned" | "superseded" => self.enter(fact),
+            "extended" | "claimed" | "released" | "expired" | "returned" | "superseded" => {
+                let is_made = self.books.has(fact.hold_id.as_deref().unwrap_or_default());
+                self.enter(fact).and(if is_made { Ok(()) } else { Err("no record made this hold".to_owned()) })
+            }
             "adjusted" => self.books.adjusted(fact),
             _ => self.of_drop(fact),
         };
@@ -215,7 +218,13 @@ impl Court<'_> {
             Mark::Stepped(id, _) => {
                 terms(id).is_some_and(|terms| terms.skus.is_empty() || terms.skus.iter().any(|of| of == sku))
             }
-            _ => true,
+            Mark::Opened
+            | Mark::Closed
+            | Mark::WindowOpened(_)
+            | Mark::WindowClosed(_)
+            | Mark::Tranche(_)
+            | Mark::TermsStarted(_)
+            | Mark::TermsEnded(_) => true,
         };
         let may = |trigger: &&pb::Trigger| match &trigger.on {
             Some(pb::trigger::On::Stock(level)) => self.books.reaches(level, counts),

@@ -82,7 +82,9 @@ fn played() -> Vec<Fact> {
 fn judged(facts: &[Fact]) -> Trial {
     let mut facts = facts.to_vec();
     // The tape's positions begin later, so that it is seen that those before are missing.
-    facts.iter_mut().for_each(|fact| fact.lsn = fact.lsn.saturating_sub(START - 1));
+    for fact in &mut facts {
+        fact.lsn = fact.lsn.saturating_sub(START - 1);
+    }
     let tiers = |customer: &str| vec![customer.to_owned()];
     judge(&members_first(), &facts, tiers)
 }

@@ -1,5 +1,7 @@
 //! Each rule allows what it is for, and nothing else: by what has fired, and by the instants that are shown.
 
+#![expect(clippy::unnecessary_wraps, reason = "what is made here stands in optional fields")]
+
 use prost_types::{Duration, Timestamp};
 
 use super::*;
