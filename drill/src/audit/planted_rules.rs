@@ -1,5 +1,7 @@
 //! The audit finds each kind of fault of windows, pools and prices that is planted, under the right count.
 
+#![expect(clippy::unnecessary_wraps, reason = "what is made here stands in optional fields")]
+
 use prost_types::Timestamp;
 use stockade_proto as pb;
 use stockade_proto::{HoldState, RefusalReason as Reason};

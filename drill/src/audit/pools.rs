@@ -59,8 +59,8 @@ impl Stall<'_> {
     fn tranches(&self, place: usize, fired: impl Fn(&pb::Tranche) -> bool) -> u64 {
         let names = self.names();
         let goes_here = |tranche: &&pb::Tranche| {
-            let named = names.iter().position(|name| *name == tranche.pool).unwrap_or_else(|| rest(self.item));
-            tranche.sku == self.item.sku && named == place
+            let pool = names.iter().position(|name| *name == tranche.pool).unwrap_or_else(|| rest(self.item));
+            tranche.sku == self.item.sku && pool == place
         };
         let tranches = self.shown.drop.tranches.iter().filter(goes_here).filter(|tranche| fired(tranche));
         tranches.map(|tranche| tranche.units).fold(0, u64::saturating_add)

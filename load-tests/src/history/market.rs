@@ -1,6 +1,8 @@
 //! The drop that is sold, with rules: a window for members and one for all, pools of members that flow at a level of stock
 //! and at a moment, a tranche, prices by tier that step, an opening and a closing.
 
+#![expect(clippy::unnecessary_wraps, reason = "what is made here stands in optional fields")]
+
 use std::time::Duration;
 
 use stockade_drill::facts::Fact;

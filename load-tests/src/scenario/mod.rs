@@ -390,13 +390,13 @@ impl Sale {
             ..wire::drop(id, items, self.limit)
         };
         let Some(rules) = &self.rules else { return Ok(plain) };
-        let ruled = rules.read(&self.items)?;
+        let stated = rules.read(&self.items)?;
         let pools = |item: pb::Item| {
-            let of = ruled.items.iter().find(|of| of.sku == item.sku);
+            let of = stated.items.iter().find(|of| of.sku == item.sku);
             pb::Item { pools: of.map(|of| of.pools.clone()).unwrap_or_default(), ..item }
         };
         let items = plain.items.into_iter().map(pools).collect();
-        Ok(pb::Drop { items, windows: ruled.windows, terms: ruled.terms, ..plain })
+        Ok(pb::Drop { items, windows: stated.windows, terms: stated.terms, ..plain })
     }
 }
 
