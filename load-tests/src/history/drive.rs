@@ -39,6 +39,10 @@ const SLACK: u64 = 5;
 const TRANCHE_MARGIN: u64 = 600;
 /// Nanoseconds of a millisecond.
 const NANOS: u64 = 1_000_000;
+/// The part of a run before the drop opens.
+const OPENS: f64 = 0.02;
+/// How long clients go on after it has closed, as a part of the run.
+const CLOSED: f64 = 0.05;
 /// The longest wait of a client between two calls.
 const THINK: Duration = Duration::from_millis(8);
 /// How long a last read waits for an answer.
@@ -88,9 +92,10 @@ pub async fn record(options: Options, output: &mut Output) -> Result<History, Fa
     chaos.show().await?;
     let mut random = fastrand::Rng::with_seed(seed);
     let mut crowd = JoinSet::new();
+    let until = length.mul_f64(1.0 + CLOSED);
     for number in 0..clients {
         let client = Client { floor: Arc::clone(&floor), number, random: random.fork(), think: THINK };
-        crowd.spawn(client.run(length));
+        crowd.spawn(client.run(until));
     }
     crowd.spawn(restock(Arc::clone(&floor), clients, random.fork(), length));
     let plan = Plan { length, kills, pauses };
@@ -111,12 +116,13 @@ pub async fn record(options: Options, output: &mut Output) -> Result<History, Fa
 fn times(length: Duration) -> Times {
     let part = |part: f64| u64::try_from(length.mul_f64(part).as_millis()).unwrap_or(u64::MAX);
     Times {
-        opens: wall_clock().0.saturating_add(part(0.05)),
+        opens: wall_clock().0.saturating_add(part(OPENS)),
         all: part(0.15),
         second: part(0.3),
         step: part(0.4),
         flow: part(0.5),
-        closes: part(0.9),
+        // Behind the last kill: without new holds it is not known what a crash may undo.
+        closes: part(1.0 - OPENS),
     }
 }
 

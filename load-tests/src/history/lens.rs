@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use super::event::{Answer, Call, Figures, History, Seen, Verb, Why};
+use super::event::{Answer, Call, Figures, History, Moment, Seen, Verb, Why};
 use super::market::Market;
 
 /// The subject of a part.
@@ -115,13 +115,22 @@ pub fn parts(history: &History) -> Vec<Part> {
     parts
 }
 
-/// What each hold has drawn from which pool, by the first answer that shows it: item, the pool's name, units.
-fn drawn(history: &History) -> HashMap<&str, Vec<(u8, &str, u32)>> {
+/// What a hold has drawn, by the first answer that shows it.
+struct Drawn<'h> {
+    /// When it was made, in the server's milliseconds.
+    created: u64,
+    /// Items, the names of pools, and units.
+    lines: Vec<(u8, &'h str, u32)>,
+}
+
+/// What each hold has drawn from which pool.
+fn drawn(history: &History) -> HashMap<&str, Drawn<'_>> {
     let mut drawn = HashMap::new();
     for call in &history.calls {
         if let Answer::Hold(seen) = &call.answer {
             let lines = || seen.served.iter().map(|line| (line.item, line.pool.as_str(), line.units)).collect();
-            drawn.entry(call.hold.as_str()).or_insert_with(lines);
+            let known = || Drawn { created: seen.created, lines: lines() };
+            drawn.entry(call.hold.as_str()).or_insert_with(known);
         }
     }
     drawn
@@ -132,7 +141,7 @@ struct Sorter<'h> {
     /// The drop's rules, if it has any.
     market: Option<Market>,
     /// What each hold has drawn.
-    drawn: HashMap<&'h str, Vec<(u8, &'h str, u32)>>,
+    drawn: HashMap<&'h str, Drawn<'h>>,
     /// Holds that the last read did not find.
     never: HashSet<&'h str>,
     parts: HashMap<Subject, Part>,
@@ -203,12 +212,23 @@ impl<'h> Sorter<'h> {
                 continue;
             }
             // A hold that a crash undid may have drawn otherwise than is known: all of its units, or one.
-            let may_differ = call.answer.is_unknown() && matches!(call.verb, Verb::Reserve { .. }) && set != all;
+            let may_differ = set != all && self.may_have_been_undone(call);
             for other in [1, i64::from(units)].into_iter().filter(|other| may_differ && *other != has) {
                 self.enter_as(subject, (place, call), (number, other), (said.clone(), As::Undone(other)));
             }
             self.enter_as(subject, (place, call), (number, has), (said, As::Has));
         }
+    }
+
+    /// Whether a reserve may have made a hold that a crash undid: it has no answer, and what is known of the hold is of a
+    /// later life.
+    fn may_have_been_undone(&self, call: &Call) -> bool {
+        let gone = usize::try_from(call.term).ok().and_then(|term| self.history.terms.get(term)?.gone);
+        let is_later = |gone: Moment| {
+            let known = self.drawn.get(call.hold.as_str());
+            known.is_none_or(|known| known.created > gone.wall.saturating_add(self.history.setup.slack))
+        };
+        call.answer.is_unknown() && matches!(call.verb, Verb::Reserve { .. }) && gone.is_some_and(is_later)
     }
 
     /// The units that a call's hold, or an adjustment, has in a set of pools. Of a hold that no answer shows: all.
@@ -217,7 +237,7 @@ impl<'h> Sorter<'h> {
             return if market.takes_rest(item, set) { i64::from(units) } else { 0 };
         }
         let Some(drawn) = self.drawn.get(call.hold.as_str()) else { return i64::from(units) };
-        let here = drawn.iter().filter(|(of, pool, _)| *of == item && market.is_in(item, pool, set));
+        let here = drawn.lines.iter().filter(|(of, pool, _)| *of == item && market.is_in(item, pool, set));
         here.map(|(_, _, units)| i64::from(*units)).fold(0, i64::saturating_add)
     }
 

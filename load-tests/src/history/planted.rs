@@ -270,6 +270,18 @@ fn calls_without_an_answer() {
 }
 
 #[test]
+fn units_come_from_a_hold_that_may_have_expired_or_from_a_release_without_an_answer() {
+    // Killed within a millisecond of A's deadline: it may have expired before. C's unit is B's, for A is there later.
+    let tape = || Tape::new().held(A, (0, 10)).held(B, (400, 410)).crash(1_008);
+    let release = |tape: Tape| tape.call(B, Verb::Release, (1_100, 1_110), unknown());
+    let rest = |tape: Tape| {
+        let tape = tape.held(C, (1_120, 1_130)).reserve(("d", 4, 1), (1_140, 1_150), refused(Why::SoldOut));
+        tape.get(A, (1_200, 1_210), hold(A, Shown::Held, 9, 1_340))
+    };
+    told_apart("the one or the other", rest(release(tape())), rest(tape()));
+}
+
+#[test]
 fn who_asks_at_once_may_be_served_in_any_order() {
     // The refusal returned first, and was sent after the reserve that took all: sound. Sent before it: not.
     let at = |sent| Tape::new().held(A2, (10, 40)).reserve(B, (sent, 20), refused(Why::SoldOut));

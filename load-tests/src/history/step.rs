@@ -115,6 +115,19 @@ impl Scene<'_> {
         rooms
     }
 
+    /// Whether a call could be answered only because holds that may be past their deadline have expired: a call without an
+    /// answer may have given it its units instead.
+    #[must_use]
+    pub fn is_tight(&self, op: &Op, state: &State, answered: &[State]) -> bool {
+        match (&op.said, op.verb) {
+            (Said::Hold(_), Verb::Reserve { .. }) if state.get(op.id).is_none() => {
+                self.free(state).is_some_and(|free| free < self.units(op.id))
+            }
+            (Said::Figures(_), _) => !answered.contains(state),
+            (Said::Hold(_) | Said::Refused { .. } | Said::Absent | Said::Adjusted | Said::Unknown, _) => false,
+        }
+    }
+
     /// Holds that may be past their deadline. For figures, a hold has its kind with it if no call refers to it and its
     /// deadline has surely passed: only the kind tells such holds apart.
     fn may_be_due(&self, state: &State) -> Vec<(u32, Option<Kind>)> {
