@@ -52,7 +52,12 @@ pub fn reserve(hold_id: &str, customer: &str, lines: Vec<pb::Line>) -> pb::Reser
 
 /// Creates the drop with these items and this limit of units for each customer.
 pub async fn create(client: &Client, items: &[(&str, u64)], limit: u32) {
-    wire::create(client, wire::drop(DROP, items.iter().copied(), Some(limit))).await.expect("a drop");
+    wire::create(client, sold(items, limit)).await.expect("a drop");
+}
+
+/// The drop with these items and this limit of units for each customer.
+pub fn sold(items: &[(&str, u64)], limit: u32) -> pb::Drop {
+    wire::drop(DROP, items.iter().copied(), Some(limit))
 }
 
 /// Reserves one unit for a customer of its own; it must be granted.

@@ -216,7 +216,10 @@ impl<'h> Sorter<'h> {
             for other in [1, i64::from(units)].into_iter().filter(|other| may_differ && *other != has) {
                 self.enter_as(subject, (place, call), (number, other), (said.clone(), As::Undone(other)));
             }
-            self.enter_as(subject, (place, call), (number, has), (said, As::Has));
+            // What has drawn nothing from these pools would only multiply the states.
+            if has > 0 {
+                self.enter_as(subject, (place, call), (number, has), (said, As::Has));
+            }
         }
     }
 
