@@ -200,11 +200,22 @@ impl Line {
     }
 }
 
-/// Reads the journal of a data folder that no server has open, with this build of Stockade.
+/// Reads the journal of a data folder that no server has open, and that none is started on again, with this build of
+/// Stockade. Segments that have left the journal and are kept for readers are put back into its folder first: a crash
+/// between the two may leave them in both.
 ///
 /// # Errors
 /// When it can't be read to its end, or a line of it is no record.
 pub fn read(binary: impl AsRef<OsStr>, data: &Path) -> Result<Vec<Fact>, Failure> {
+    if let Ok(kept) = std::fs::read_dir(data.join("kept")) {
+        for segment in kept {
+            let segment = segment?;
+            // Named by its first record, the next one, and when it left; in the journal by its first record alone.
+            let name = segment.file_name().to_string_lossy().into_owned();
+            let first = name.split('-').next().unwrap_or_default().to_owned();
+            std::fs::copy(segment.path(), data.join("journal").join(first + ".journal"))?;
+        }
+    }
     let output = Command::new(binary).args(["journal", "dump", "--json", "--data"]).arg(data).output()?;
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr).into_owned();
