@@ -1,8 +1,9 @@
-//! What a drop's rules allow a customer, by the contract alone: through which windows, from which pools, at which price.
+//! What a drop's rules allow a customer, by the contract alone: through which windows, from which pools, at which
+//! price.
 //!
-//! Everything follows from the drop's definition, the customer's tiers, and what has fired. Whoever judges says what has
-//! fired: by the journal's order, exactly; or by the instants that `GetDrop` shows, with a margin for what fires at a level
-//! of stock.
+//! Everything follows from the drop's definition, the customer's tiers, and what has fired. The caller says what
+//! has fired: by the journal's order, exactly; or by the instants that `GetDrop` shows, with a margin for what fires at
+//! a level of stock.
 
 use serde::{Deserialize, Serialize};
 use stockade_proto as pb;
@@ -130,7 +131,8 @@ impl<'a> Visitor<'a> {
         pools.filter(|(_, pool)| self.may_draw(item, pool) == Fired::Yes).map(|(place, _)| place).collect()
     }
 
-    /// The prices that units of a pool may have for the customer: terms and price. None: units of the SKU have no price.
+    /// The prices that units of a pool may have for the customer: terms and price. None: units of the SKU have no
+    /// price.
     fn prices(&self, sku: &str, pool: &str) -> Option<Vec<(&'a str, Option<&'a pb::Money>)>> {
         let terms = || self.drop.terms.iter().filter(|terms| names(&terms.skus, sku));
         terms().next()?;
@@ -216,9 +218,9 @@ fn is_moment(trigger: Option<&pb::Trigger>) -> bool {
     trigger.is_some_and(|trigger| matches!(trigger.on, Some(pb::trigger::On::Moment(_))))
 }
 
-/// What had fired at an instant of the server's time, in milliseconds, by what `GetDrop` shows: `shown` is the drop as the
-/// server shows it later. Within `margin` milliseconds after something has fired by a level of stock, or by hand, it can't
-/// be known.
+/// What had fired at an instant of the server's time, in milliseconds, by what `GetDrop` shows: `shown` is the drop as
+/// the server shows it later. Within `margin` milliseconds after something has fired by a level of stock, or by hand,
+/// it can't be known.
 pub fn by_time(shown: &pb::Drop, at: u64, margin: u64) -> impl Fn(&Mark) -> Fired {
     let exact = move |since: Option<prost_types::Timestamp>| match since {
         Some(since) if instant(Some(since)) <= at => Fired::Yes,

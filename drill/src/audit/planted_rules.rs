@@ -109,8 +109,8 @@ fn listed(visit: &Visit) -> Listed {
     }
 }
 
-/// A load without faults: a member has three of the members' units, strangers five of the others at two prices and, once it
-/// has flowed, one of the members'.
+/// A load without faults: a member has three of the members' units, strangers five of the others at two prices and,
+/// once it has flowed, one of the members'.
 fn played() -> (Ledger, Evidence) {
     let visits = vec![
         visit(1, MEMBERS, 1, line("members", 3, ("members", "members", 36))),

@@ -1,5 +1,5 @@
-//! Stock pool by pool: oversold, refused although the pools that a customer may draw on had enough, and books that do not
-//! add up.
+//! Stock pool by pool: oversold, refused although the pools that a customer may draw on had enough, and books that do
+//! not add up.
 
 use std::collections::HashMap;
 

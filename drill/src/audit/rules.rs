@@ -1,7 +1,7 @@
 //! The rules of a drop: each hold's window, pool, price and time to live, and each refusal that names a rule.
 //!
-//! They are judged by the server's own instants: when the hold was made, or the refusal decided, against the instants that
-//! `GetDrop` shows of windows, flows and price steps; and these against the drop's definition.
+//! They are judged by the server's own instants: when the hold was made, or the refusal decided, against the instants
+//! that `GetDrop` shows of windows, flows and price steps; and these against the drop's definition.
 
 use stockade_proto as pb;
 
@@ -11,8 +11,8 @@ use crate::request::Verb;
 use crate::rules::{Breach, Fired, Mark, Visitor, by_time};
 use crate::wire::instant;
 
-/// How long around the firing of a rule at a level of stock it can't be known who was decided with it, in milliseconds: the
-/// level is looked at every few milliseconds, and a request may have read the clock before and wait for a core.
+/// How long around the firing of a rule at a level of stock it can't be known who was decided with it, in milliseconds:
+/// the level is looked at every few milliseconds, and a request may have read the clock before and wait for a core.
 pub(super) const MARGIN: u64 = 250;
 /// A request that read the clock before another one recorded a moment counts as of that moment, in milliseconds.
 const SLACK: u64 = 250;

@@ -1,5 +1,5 @@
-//! What one customer does: reserve, think, extend, pay, claim or release, or walk away. Every request and answer goes into
-//! the ledger.
+//! What one customer does: reserve, think, extend, pay, claim or release, or walk away. Every request and answer goes
+//! into the ledger.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -142,7 +142,8 @@ impl Books {
             .collect()
     }
 
-    /// Whether a level of stock is reached by what the pools have. `usual` names the SKUs that count where it names none.
+    /// Whether a level of stock is reached by what the pools have. `usual` names the SKUs that count where it names
+    /// none.
     pub(super) fn reaches(&self, level: &pb::StockLevel, usual: impl Fn(&str) -> bool) -> bool {
         use pb::stock_level::Level;
         let counts = |(sku, pool): &Place| {

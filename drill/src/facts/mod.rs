@@ -1,7 +1,8 @@
 //! A journal's facts, as `stockade journal dump --json` prints them, and their judgement by the contract alone.
 //!
-//! The journal's order is the order in which everything was decided. So it shows exactly, without any margin, which rules
-//! had fired when a hold was made, and what each pool had at every record: that is at every cut that a crash may make.
+//! The journal's order is the order in which everything was decided. So it shows exactly, without any margin, which
+//! rules had fired when a hold was made, and what each pool had at every record: that is at every cut that a crash may
+//! make.
 
 use std::ffi::OsStr;
 use std::path::Path;

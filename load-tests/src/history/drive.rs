@@ -126,7 +126,8 @@ fn times(length: Duration) -> Times {
     }
 }
 
-/// The tranche as a call of the engine's own, in the journal's time: it was made then, or as long after it as a pause lasts.
+/// The tranche as a call of the engine's own, in the journal's time: it was made then, or as long after it as a pause
+/// lasts.
 fn tranche(facts: &[Fact], terms: &[Term], end: Moment) -> Option<Call> {
     let is_it = |fact: &&Fact| {
         let mut marks = fact.moments.iter().flatten().filter_map(facts::Moment::mark);

@@ -17,8 +17,8 @@ pub enum Subject {
     Hold(u32),
     /// The limit of one customer.
     Customer(u32),
-    /// The stock of an item's pools as grants and refusals show it: of those that a customer may draw on together, a bit
-    /// for each. Of an item without pools, the first bit.
+    /// The stock of an item's pools as grants and refusals show it: of those that a customer may draw on together, a
+    /// bit for each. Of an item without pools, the first bit.
     Stock(u8, u8),
     /// An item's stock as `GetDrop` shows it. A separate part, since its figures may lag behind the counter by calls
     /// that are not answered yet.
@@ -147,8 +147,8 @@ struct Sorter<'h> {
     parts: HashMap<Subject, Part>,
     /// Numbers of holds and adjustments in the history, by their ids.
     numbers: HashMap<&'h str, u32>,
-    /// Their numbers in a part. A hold has several: one for what it has, one for what it asked for, and one for each number
-    /// of units that it may have had before a crash undid it.
+    /// Their numbers in a part. A hold has several: one for what it has, one for what it asked for, and one for each
+    /// number of units that it may have had before a crash undid it.
     local: HashMap<(Subject, u32, As), u32>,
 }
 
@@ -223,8 +223,8 @@ impl<'h> Sorter<'h> {
         }
     }
 
-    /// Whether a reserve may have made a hold that a crash undid: it has no answer, and what is known of the hold is of a
-    /// later life.
+    /// Whether a reserve may have made a hold that a crash undid: it has no answer, and what is known of the hold is of
+    /// a later life.
     fn may_have_been_undone(&self, call: &Call) -> bool {
         let gone = usize::try_from(call.term).ok().and_then(|term| self.history.terms.get(term)?.gone);
         let is_later = |gone: Moment| {

@@ -1,5 +1,5 @@
-//! The drop that is sold, with rules: a window for members and one for all, pools of members that flow at a level of stock
-//! and at a moment, a tranche, prices by tier that step, an opening and a closing.
+//! The drop that is sold, with rules: a window for members and one for all, pools of members that flow at a level of
+//! stock and at a moment, a tranche, prices by tier that step, an opening and a closing.
 
 #![expect(clippy::unnecessary_wraps, reason = "what is made here stands in optional fields")]
 
@@ -26,7 +26,8 @@ const TIMED: usize = 1;
 pub const SECOND: (u8, u32) = (2, 2);
 /// Its id.
 pub const SECOND_ID: &str = "second";
-/// How long after a rule has fired at a level a call may have been decided without it, in milliseconds: longer than a pause.
+/// How long after a rule has fired at a level a call may have been decided without it, in milliseconds: longer than a
+/// pause.
 const MARGIN: u64 = 1_000;
 
 /// The tiers of a customer.

@@ -115,8 +115,8 @@ impl Scene<'_> {
         rooms
     }
 
-    /// Whether a call could be answered only because holds that may be past their deadline have expired: a call without an
-    /// answer may have given it its units instead.
+    /// Whether a call could be answered only because holds that may be past their deadline have expired: a call without
+    /// an answer may have given it its units instead.
     #[must_use]
     pub fn is_tight(&self, op: &Op, state: &State, answered: &[State]) -> bool {
         match (&op.said, op.verb) {
@@ -128,9 +128,9 @@ impl Scene<'_> {
         }
     }
 
-    /// Holds that may be past their deadline, in the order of the deadlines. A hold has its kind with it if no call refers
-    /// to it and, for figures, its deadline has surely passed: only the kind tells such holds apart. Else its deadline must
-    /// be known: of such holds the one that is due first expires first.
+    /// Holds that may be past their deadline, in the order of the deadlines. A hold has its kind with it if no call
+    /// refers to it and, for figures, its deadline has surely passed: only the kind tells such holds apart. Else its
+    /// deadline must be known: of such holds the one that is due first expires first.
     fn may_be_due(&self, state: &State) -> Vec<(u32, Option<Kind>)> {
         let ran_until = self.terms.ran_until(self.term);
         let is_shown = matches!(self.part.subject, Subject::Figures(_));
