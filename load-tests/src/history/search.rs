@@ -31,7 +31,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { wide: 50_000, all: 5_000_000 }
+        Self { wide: 200_000, all: 5_000_000 }
     }
 }
 
