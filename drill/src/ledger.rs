@@ -30,6 +30,8 @@ pub struct Sale {
     pub limit: Option<u32>,
     /// The most units that a customer may have of each item.
     pub item_limit: Option<u32>,
+    /// The drop as it is defined, if it has windows, pools or prices.
+    pub rules: Option<pb::Drop>,
 }
 
 impl Sale {
@@ -129,8 +131,19 @@ pub struct Visit {
     pub turn: u64,
     /// Items by their place in the drop, and units.
     pub lines: Vec<(u16, u32)>,
+    /// Whether the customer named how long the hold lives.
+    pub names_ttl: bool,
+    /// What the first answer with the hold shows of a drop with rules: the pool, the window and the price of its units.
+    pub served: Vec<pb::HoldLine>,
     /// All requests and answers.
     pub calls: Vec<Call>,
+}
+
+/// A line as it was when its hold was made: what was released or returned since is part of it again.
+#[must_use]
+pub fn as_made(line: &pb::HoldLine) -> pb::HoldLine {
+    let quantity = line.quantity.saturating_add(line.released).saturating_add(line.returned);
+    pb::HoldLine { quantity, released: 0, returned: 0, ..line.clone() }
 }
 
 /// The order that a hold is claimed for.
@@ -158,6 +171,8 @@ pub struct Turned {
     pub reason: pb::RefusalReason,
     /// Whether units may come back.
     pub may_come_back: bool,
+    /// The server's time, in milliseconds since the epoch.
+    pub server_time: u64,
     /// When it was sent.
     pub sent: At,
     /// When it was answered.
@@ -188,11 +203,15 @@ pub struct Ledger {
     pub turned: Vec<Turned>,
     /// Stock that was added.
     pub restocks: Vec<Restock>,
+    /// The tiers of each crowd's customers; of a crowd that is not in it none.
+    pub tiers: Vec<Vec<String>>,
 }
 
 /// A ledger that many tasks write at once.
 #[derive(Debug, Default)]
 pub struct OpenLedger {
+    /// The tiers of each crowd's customers.
+    pub tiers: Vec<Vec<String>>,
     shards: [Mutex<Ledger>; SHARDS],
 }
 
@@ -226,7 +245,7 @@ impl OpenLedger {
     /// Closes the ledger and returns its contents.
     #[must_use]
     pub fn close(&self) -> Ledger {
-        let mut all = Ledger::default();
+        let mut all = Ledger { tiers: self.tiers.clone(), ..Ledger::default() };
         for shard in &self.shards {
             all.merge(std::mem::take(&mut *shard.lock()));
         }
@@ -237,7 +256,10 @@ impl OpenLedger {
 impl Ledger {
     /// Adds another ledger of the same drops and the same watch.
     pub fn merge(&mut self, other: Self) {
-        let Self { visits, turned, restocks } = other;
+        let Self { visits, turned, restocks, tiers } = other;
+        if self.tiers.is_empty() {
+            self.tiers = tiers;
+        }
         self.visits.extend(visits);
         self.turned.extend(turned);
         self.restocks.extend(restocks);
@@ -247,6 +269,12 @@ impl Ledger {
     pub fn refused(&self) -> impl Iterator<Item = Turned> {
         let late = self.visits.iter().flat_map(|visit| visit.calls.iter().filter_map(|call| turned(visit, call)));
         self.turned.iter().copied().chain(late)
+    }
+
+    /// The tiers of a crowd's customers.
+    #[must_use]
+    pub fn tiers_of(&self, crowd: u16) -> &[String] {
+        self.tiers.get(usize::from(crowd)).map_or(&[], Vec::as_slice)
     }
 
     /// How many units of an item were put in: surely, and at most.
@@ -269,7 +297,8 @@ pub fn reason_name(reason: pb::RefusalReason) -> &'static str {
 
 /// A refused reserve, as a line of the ledger.
 fn turned(visit: &Visit, call: &Call) -> Option<Turned> {
-    let Call { verb: Verb::Reserve, sent, received, said: Said::Refused { reason, item, may_come_back, .. } } = *call
+    let Call { verb: Verb::Reserve, sent, received, said: Said::Refused { reason, item, may_come_back, server_time } } =
+        *call
     else {
         return None;
     };
@@ -278,7 +307,7 @@ fn turned(visit: &Visit, call: &Call) -> Option<Turned> {
     let units = visit.lines.iter().find(|(line, _)| *line == item).map_or(0, |(_, units)| *units);
     let all = visit.lines.iter().map(|(_, units)| *units).fold(0, u32::saturating_add);
     let Visit { drop, crowd, turn, .. } = *visit;
-    Some(Turned { drop, crowd, item, units, all, turn, reason, may_come_back, sent, received })
+    Some(Turned { drop, crowd, item, units, all, turn, reason, may_come_back, server_time, sent, received })
 }
 
 impl Visit {
@@ -340,7 +369,8 @@ mod tests {
 
     fn visit(calls: Vec<Call>) -> Visit {
         let lines = vec![(0, 1), (1, 2)];
-        Visit { hold: Uuid::nil(), drop: 0, crowd: 0, customer: "c".into(), turn: 0, lines, calls }
+        let (names_ttl, served) = (false, Vec::new());
+        Visit { hold: Uuid::nil(), drop: 0, crowd: 0, customer: "c".into(), turn: 0, lines, names_ttl, served, calls }
     }
 
     #[test]

@@ -7,6 +7,8 @@
 //! - [`customers`]: what one customer does in a visit.
 //! - [`ledger`]: every request and its answer. It judges nothing.
 //! - [`audit`]: the ledger against the holds that the server lists, its stock and its metrics; findings by name.
+//! - [`rules`]: what a drop's windows, pools and prices allow a customer.
+//! - [`facts`]: the journal's records in their order, against those rules and the sums of each pool.
 //! - [`samples`] and [`drive`]: measurements of requests, and a closed loop of callers.
 //! - [`numbers`] and [`tables`]: figures as text.
 //!
@@ -22,6 +24,8 @@ pub mod wire;
 pub mod request;
 pub mod drive;
 pub mod samples;
+pub mod rules;
+pub mod facts;
 pub mod ledger;
 pub mod customers;
 pub mod audit;

@@ -40,6 +40,7 @@ impl Rush {
         let sales = scenario.drops.iter().zip(names).map(|(sale, name)| sale.named(name)).collect();
         let mut floor = Floor::new(sales, connections, scenario.load.timeout.0);
         floor.twice_every = scenario.load.twice_every;
+        floor.ledger.tiers = scenario.crowds.iter().map(|crowd| crowd.tiers.clone()).collect();
         let turns = scenario.crowds.iter().map(|_crowd| AtomicU64::new(0)).collect();
         Self { scenario, floor, turns }
     }

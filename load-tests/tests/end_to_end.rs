@@ -67,6 +67,78 @@ fn a_run_is_audited_and_reported() {
     assert!(folder.path().join("reports/small.html").is_file());
 }
 
+const RULES: &str = r#"
+title = "A small one with rules"
+
+[[drops]]
+id = "rules"
+items = [{ sku = "A", units = 60 }]
+hold_ttl = "1s"
+max_hold_life = "4s"
+opens_after = "200ms"
+
+[drops.rules]
+pools.A = [
+    { id = "members", share = "20%", audience = { tiers = ["member"] }, flows = [{ to = "public", when = { after_open = "1s" } }] },
+    { id = "public" },
+]
+windows = [
+    { id = "members", audience = { tiers = ["member"] }, hold_ttl = "2s" },
+    { id = "all", starts = { after_open = "400ms" } },
+]
+terms = [
+    { id = "members", audience = { tiers = ["member"] }, price = "36.00 EUR" },
+    { id = "usual", price = "40.00 EUR", steps = [{ when = { taken = "50%" }, price = "45.00 EUR" }] },
+]
+
+[load]
+connections = 2
+twice_every = 3
+settle = "2200ms"
+arrivals = [{ shape = "constant", length = "2s", rate = 150 }]
+
+[[crowds]]
+name = "members"
+tiers = ["member"]
+share = 0.05
+customers = 40
+cart = [{ sku = "A" }]
+claim = 0.2
+
+[[crowds]]
+name = "strangers"
+share = 0.95
+customers = 400
+cart = [{ sku = "A" }]
+claim = 0.6
+"#;
+
+#[test]
+fn a_drop_with_rules_is_served_by_them_and_audited() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, server) = (write(folder.path(), RULES), server::binary());
+    let reports = folder.path().join("reports").display().to_string();
+    let output = load_tests(&["run", &file, "--server", server.to_str().unwrap(), "--reports", &reports]);
+    let reported = reported(&output);
+    assert_eq!(output.status.code(), Some(0), "{reported}");
+    // Each rule has served somebody, and refused somebody.
+    for line in [
+        "members, A, window members, pool members, at 3600: ",
+        "strangers, A, window all, pool public, at 4000: ",
+        "strangers, A, window all, pool public, at 4500: ",
+        "strangers, A, window all, pool members, at 4500: ",
+        "refused, NOT_OPEN: ",
+        "refused, SOLD_OUT: ",
+        "the audit is clean",
+    ] {
+        assert!(reported.contains(line), "{line} in {reported}");
+    }
+    let faulty = RULES.replace("share = \"20%\"", "units = 12").replace("starts = {", "begins = {");
+    let output = load_tests(&["run", &write(folder.path(), &faulty)]);
+    assert_eq!(output.status.code(), Some(64), "{}", self::reported(&output));
+    assert!(self::reported(&output).contains("drops[0].rules: pools have a share"), "{}", self::reported(&output));
+}
+
 #[test]
 fn a_scenario_that_makes_no_sense_is_told_by_its_keys() {
     let folder = tempfile::tempdir().unwrap();

@@ -104,6 +104,7 @@ fn a_server_that_is_killed_and_stopped_answers_in_an_order_and_every_spoilt_answ
         },
     );
     flagged("figures that do not add up", &spoilt(folder.path(), &lines, figures), "item 1: figures");
+    of_rules(folder.path(), &lines);
     let silent = spoilt(folder.path(), &lines, |lines| {
         for call in lines.iter_mut().filter_map(|line| line.get_mut("call")).filter(|call| is_last(call)) {
             call["answer"] = json!({"unknown": "no answer"});
@@ -117,6 +118,56 @@ fn a_server_that_is_killed_and_stopped_answers_in_an_order_and_every_spoilt_answ
     );
     let gone = spoilt(folder.path(), &lines, |lines| drop(lines.remove(0)));
     assert_eq!(gone.status.code(), Some(64), "a file that was cut is no history: {}", reported(&gone));
+}
+
+/// The same for windows, pools and prices: in answers, and in the journal's records.
+fn of_rules(folder: &Path, lines: &[Value]) {
+    let answer = |wanted: fn(&Value) -> bool, change: fn(&mut Value)| {
+        spoilt(folder, lines, move |lines| change(call(lines, wanted)))
+    };
+    let served = |call: &Value| is_made(call) && call["answer"]["hold"]["served"][0]["pool"] == json!("members");
+    flagged(
+        "another pool",
+        &answer(served, |call| call["answer"]["hold"]["served"][0]["pool"] = json!("vault")),
+        "no pool",
+    );
+    flagged("another price", &answer(is_made, |call| call["answer"]["hold"]["served"][0]["price"] = json!(1)), "price");
+    let window = |call: &mut Value| call["answer"]["hold"]["served"][0]["window"] = json!("all");
+    flagged("a window before it opens", &answer(is_made, window), "not open");
+    let not_open = |call: &Value| call["answer"]["refused"][0] == json!("not_open");
+    let sold_out = |call: &mut Value| {
+        let items: Vec<Value> = call["lines"].as_array().unwrap().iter().map(|line| line[0].clone()).collect();
+        call["answer"] = json!({"refused": ["sold_out", items]});
+    };
+    flagged("sold out before the opening", &answer(not_open, sold_out), "no window was open");
+    let closed = answer(not_open, |call| call["answer"]["refused"][0] = json!("drop_closed"));
+    flagged("closed before the opening", &closed, "before the closing");
+    let eligible = answer(not_open, |call| call["answer"]["refused"][0] = json!("not_eligible"));
+    flagged("not eligible", &eligible, "for everyone");
+
+    // The first record of that kind of a hold from the members' pool, and of a drop with that mark.
+    let record = |kind: &'static str, change: fn(&mut Value)| {
+        spoilt(folder, lines, move |lines| {
+            let facts = lines.iter_mut().filter_map(|line| line.get_mut("fact"));
+            let mut of_kind = facts.filter(|fact| fact["kind"] == json!(kind));
+            change(of_kind.find(|fact| kind != "hold" || fact["lines"][0]["pool"] == json!("members")).unwrap());
+        })
+    };
+    let line = |change: fn(&mut Value)| record("hold", change);
+    flagged("a member's unit", &line(|fact| fact["customer_id"] = json!("customer-1")), "journal: ");
+    flagged("a recorded price", &line(|fact| fact["lines"][0]["price"]["minor_units"] = json!(1)), "was not the price");
+    flagged("a recorded window", &line(|fact| fact["lines"][0]["window"] = json!("all")), "was not open");
+    flagged("made too early", &line(|fact| fact["created_at"] = json!("2020-01-01T00:00:00.000Z")), "was not open");
+    flagged("a unit more", &line(|fact| fact["lines"][0]["quantity"] = json!(9)), "more out than it received");
+    let turned = |change: fn(&mut Value)| record("drop_turned", change);
+    flagged("no opening", &turned(|fact| fact["moments"] = json!([])), "while the drop was not open");
+    let figures = |fact: &mut Value| fact["stock"][1]["received"] = json!(99);
+    flagged("figures of a pool", &turned(figures), "add up");
+    let missing = spoilt(folder, lines, |lines| {
+        let place = lines.iter().position(|line| line["fact"]["kind"] == json!("hold")).unwrap();
+        lines.remove(place);
+    });
+    flagged("a lost record", &missing, "is missing");
 }
 
 fn flagged(what: &str, output: &Output, where_it_is: &str) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::buyer::BuyerOptions;
+use super::lines::{Goods, PoolOptions, goods};
 use crate::config::span;
 
 mod offline;
@@ -59,6 +60,7 @@ pub(super) enum Command {
         stockade reserve knife-1204 --sku KNIFE/20cm=2 --customer c1\n  \
         stockade reserve knife-1204 --sku KNIFE/20cm --sku SHEATH --customer c1 --ttl 2m\n  \
         stockade reserve knife-1204 --sku KNIFE/20cm=3 --customer c1 --allow-partial\n  \
+        stockade reserve knife-1204 --sku KNIFE/20cm --pool KNIFE/20cm=stall-4 --customer c1\n  \
         stockade reserve knife-1204 --sku SHEATH --customer c1 --supersedes 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n\n\
         All lines or none, unless --allow-partial is set. The hold id is the idempotency key: a reserve sent again\n\
         with the same id gets the same hold. A refusal exits with 1 and its reason.\n\n\
@@ -77,20 +79,22 @@ pub(super) enum Command {
         stockade claim 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --order A-1001\n  \
         stockade claim 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --order A-1001 --sku KNIFE/20cm=1\n  \
         stockade claim 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --order A-1001 --late\n\n\
+        --pool KNIFE/20cm=members claims units of that pool alone; without it a SKU's units of all its pools count.\n\
         Claiming again for the same order returns the same answer.")]
     Claim(ClaimOptions),
     /// Give units back before the sale.
     #[command(after_help = "Examples:\n  \
         stockade release 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n  \
         stockade release 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --keep KNIFE/20cm=1\n\n\
-        --keep states what remains in the hold, so sending it twice is safe.")]
+        --keep states what remains in the hold, so sending it twice is safe. With --pool KNIFE/20cm=members units of\n\
+        that pool remain, and no others of that SKU, unless a second --keep and --pool name them.")]
     Release(ReleaseOptions),
     /// Give units back after the sale.
     #[command(after_help = "Examples:\n  \
         stockade return 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n  \
         stockade return 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --sku KNIFE/20cm=1 --restock\n\n\
         --sku states what was returned so far, in total, so sending it twice is safe. Returned units are withdrawn,\n\
-        unless --restock puts them on sale again.")]
+        unless --restock puts them on sale again. With --pool KNIFE/20cm=members the units are those of that pool.")]
     Return(ReturnOptions),
     /// Show and list holds.
     #[command(subcommand)]
@@ -253,28 +257,6 @@ pub(super) struct DropOptions {
     pub remote: Remote,
 }
 
-/// A SKU with a quantity.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Goods {
-    pub sku: String,
-    pub quantity: u32,
-}
-
-fn goods(text: &str) -> Result<Goods, String> {
-    let Some((sku, quantity)) = text.rsplit_once('=') else {
-        return Ok(Goods { sku: text.to_owned(), quantity: 1 });
-    };
-    match quantity.parse() {
-        Ok(quantity) => Ok(Goods { sku: sku.to_owned(), quantity }),
-        Err(_bad) => Err(format!("{quantity:?} is not a quantity: write SKU=2, and {text}=1 where that is the SKU")),
-    }
-}
-
-fn pool(text: &str) -> Result<(String, String), String> {
-    let (sku, pool) = text.rsplit_once('=').ok_or("write SKU=POOL, such as KNIFE/20cm=market")?;
-    Ok((sku.to_owned(), pool.to_owned()))
-}
-
 /// Parses a whole number, with an error in the words of this tool.
 fn whole<N: FromStr>(text: &str) -> Result<N, String> {
     text.parse().map_err(|_bad| "it must be a whole number within its bounds".to_owned())
@@ -292,9 +274,8 @@ pub(super) struct ReserveOptions {
     /// A SKU, with its quantity after the last =, or one unit without =. Repeat for each SKU
     #[arg(long = "sku", value_name = "SKU=N", value_parser = goods, required = true)]
     pub lines: Vec<Goods>,
-    /// Take this SKU from this pool only, such as a pickup place. Repeat for each SKU
-    #[arg(long = "pool", value_name = "SKU=POOL", value_parser = pool)]
-    pub pools: Vec<(String, String)>,
+    #[command(flatten)]
+    pub pools: PoolOptions,
     #[command(flatten)]
     pub buyer: BuyerOptions,
     /// The hold's id, a UUID [default: a new one, which is printed]
@@ -359,6 +340,8 @@ pub(super) struct ClaimOptions {
     /// What is sold; the remainder is released [default: everything]. Repeat for each SKU
     #[arg(long = "sku", value_name = "SKU=N", value_parser = goods)]
     pub lines: Vec<Goods>,
+    #[command(flatten)]
+    pub pools: PoolOptions,
     /// Claim after the deadline: takes free units, and checks limits again
     #[arg(long)]
     pub late: bool,
@@ -373,6 +356,8 @@ pub(super) struct ReleaseOptions {
     /// What remains in the hold [default: nothing]. Repeat for each SKU
     #[arg(long = "keep", value_name = "SKU=N", value_parser = goods)]
     pub keep: Vec<Goods>,
+    #[command(flatten)]
+    pub pools: PoolOptions,
     /// Also release a hold in payment, which abandons the payment
     #[arg(long)]
     pub abandon_payment: bool,
@@ -390,6 +375,8 @@ pub(super) struct ReturnOptions {
     /// What was returned so far, in total [default: everything]. Repeat for each SKU
     #[arg(long = "sku", value_name = "SKU=N", value_parser = goods)]
     pub returned: Vec<Goods>,
+    #[command(flatten)]
+    pub pools: PoolOptions,
     /// Put the units that are returned now on sale again; otherwise they are withdrawn
     #[arg(long)]
     pub restock: bool,

@@ -6,8 +6,8 @@ use stockade_proto as pb;
 use tonic::{Code, Status};
 
 use super::args::{
-    ClaimOptions, ExtendOptions, Goods, HoldTarget, ReleaseOptions, Remote, ReserveOptions, ReturnOptions,
-    ShowHoldOptions, StageWord,
+    ClaimOptions, ExtendOptions, HoldTarget, ReleaseOptions, Remote, ReserveOptions, ReturnOptions, ShowHoldOptions,
+    StageWord,
 };
 use super::drop_file::proto_span;
 use super::failure::Failure;
@@ -36,7 +36,7 @@ pub(super) async fn reserve(options: &ReserveOptions, output: &mut Output) -> Re
     let request = pb::ReserveRequest {
         hold_id: hold_id.clone(),
         drop_id: options.drop.clone(),
-        lines: lines(&options.lines).into_iter().map(|line| from_pool(line, &options.pools)).collect(),
+        lines: options.pools.lines(&options.lines)?,
         customer: Some(options.buyer.customer()),
         ttl: options.ttl.map(proto_span),
         r#override: options.buyer.stepping_over(),
@@ -56,12 +56,6 @@ pub(super) async fn reserve(options: &ReserveOptions, output: &mut Output) -> Re
         lines => HoldAnswer::Short(hold, lines),
     });
     print(output, &options.remote, "ReserveResponse", &answer, shown)
-}
-
-/// The line, from the pool that is named for its SKU.
-fn from_pool(line: pb::Line, pools: &[(String, String)]) -> pb::Line {
-    let named = pools.iter().find(|(sku, _)| *sku == line.sku);
-    pb::Line { pool: named.map(|(_, pool)| pool.clone()).unwrap_or_default(), ..line }
 }
 
 /// Whether it is unknown after this status if the call took effect.
@@ -110,7 +104,7 @@ pub(super) async fn claim(options: &ClaimOptions, output: &mut Output) -> Result
         customer_id: customer.clone(),
         order_ref: options.order.clone(),
         expired_policy: expired.into(),
-        lines: lines(&options.lines),
+        lines: options.pools.lines(&options.lines)?,
     };
     let answer = Client::connect(&options.remote.endpoint).await?.claim(request).await?;
     let late = answer.mode() == pb::ClaimMode::LateFromFreeStock;
@@ -128,7 +122,7 @@ pub(super) async fn release(options: &ReleaseOptions, output: &mut Output) -> Re
         hold_id: hold.clone(),
         drop_id: drop.clone(),
         customer_id: customer.clone(),
-        keep: lines(&options.keep),
+        keep: options.pools.lines(&options.keep)?,
         abandon_payment: options.abandon_payment,
     };
     let answer = Client::connect(&options.remote.endpoint).await?.release(request).await?;
@@ -143,7 +137,7 @@ pub(super) async fn give_back(options: &ReturnOptions, output: &mut Output) -> R
     let request = pb::ReturnUnitsRequest {
         hold_id: options.hold.clone(),
         drop_id: options.drop.clone(),
-        returned: lines(&options.returned),
+        returned: options.pools.lines(&options.returned)?,
         restock: options.restock,
     };
     let answer = Client::connect(&options.remote.endpoint).await?.return_units(request).await?;
@@ -204,10 +198,4 @@ fn print(
         HoldAnswer::Refusal(refusal) => show::refusal(output, refusal),
     }
     Ok(finding)
-}
-
-fn lines(goods: &[Goods]) -> Vec<pb::Line> {
-    let line =
-        |Goods { sku, quantity }: &Goods| pb::Line { sku: sku.clone(), quantity: *quantity, pool: String::new() };
-    goods.iter().map(line).collect()
 }

@@ -21,6 +21,7 @@ mod failure;
 mod holds;
 mod journal;
 mod json;
+mod lines;
 mod operators;
 mod output;
 mod serve;

@@ -128,3 +128,53 @@ async fn a_checkout_names_tiers_and_pools_and_staff_opens_a_pool() {
     let (code, output) = files.run(&["drop", "fire", "d", "KNIFE", "public", "members"]);
     assert!(code == 64 && output.contains("pool public has no flow to members"), "{output}");
 }
+
+/// A hold's lines as the command line prints them: pool, units, released, returned.
+fn shown(output: &str) -> Vec<[&str; 4]> {
+    let rows = output.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    rows.filter_map(|row| match row[..] {
+        ["KNIFE", pool, units, released, returned, ..] => Some([pool, units, released, returned]),
+        _ => None,
+    })
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_a_claim_and_a_return_name_the_pool_whose_units_they_are_about() {
+    let files = Files::new().await;
+    assert_eq!(files.apply(FILE, &[]).0, 0);
+    files.shop.pass(Millis::from_secs(3_600)).await;
+    // One member has three units of the members' pool and two of the public one, in one hold and in another.
+    let ids = [1, 2].map(hold_id);
+    for id in &ids {
+        let reserve = ["reserve", "d", "--sku", "KNIFE=3", "--pool", "KNIFE=members", "--sku", "KNIFE=2"];
+        let member = ["--pool", "KNIFE=public", "--customer", "ann", "--tier", "member", "--hold-id", id];
+        let (code, output) = files.run(&[&reserve[..], &member].concat());
+        assert_eq!(
+            (code, shown(&output)),
+            (0, vec![["members", "3", "0", "0"], ["public", "2", "0", "0"]]),
+            "{output}"
+        );
+    }
+    let [one, other] = &ids;
+
+    // Without a pool the first line is kept; with one only what is named.
+    let (_, output) = files.run(&["release", one, "--keep", "KNIFE=4"]);
+    assert_eq!(shown(&output), [["members", "3", "0", "0"], ["public", "1", "1", "0"]], "{output}");
+    let (_, output) = files.run(&["release", one, "--keep", "KNIFE=1", "--pool", "KNIFE=public"]);
+    assert_eq!(shown(&output), [["members", "0", "3", "0"], ["public", "1", "1", "0"]], "{output}");
+
+    let both = ["--sku", "KNIFE=2", "--sku", "KNIFE=1", "--pool", "KNIFE=members", "--pool", "KNIFE=public"];
+    let (code, output) = files.run(&[&["claim", other, "--order", "A-1"], &both[..]].concat());
+    assert_eq!((code, shown(&output)), (0, vec![["members", "2", "1", "0"], ["public", "1", "1", "0"]]), "{output}");
+    let (code, output) = files.run(&["return", other, "--sku", "KNIFE=1", "--pool", "KNIFE=members", "--restock"]);
+    assert_eq!((code, shown(&output)), (0, vec![["members", "1", "1", "1"], ["public", "1", "1", "0"]]), "{output}");
+
+    // A pool that the item does not have, of a SKU that is not named, or more of them than lines.
+    let (code, output) = files.run(&["return", other, "--sku", "KNIFE=1", "--pool", "KNIFE=vault"]);
+    assert!(code == 64 && output.contains("returned[0].pool"), "{output}");
+    let (code, output) = files.run(&["claim", other, "--order", "A-1", "--pool", "KNIFE=members"]);
+    assert!(code == 64 && output.contains("--pool names \"KNIFE\", which no line has"), "{output}");
+    let (code, output) = files.run(&[&["release", one, "--keep", "KNIFE"], &both[4..]].concat());
+    assert!(code == 64 && output.contains("--pool names 2 pools for 1 lines of \"KNIFE\""), "{output}");
+}

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use stockade_client::Client;
+use stockade_drill::facts;
 use stockade_drill::process::Process;
 use stockade_drill::request::Request;
 use stockade_proto as pb;
 
 use crate::ledger::Entry;
-use crate::server::{Server, serve, start, verified};
-use crate::wire::{Dice, all_shown, books_balance, create, line, reserve};
+use crate::server::{BINARY, Server, serve, start, verified};
+use crate::wire::{Dice, all_shown, books_balance, create, line, reserve, sold};
 
 const WORKERS: u64 = 8;
 const LIMIT: u32 = 4;
@@ -146,6 +147,11 @@ async fn live_and_die(server: Server, workers: &mut [Worker], round: usize, life
     assert_eq!(ended.code, None, "only the signal may end it: {}", ended.log);
 }
 
+fn items() -> Vec<(&'static str, u64)> {
+    let scarce = SCARCE.iter().map(|sku| (*sku, 60));
+    scarce.chain([(PLENTY, 1_000_000)]).collect()
+}
+
 /// Kills a server shortly after its start.
 async fn die_young(data: &Path, dice: &mut Dice) {
     let process = Process::start("stockade", serve(data, &[])).expect("the binary runs");
@@ -163,9 +169,7 @@ async fn what_was_acknowledged_survives_every_kill() {
     for (round, (flags, least, most)) in ROUNDS.into_iter().enumerate() {
         let server = start(&data, flags);
         if round == 0 {
-            let mut items: Vec<_> = SCARCE.iter().map(|sku| (*sku, 60)).collect();
-            items.push((PLENTY, 1_000_000));
-            create(&server.client().await, &items, LIMIT).await;
+            create(&server.client().await, &items(), LIMIT).await;
         }
         audit(&server, &mut workers).await;
         let life = Duration::from_millis(least + dice.below(most - least));
@@ -188,4 +192,9 @@ async fn what_was_acknowledged_survives_every_kill() {
     assert!(refused > 0 && states.iter().all(|count| *count > 0), "too little load to say anything");
     assert_eq!(server.stop().code, Some(0));
     assert!(verified(&data).contains("closed in order"));
+    // At every record, so at every cut that a kill may have made, all pools add up.
+    let facts = facts::read(BINARY, &data).expect("a journal");
+    let trial = facts::judge(&sold(&items(), LIMIT), &facts, |_customer| Vec::new());
+    assert_eq!(trial.violations(), 0, "{trial}: {:?}", trial.findings);
+    assert!(trial.holds > 100 && trial.records > trial.holds, "{trial}");
 }

@@ -52,7 +52,12 @@ pub fn reserve(hold_id: &str, customer: &str, lines: Vec<pb::Line>) -> pb::Reser
 
 /// Creates the drop with these items and this limit of units for each customer.
 pub async fn create(client: &Client, items: &[(&str, u64)], limit: u32) {
-    wire::create(client, wire::drop(DROP, items.iter().copied(), Some(limit))).await.expect("a drop");
+    wire::create(client, sold(items, limit)).await.expect("a drop");
+}
+
+/// The drop with these items and this limit of units for each customer.
+pub fn sold(items: &[(&str, u64)], limit: u32) -> pb::Drop {
+    wire::drop(DROP, items.iter().copied(), Some(limit))
 }
 
 /// Reserves one unit for a customer of its own; it must be granted.
@@ -102,7 +107,7 @@ pub async fn books_balance(client: &Client, holds: &[Option<pb::Hold>], limit: u
     let (drop, now) = wire::show(client, DROP).await.expect("a drop");
     let goods = |item: &pb::Item| Goods { sku: item.sku.clone(), units: item.quantity };
     let items = drop.items.iter().map(goods).collect();
-    let sale = Sale { id: DROP.into(), items, limit: Some(limit), item_limit: None };
+    let sale = Sale { id: DROP.into(), items, limit: Some(limit), item_limit: None, rules: None };
     let shown = audit::shown(&sale, (&drop, now), holds.iter().flatten()).expect("holds");
     assert!(shown.twice.is_empty(), "{:?}", shown.twice);
     let evidence = Evidence { drops: vec![shown], ..Evidence::default() };

@@ -102,7 +102,8 @@ fn of_drop(drop: u16, (sale, shown): (&Sale, &Shown), ledger: &Ledger, audit: &m
             audit.tell(|| format!("oversold: {name}: {sum} units are in holds, {} were received", stock.received));
         }
         let (least, most) = ledger.restocked(drop, item);
-        let (least, most) = (goods.units.saturating_add(least), goods.units.saturating_add(most));
+        let units = goods.units.saturating_add(tranches(&shown.drop, &goods.sku));
+        let (least, most) = (units.saturating_add(least), units.saturating_add(most));
         if !(least..=most).contains(&stock.received) {
             audit.differs(|| format!("{name}: {} units were received, {least} were put in", stock.received));
         }
@@ -110,6 +111,12 @@ fn of_drop(drop: u16, (sale, shown): (&Sale, &Shown), ledger: &Ledger, audit: &m
     for (item, limit) in sale.bounds() {
         limits((sale, shown), (item, u64::from(limit)), audit);
     }
+}
+
+/// Units of an item's tranches that have fired.
+fn tranches(drop: &pb::Drop, sku: &str) -> u64 {
+    let fired = drop.tranches.iter().filter(|tranche| tranche.sku == sku && tranche.fired_at.is_some());
+    fired.map(|tranche| tranche.units).fold(0, u64::saturating_add)
 }
 
 /// Customers that exceed a limit by the server's own list.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Listed, Shown};
 use crate::Failure;
-use crate::ledger::Sale;
+use crate::ledger::{Sale, as_made};
 use crate::numbers::micros;
 use crate::wire::{self, patiently};
 
@@ -88,6 +88,9 @@ impl Shown {
     /// Takes the stock of each item; an empty one for an item that is not shown, which the books report.
     fn stock(&mut self, sale: &Sale, drop: &pb::Drop, as_of: u64) {
         self.as_of = as_of;
+        if sale.rules.is_some() {
+            self.drop = drop.clone();
+        }
         self.stocks = sale.items.iter().map(|goods| wire::stock(drop, &goods.sku)).collect();
     }
 
@@ -118,6 +121,8 @@ fn listed(hold: &pb::Hold, sale: &Sale, (as_of, until): (u64, u64)) -> Listed {
         order: hold.order_ref.clone(),
         expires_at: wire::instant(hold.expires_at),
         revision: hold.revision,
+        created_at: wire::instant(hold.created_at),
+        served: sale.rules.iter().flat_map(|_| hold.lines.iter().map(as_made)).collect(),
         as_of,
         until,
     }

@@ -118,7 +118,18 @@ fn untrue(visit: &Visit, call: &Call, reason: pb::RefusalReason, (now, deadline)
 
 /// Why the listed hold contradicts what was acknowledged.
 fn lost(visit: &Visit, listed: &Listed) -> Option<String> {
-    let Listed { state, customer, lines, order: listed_order, expires_at: _, revision, as_of, until } = listed;
+    let Listed {
+        state,
+        customer,
+        lines,
+        order: listed_order,
+        expires_at: _,
+        revision,
+        created_at: _,
+        served: _,
+        as_of,
+        until,
+    } = listed;
     if *customer != visit.customer {
         return Some(format!("it is {customer}'s"));
     }

@@ -92,7 +92,8 @@ mod tests {
 
     fn visit(calls: Vec<Call>) -> Visit {
         let lines = vec![(0, 1)];
-        Visit { hold: Uuid::nil(), drop: 0, crowd: 0, customer: "c".into(), turn: 0, lines, calls }
+        let (names_ttl, served) = (false, Vec::new());
+        Visit { hold: Uuid::nil(), drop: 0, crowd: 0, customer: "c".into(), turn: 0, lines, names_ttl, served, calls }
     }
 
     fn millis(range: Option<Range<At>>) -> Option<(At, At)> {

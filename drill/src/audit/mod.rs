@@ -14,6 +14,8 @@ mod books;
 mod fetch;
 mod holds;
 mod intervals;
+mod pools;
+mod rules;
 mod time;
 
 pub use fetch::{fetch, shown};
@@ -36,6 +38,10 @@ pub struct Listed {
     pub expires_at: u64,
     /// Its revision.
     pub revision: u64,
+    /// When it was made, in milliseconds since the epoch.
+    pub created_at: u64,
+    /// Its lines as it was made, of a drop with rules.
+    pub served: Vec<pb::HoldLine>,
     /// The server's time when the page was asked for, in milliseconds since the epoch.
     pub as_of: u64,
     /// The server's time when the page arrived: what expired meanwhile may be shown either way.
@@ -51,6 +57,8 @@ pub struct Shown {
     pub twice: Vec<Uuid>,
     /// The stock of each item, in the sale's order.
     pub stocks: Vec<pb::Stock>,
+    /// The drop, if it has rules: with the instants at which they come and have fired, and the stock of each pool.
+    pub drop: pb::Drop,
     /// The server's time when it showed the stock.
     pub as_of: u64,
 }
@@ -86,6 +94,12 @@ pub struct Audit {
     pub phantoms: u64,
     /// Units by which the server's books do not add up.
     pub conservation_error: u64,
+    /// Lines through a window that was not open then, or is not for the customer.
+    pub outside_windows: u64,
+    /// Lines from a pool that is not for the customer, and had not flowed.
+    pub foreign_pools: u64,
+    /// Lines at a price that was not the customer's then.
+    pub wrong_prices: u64,
     /// Places where the server's own pages disagree with each other or with the customers' count.
     pub disagreements: u64,
     /// Requests with an unknown outcome. No finding: a server may be busy, or be stopped.
@@ -101,7 +115,7 @@ pub struct Audit {
 impl Audit {
     /// The counts that must be 0, with their names.
     #[must_use]
-    pub const fn counts(&self) -> [(&'static str, u64); 9] {
+    pub const fn counts(&self) -> [(&'static str, u64); 12] {
         [
             ("oversold", self.oversold),
             ("over limit", self.over_limit),
@@ -110,6 +124,9 @@ impl Audit {
             ("false refusals", self.false_refusals),
             ("wrong answers", self.wrong_answers),
             ("phantom holds", self.phantoms),
+            ("outside windows", self.outside_windows),
+            ("foreign pools", self.foreign_pools),
+            ("wrong prices", self.wrong_prices),
             ("conservation error", self.conservation_error),
             ("disagreements", self.disagreements),
         ]
@@ -141,6 +158,8 @@ pub fn judge(sales: &[Sale], ledger: &Ledger, evidence: &Evidence) -> Audit {
     let mut audit = Audit::default();
     holds::judge(sales, ledger, evidence, &mut audit);
     time::judge(sales, ledger, &mut audit);
+    rules::judge(sales, ledger, evidence, &mut audit);
+    pools::judge(sales, ledger, evidence, &mut audit);
     books::judge(sales, ledger, evidence, &mut audit);
     audit
 }
@@ -155,3 +174,5 @@ pub fn books(sales: &[Sale], evidence: &Evidence) -> Audit {
 
 #[cfg(test)]
 mod planted;
+#[cfg(test)]
+mod planted_rules;

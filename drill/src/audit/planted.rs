@@ -15,7 +15,13 @@ const START: u64 = 1_000_000;
 const TTL: u64 = 60_000;
 
 fn sale() -> Sale {
-    Sale { id: "d-1".into(), items: vec![Goods { sku: "A".into(), units: 3 }], limit: Some(2), item_limit: None }
+    Sale {
+        id: "d-1".into(),
+        items: vec![Goods { sku: "A".into(), units: 3 }],
+        limit: Some(2),
+        item_limit: None,
+        rules: None,
+    }
 }
 
 fn said(state: HoldState, sent: At, revision: u64) -> Said {
@@ -31,7 +37,18 @@ fn call(verb: Verb, second: At, state: HoldState, revision: u64) -> Call {
 fn visit(number: u128, customer: &str, units: u32, calls: Vec<Call>) -> Visit {
     let turn = customer.bytes().map(u64::from).sum();
     let customer = customer.to_owned();
-    Visit { hold: Uuid::from_u128(number), drop: 0, crowd: 0, customer, turn, lines: vec![(0, units)], calls }
+    let (names_ttl, served) = (false, Vec::new());
+    Visit {
+        hold: Uuid::from_u128(number),
+        drop: 0,
+        crowd: 0,
+        customer,
+        turn,
+        lines: vec![(0, units)],
+        names_ttl,
+        served,
+        calls,
+    }
 }
 
 fn listed(visit: &Visit, state: HoldState) -> Listed {
@@ -44,6 +61,8 @@ fn listed(visit: &Visit, state: HoldState) -> Listed {
         order: if state == HoldState::Claimed { order(visit.hold) } else { String::new() },
         expires_at: START + TTL,
         revision: 9,
+        created_at: START,
+        served: Vec::new(),
         as_of: START + 20_000,
         until: START + 20_010,
     }
@@ -75,6 +94,7 @@ fn played() -> (Ledger, Evidence) {
         turn: 0,
         reason: pb::RefusalReason::SoldOut,
         may_come_back: false,
+        server_time: START + 2_000,
         sent: 2 * SECOND,
         received: 3 * SECOND,
     };
@@ -82,7 +102,8 @@ fn played() -> (Ledger, Evidence) {
     let visits = vec![held, claimed, released, taken];
     let holds = visits.iter().zip(states).map(|(visit, state)| (visit.hold, listed(visit, state))).collect();
     let stock = pb::Stock { received: 3, held: 2, claimed: 1, ..pb::Stock::default() };
-    let shown = Shown { holds, twice: Vec::new(), stocks: vec![stock], as_of: START + 21_000 };
+    let shown =
+        Shown { holds, twice: Vec::new(), stocks: vec![stock], drop: pb::Drop::default(), as_of: START + 21_000 };
     let page = "stockade_conservation_error_units 0\n\
         stockade_units{drop=\"d-1\",sku=\"A\",pool=\"general\",state=\"claimed\"} 1\n\
         stockade_operations_total{operation=\"reserve\",outcome=\"ok\"} 14\n\
@@ -93,7 +114,7 @@ fn played() -> (Ledger, Evidence) {
         stockade_hold_transitions_total{to=\"released\"} 1\n\
         stockade_refusals_total{drop=\"d-1\",reason=\"sold_out\"} 1\n";
     let before = "stockade_operations_total{operation=\"reserve\",outcome=\"ok\"} 10\n";
-    let ledger = Ledger { visits, turned: vec![turned], restocks: Vec::new() };
+    let ledger = Ledger { visits, turned: vec![turned], ..Ledger::default() };
     let evidence = Evidence { drops: vec![shown], metrics: Some((before.to_owned(), page.to_owned())), alone: true };
     (ledger, evidence)
 }

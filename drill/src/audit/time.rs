@@ -10,7 +10,7 @@ use super::intervals::{possibly, surely};
 use crate::ledger::{At, Ledger, Sale, Turned, Visit};
 
 /// Changes of a number of units: when, and by how many.
-type Steps = Vec<(At, i64)>;
+pub(super) type Steps = Vec<(At, i64)>;
 
 /// Checks every item of every drop.
 pub(super) fn judge(sales: &[Sale], ledger: &Ledger, audit: &mut Audit) {
@@ -22,13 +22,16 @@ pub(super) fn judge(sales: &[Sale], ledger: &Ledger, audit: &mut Audit) {
         false_limits(&visits, ledger, (drop, sale), audit);
         for (item, goods) in (0_u16..).zip(&sale.items) {
             let units = signed(goods.units);
-            oversold(&visits, ledger, (drop, item, units), audit);
-            false_refusals(&visits, ledger, (drop, item, units), audit);
+            // Of a drop with rules a customer may draw on some pools only: `pools` judges these.
+            if sale.rules.is_none() {
+                oversold(&visits, ledger, (drop, item, units), audit);
+                false_refusals(&visits, ledger, (drop, item, units), audit);
+            }
         }
     }
 }
 
-fn signed(units: u64) -> i64 {
+pub(super) fn signed(units: u64) -> i64 {
     i64::try_from(units).unwrap_or(i64::MAX)
 }
 
@@ -38,7 +41,7 @@ fn units_of(visit: &Visit, item: Option<u16>) -> i64 {
 }
 
 /// The maximum at one instant. Of changes at the same instant, decreases come first.
-fn peak(mut steps: Steps) -> i64 {
+pub(super) fn peak(mut steps: Steps) -> i64 {
     steps.sort_unstable();
     let (mut now, mut peak) = (0_i64, 0_i64);
     for (_, change) in steps {
@@ -49,7 +52,7 @@ fn peak(mut steps: Steps) -> i64 {
 }
 
 /// The changes that these units make over this time.
-fn steps(range: std::ops::Range<At>, units: i64) -> [(At, i64); 2] {
+pub(super) fn steps(range: std::ops::Range<At>, units: i64) -> [(At, i64); 2] {
     [(range.start, units), (range.end, units.saturating_neg())]
 }
 
@@ -85,7 +88,7 @@ fn over_limit(visits: &[&Visit], (item, limit): (Option<u16>, i64), audit: &mut 
 }
 
 /// How many units may have been taken, over time.
-struct Taken {
+pub(super) struct Taken {
     /// When it changed, ascending.
     times: Vec<At>,
     /// A segment tree of maxima over the levels from then on: leaves in the second half, each node the higher of its
@@ -94,7 +97,7 @@ struct Taken {
 }
 
 impl Taken {
-    fn new(mut steps: Steps) -> Self {
+    pub(super) fn new(mut steps: Steps) -> Self {
         steps.sort_unstable();
         let leaves = steps.len().saturating_add(1);
         let mut tree = vec![0; leaves.saturating_mul(2)];
@@ -117,7 +120,7 @@ impl Taken {
     }
 
     /// The maximum from `from` to `to`, both included.
-    fn most(&self, from: At, to: At) -> i64 {
+    pub(super) fn most(&self, from: At, to: At) -> i64 {
         let leaves = self.times.len().saturating_add(1);
         // Leaf 0 is the level before the first change. If several changes fall on one instant, all levels in between
         // count.

@@ -4,7 +4,7 @@ use stockade_proto as pb;
 use tonic::{Code, Status};
 
 use super::Floor;
-use crate::ledger::{Goods, Said, Visit, order};
+use crate::ledger::{Goods, Said, Visit, as_made, order};
 use crate::request::{Answer, Outcome, Request};
 use crate::wire::instant;
 
@@ -29,6 +29,15 @@ pub(super) fn said(answer: Result<Answer, Status>, request: &Request, visit: &Vi
             let (reason, may_come_back) = (refusal.reason(), refusal.retry_after.is_some());
             Said::Refused { reason, item: sale.item(sku), may_come_back, server_time }
         }
+    }
+}
+
+/// The lines of a hold as it was made, of a drop with rules.
+pub(super) fn served(answer: Option<&Answer>, visit: &Visit, floor: &Floor) -> Vec<pb::HoldLine> {
+    let has_rules = floor.sales.get(usize::from(visit.drop)).is_some_and(|sale| sale.rules.is_some());
+    match answer {
+        Some(Answer { outcome: Outcome::Hold(hold), .. }) if has_rules => hold.lines.iter().map(as_made).collect(),
+        Some(_) | None => Vec::new(),
     }
 }
 
@@ -68,7 +77,8 @@ mod tests {
 
     fn visit() -> Visit {
         let lines = vec![(0, 2), (1, 1)];
-        Visit { hold: Uuid::nil(), drop: 0, crowd: 0, customer: "c".into(), turn: 0, lines, calls: Vec::new() }
+        let (names_ttl, served, calls) = (false, Vec::new(), Vec::new());
+        Visit { hold: Uuid::nil(), drop: 0, crowd: 0, customer: "c".into(), turn: 0, lines, names_ttl, served, calls }
     }
 
     fn hold(state: pb::HoldState) -> pb::Hold {

@@ -1,5 +1,5 @@
-//! What one customer does: reserve, think, extend, pay, claim or release, or walk away. Every request and answer goes into
-//! the ledger.
+//! What one customer does: reserve, think, extend, pay, claim or release, or walk away. Every request and answer goes
+//! into the ledger.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +23,13 @@ use crate::numbers::place;
 use crate::request::{Request, Verb};
 use crate::samples::Ending;
 use crate::wire::{self, PAUSE, RETRIES_MAX};
+
+/// The answers to a request that was sent until it was decided.
+struct Answers {
+    calls: Vec<Call>,
+    /// The lines of the hold in the last one, of a drop with rules.
+    served: Vec<pb::HoldLine>,
+}
 
 /// A visit that is under way.
 struct Customer<'a> {
@@ -120,7 +127,11 @@ impl Customer<'_> {
         let lines = self.plan.lines.iter().map(|(item, units)| wire::line(sku(*item), *units)).collect();
         let request = Request::Reserve(pb::ReserveRequest {
             ttl: self.plan.ttl.map(wire::span),
-            ..wire::reserve(self.plan.hold.to_string(), &self.drop(), self.visit.customer.clone(), lines)
+            customer: Some(pb::Customer {
+                tiers: self.floor.ledger.tiers.get(usize::from(self.plan.crowd)).cloned().unwrap_or_default(),
+                ..wire::customer(self.visit.customer.clone())
+            }),
+            ..wire::reserve(self.plan.hold.to_string(), &self.drop(), String::new(), lines)
         });
         for _ in 0..self.plan.again {
             if self.ask(due, &request).await {
@@ -135,8 +146,8 @@ impl Customer<'_> {
         }
         let granted = self.visit.granted(Verb::Reserve).is_some() || self.ask(due, &request).await;
         if granted && self.plan.repeats {
-            let calls = self.attempts(&request).await;
-            self.visit.calls.extend(calls);
+            let answers = self.attempts(&request).await;
+            self.keep(answers);
         }
         granted
     }
@@ -158,28 +169,38 @@ impl Customer<'_> {
     async fn ask(&mut self, due: Duration, request: &Request) -> bool {
         if self.floor.twice() {
             let (one, other) = tokio::join!(self.measured(due, request), self.measured(due, request));
-            self.visit.calls.extend(one);
-            self.visit.calls.extend(other);
+            self.keep(one);
+            self.keep(other);
         } else {
-            let calls = self.measured(due, request).await;
-            self.visit.calls.extend(calls);
+            let answers = self.measured(due, request).await;
+            self.keep(answers);
         }
         self.visit.granted(request.verb()).is_some()
     }
 
-    async fn measured(&self, due: Duration, request: &Request) -> Vec<Call> {
-        let calls = self.attempts(request).await;
-        let ending = match calls.last().map(|call| call.said) {
+    /// Keeps answers. A hold whose units have another pool, window or price than before is not what it was.
+    fn keep(&mut self, Answers { mut calls, served }: Answers) {
+        if self.visit.served.is_empty() {
+            self.visit.served = served;
+        } else if let Some(Call { said: Said::Hold { faithful, .. }, .. }) = calls.last_mut() {
+            *faithful &= served.is_empty() || served == self.visit.served;
+        }
+        self.visit.calls.extend(calls);
+    }
+
+    async fn measured(&self, due: Duration, request: &Request) -> Answers {
+        let answers = self.attempts(request).await;
+        let ending = match answers.calls.last().map(|call| call.said) {
             Some(Said::Hold { .. }) => Ending::Done,
             Some(Said::Refused { .. }) => Ending::Refused,
             Some(Said::Unknown { .. }) | None => Ending::Failed,
         };
         self.floor.recorder.record(self.connection, request.verb(), ending, (due, self.floor.watch.elapsed()));
-        calls
+        answers
     }
 
     /// Sends a request until it is answered with something other than `UNAVAILABLE`, at most `RETRIES_MAX` times.
-    async fn attempts(&self, request: &Request) -> Vec<Call> {
+    async fn attempts(&self, request: &Request) -> Answers {
         let (floor, verb) = (self.floor, request.verb());
         let (client, checkout) = self.connections;
         let mut calls = Vec::with_capacity(1);
@@ -189,11 +210,12 @@ impl Customer<'_> {
             let answered = tokio::time::timeout(floor.timeout, request.send(client)).await;
             let received = at(floor.watch.elapsed());
             let answer = answered.unwrap_or_else(|_late| Err(Status::deadline_exceeded("no answer in time")));
+            let served = answers::served(answer.as_ref().ok(), &self.visit, floor);
             let said = answers::said(answer, request, &self.visit, floor);
             calls.push(Call { verb, sent, received, said });
             let unavailable = matches!(said, Said::Unknown { code: Code::Unavailable });
             if !unavailable || calls.len() >= place(u64::from(RETRIES_MAX)) {
-                return calls;
+                return Answers { calls, served };
             }
             floor.again.increment();
             tokio::time::sleep(PAUSE).await;

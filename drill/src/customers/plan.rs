@@ -83,6 +83,16 @@ impl Plan {
     /// The visit before its first request.
     pub(super) fn visit(&self) -> Visit {
         let Self { hold, drop, crowd, turn, .. } = *self;
-        Visit { hold, drop, crowd, turn, customer: self.customer.clone(), lines: self.lines.clone(), calls: Vec::new() }
+        Visit {
+            hold,
+            drop,
+            crowd,
+            turn,
+            customer: self.customer.clone(),
+            lines: self.lines.clone(),
+            names_ttl: self.ttl.is_some(),
+            served: Vec::new(),
+            calls: Vec::new(),
+        }
     }
 }

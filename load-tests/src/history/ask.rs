@@ -8,8 +8,9 @@ use stockade_drill::wire::{self, instant};
 use stockade_proto as pb;
 use tonic::{Code, Status};
 
-use super::event::{Answer, Call, Figures, Seen, Shown, Verb, Why};
+use super::event::{Answer, Call, Figures, Seen, Served, Shown, Verb, Why};
 use super::floor::{DROP, Floor, Goal};
+use super::market::tiers;
 
 /// The SKU of an item.
 #[must_use]
@@ -81,7 +82,8 @@ async fn send(client: &Client, goal: &Goal, verb: Verb) -> Result<Told, Status> 
         Verb::Reserve { ttl } => {
             let lines = goal.lines.iter().map(|(item, units)| wire::line(&sku(*item), *units)).collect();
             let request = wire::reserve(hold_id, DROP, customer(goal.customer), lines);
-            Request::Reserve(pb::ReserveRequest { ttl: millis(ttl), ..request })
+            let customer = request.customer.map(|customer| pb::Customer { tiers: tiers(goal.customer), ..customer });
+            Request::Reserve(pb::ReserveRequest { ttl: millis(ttl), customer, ..request })
         }
         Verb::Extend { ttl, pay } => {
             let stage = if pay { pb::HoldStage::Paying } else { pb::HoldStage::Unspecified }.into();
@@ -113,7 +115,11 @@ async fn operate(client: &Client, goal: &Goal, verb: Verb) -> Result<Told, Statu
         let request = pb::GetDropRequest { drop_id: DROP.to_owned() };
         let pb::GetDropResponse { drop, server_time } = client.get_drop(request).await?;
         let items = drop.unwrap_or_default().items;
-        return Ok((Answer::Stock(items.iter().map(figures).collect()), Some(instant(server_time))));
+        let answer = match items.iter().find(|item| !adds_up(item)) {
+            Some(item) => Answer::Odd(format!("the pools of {} do not add up: {item:?}", item.sku)),
+            None => Answer::Stock(items.iter().map(figures).collect()),
+        };
+        return Ok((answer, Some(instant(server_time))));
     }
     let (item, units) = goal.lines.first().copied().unwrap_or_default();
     let request = pb::AdjustStockRequest {
@@ -125,6 +131,23 @@ async fn operate(client: &Client, goal: &Goal, verb: Verb) -> Result<Told, Statu
     };
     client.adjust_stock(request).await?;
     Ok((Answer::Adjusted, None))
+}
+
+/// Whether all that a pool received is accounted for, and the item's stock is the sum of its pools'.
+fn adds_up(item: &pb::Item) -> bool {
+    let parts = |stock: &pb::Stock| [stock.free, stock.held, stock.paying, stock.claimed, stock.withdrawn];
+    let sum = |stock: &pb::Stock| parts(stock).into_iter().fold(0, u64::saturating_add);
+    let own = item.stock.unwrap_or_default();
+    let pools: Vec<pb::Stock> = item.pools.iter().map(|pool| pool.stock.unwrap_or_default()).collect();
+    let add = |all: [u64; 5], pool: &pb::Stock| {
+        let mut sums = all;
+        sums.iter_mut().zip(parts(pool)).for_each(|(sum, units)| *sum = sum.saturating_add(units));
+        sums
+    };
+    let summed = pools.iter().fold([0; 5], add);
+    own.received == sum(&own)
+        && pools.iter().all(|pool| pool.received == sum(pool))
+        && (pools.is_empty() || summed == parts(&own))
 }
 
 fn figures(item: &pb::Item) -> Figures {
@@ -155,9 +178,16 @@ fn shown(goal: &Goal, hold: &pb::Hold) -> Answer {
     let odd = || Answer::Odd(format!("{hold:?}"));
     let number = hold.customer_id.strip_prefix("customer-").and_then(|number| number.parse().ok());
     let (Some(state), Some(customer)) = (Shown::of(hold.state()), number) else { return odd() };
-    let lines: Option<Vec<(u8, u32)>> =
-        hold.lines.iter().map(|line| Some((line.sku.strip_prefix("item-")?.parse().ok()?, line.quantity))).collect();
-    let Some(lines) = lines.filter(|_| hold.id == goal.id && hold.drop_id == DROP) else { return odd() };
+    let served: Option<Vec<(Served, u32)>> = hold.lines.iter().map(served).collect();
+    let Some(served) = served.filter(|_| hold.id == goal.id && hold.drop_id == DROP) else { return odd() };
+    let mut lines: Vec<(u8, u32)> = Vec::new();
+    for (Served { item, .. }, units) in &served {
+        // Units of one item may come from several pools.
+        match lines.iter_mut().find(|(known, _)| known == item) {
+            Some((_, sum)) => *sum = sum.saturating_add(*units),
+            None => lines.push((*item, *units)),
+        }
+    }
     let ours = |number: &u8| hold.order_ref == order(&goal.id, *number);
     Answer::Hold(Seen {
         state,
@@ -167,7 +197,22 @@ fn shown(goal: &Goal, hold: &pb::Hold) -> Answer {
         order: (0..=9_u8).find(ours),
         lines,
         customer,
+        served: served.into_iter().map(|(served, _)| served).collect(),
     })
+}
+
+/// What a line got, and the units that it has now.
+fn served(line: &pb::HoldLine) -> Option<(Served, u32)> {
+    let pb::HoldLine { sku, pool, quantity, released, returned, terms_id, unit_price, window } = line;
+    let served = Served {
+        item: sku.strip_prefix("item-")?.parse().ok()?,
+        units: quantity.saturating_add(*released).saturating_add(*returned),
+        pool: pool.clone(),
+        window: window.clone(),
+        terms: terms_id.clone(),
+        price: unit_price.as_ref().map_or(0, |price| price.minor_units),
+    };
+    Some((served, *quantity))
 }
 
 #[cfg(test)]
@@ -184,6 +229,17 @@ mod tests {
     fn who_is_sold_out_is_an_item_that_there_is() {
         assert_eq!(refused(&sold_out("item-2")), Answer::Refused(Why::SoldOut, vec![2]));
         assert!(matches!(refused(&sold_out("another")), Answer::Odd(_)));
+    }
+
+    #[test]
+    fn an_item_adds_up_pool_by_pool() {
+        let stock = |free, held| Some(pb::Stock { received: 4, free, held, ..Default::default() });
+        let pool = |free, held| pb::Pool { stock: stock(free, held), ..Default::default() };
+        let all = Some(pb::Stock { received: 8, free: 5, held: 3, ..Default::default() });
+        let item = |pools: Vec<pb::Pool>| pb::Item { stock: all, pools, ..Default::default() };
+        assert!(adds_up(&item(vec![pool(3, 1), pool(2, 2)])));
+        assert!(!adds_up(&item(vec![pool(3, 1), pool(3, 2)])), "a pool has a unit more than it received");
+        assert!(!adds_up(&item(vec![pool(3, 1), pool(1, 3)])), "another sum than the item's");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Kills the server and starts it again on the same folder, and pauses it.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,14 +153,22 @@ impl Chaos {
         Ok(chaos)
     }
 
-    /// Ends the server with a signal, as an operator would.
+    /// Ends the server with a signal, as an operator would, and reads its data folder with the same binary.
     ///
     /// # Errors
-    /// When it does not exit successfully.
-    pub fn stop(self) -> Result<(Vec<Term>, Vec<Pause>), Failure> {
-        let Self { server, terms, pauses, .. } = self;
-        tokio::task::block_in_place(|| server.stop())?;
-        Ok((terms, pauses))
+    /// When it does not exit successfully, or its folder can't be read.
+    pub fn stop<T>(
+        self,
+        read: fn(PathBuf, &Path) -> Result<T, Failure>,
+    ) -> Result<(Vec<Term>, Vec<Pause>, T), Failure> {
+        let Self { recipe, server, terms, pauses, .. } = self;
+        tokio::task::block_in_place(|| {
+            let left = server.leave(Signal::TERM, START_TIMEOUT)?;
+            if !left.well {
+                return Err(Failure::Work("the server did not end successfully".to_owned()));
+            }
+            Ok((terms, pauses, read(recipe.program()?, &left.data())?))
+        })
     }
 }
 

@@ -1,12 +1,15 @@
 //! Checks a whole history: single answers first, then every part.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
+use stockade_drill::facts::{Trial, judge};
 use stockade_drill::numbers::count;
 
-use super::event::{Call, History};
+use super::event::{Answer, Call, History};
 use super::explain::explain;
 use super::lens::{Subject, parts};
+use super::market::{Market, tiers};
 use super::plain;
 use super::search::{Bounds, Verdict, search};
 use super::terms::Terms;
@@ -40,6 +43,8 @@ pub struct Report {
     /// Lives of the server that left more calls unanswered than its end explains, and last reads without an answer:
     /// without answers any order fits.
     pub silences: u64,
+    /// What the journal's records show, of a drop with rules.
+    pub journal: Option<Trial>,
     /// The first findings in words.
     pub findings: Vec<String>,
 }
@@ -54,13 +59,17 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { calls, unknowns, kills, pauses, parts, states, violations, undecided, silences, findings } = self;
+        let Self { calls, unknowns, kills, pauses, parts, states, violations, undecided, silences, journal, findings } =
+            self;
         let [holds, customers, stocks, figures] = parts;
         writeln!(f, "{calls} calls, {unknowns} without an answer; {kills} kills, {pauses} pauses")?;
         writeln!(
             f,
             "searched: {holds} holds, {customers} customers, {stocks} stocks, {figures} figures; {states} states"
         )?;
+        if let Some(journal) = journal {
+            writeln!(f, "{journal}")?;
+        }
         for finding in findings {
             writeln!(f, "{finding}")?;
         }
@@ -79,7 +88,9 @@ impl fmt::Display for Report {
 #[must_use]
 pub fn check(history: &History, bounds: Bounds) -> Report {
     let terms = Terms::of(history);
-    let plain = plain::look(history);
+    let market = Market::of(&history.setup, &history.facts);
+    let plain = plain::look(history, market.as_ref());
+    let journal = market.as_ref().map(|market| facts(market, history));
     let silences = silences(history);
     let mut report = Report {
         calls: count(history.calls.len()),
@@ -96,7 +107,7 @@ pub fn check(history: &History, bounds: Bounds) -> Report {
         let counted = match part.subject {
             Subject::Hold(_) => holds,
             Subject::Customer(_) => customers,
-            Subject::Stock(_) => stocks,
+            Subject::Stock(..) => stocks,
             Subject::Figures(_) => figures,
         };
         *counted = counted.saturating_add(1);
@@ -117,7 +128,25 @@ pub fn check(history: &History, bounds: Bounds) -> Report {
             report.findings.push(finding);
         }
     }
+    if let Some(journal) = journal {
+        report.violations = report.violations.saturating_add(journal.violations());
+        report.findings.extend(journal.findings.iter().take(FINDINGS_MAX).map(|finding| format!("journal: {finding}")));
+        report.journal = Some(journal);
+    }
     report
+}
+
+/// Judges the journal: each record by those before it, and that it has each hold that was answered.
+fn facts(market: &Market, history: &History) -> Trial {
+    let number = |customer: &str| customer.strip_prefix("customer-").and_then(|number| number.parse().ok());
+    let mut trial = judge(market.defined(), &history.facts, |customer| number(customer).map(tiers).unwrap_or_default());
+    let made: HashSet<&str> = history.facts.iter().filter_map(|fact| fact.hold_id.as_deref()).collect();
+    let answered = history.calls.iter().filter(|call| matches!(call.answer, Answer::Hold(_)));
+    let lost: BTreeSet<&str> = answered.map(|call| call.hold.as_str()).filter(|hold| !made.contains(hold)).collect();
+    trial.gaps = trial.gaps.saturating_add(count(lost.len()));
+    let words = lost.into_iter().map(|hold| format!("hold {hold} was answered, and no record has it"));
+    trial.findings.extend(words.take(FINDINGS_MAX));
+    trial
 }
 
 /// Lives and last reads with too few answers.

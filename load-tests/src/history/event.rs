@@ -2,6 +2,7 @@
 //! A history file contains this, one JSON object a line. Nothing here judges.
 
 use serde::{Deserialize, Serialize};
+use stockade_drill::facts::Fact;
 use stockade_proto as pb;
 
 /// An instant by two clocks: a monotonic one, for the order of events, and the wall clock, for deadlines.
@@ -30,6 +31,26 @@ pub struct Setup {
     pub slack: u64,
     /// The seed of the requests.
     pub seed: u64,
+    /// When the drop's rules come; none for a drop without rules.
+    #[serde(default)]
+    pub rules: Option<Times>,
+}
+
+/// When the rules of a drop come, in milliseconds after its opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Times {
+    /// The opening, in milliseconds since the epoch.
+    pub opens: u64,
+    /// The window for all.
+    pub all: u64,
+    /// The tranche.
+    pub second: u64,
+    /// The flow at a moment.
+    pub flow: u64,
+    /// The price step at a moment.
+    pub step: u64,
+    /// The closing.
+    pub closes: u64,
 }
 
 /// One life of the server's process.
@@ -107,6 +128,26 @@ pub struct Seen {
     pub lines: Vec<(u8, u32)>,
     /// Its customer's number.
     pub customer: u32,
+    /// What it got, line by line; empty in a history of a drop without rules.
+    #[serde(default)]
+    pub served: Vec<Served>,
+}
+
+/// What a line of a hold got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    /// The item by its place.
+    pub item: u8,
+    /// Units that it got, also if it has given them back.
+    pub units: u32,
+    /// The pool.
+    pub pool: String,
+    /// The window.
+    pub window: String,
+    /// The terms.
+    pub terms: String,
+    /// The price of a unit.
+    pub price: i64,
 }
 
 /// A business refusal.
@@ -127,6 +168,12 @@ pub enum Why {
     OrderMismatch,
     /// The hold is in payment.
     Paying,
+    /// No window is open for the customer.
+    NotOpen,
+    /// The drop is closed.
+    DropClosed,
+    /// No rule is for the customer.
+    NotEligible,
 }
 
 /// Stock of one item as it was shown.
@@ -212,6 +259,8 @@ pub struct History {
     pub pauses: Vec<Pause>,
     /// Every call, in order of sending.
     pub calls: Vec<Call>,
+    /// The journal's records, of a drop with rules.
+    pub facts: Vec<Fact>,
 }
 
 impl Shown {
@@ -247,11 +296,11 @@ impl Why {
             pb::RefusalReason::HoldClaimed => Some(Self::Claimed),
             pb::RefusalReason::OrderMismatch => Some(Self::OrderMismatch),
             pb::RefusalReason::PaymentInProgress => Some(Self::Paying),
+            pb::RefusalReason::NotOpen => Some(Self::NotOpen),
+            pb::RefusalReason::Closed => Some(Self::DropClosed),
+            pb::RefusalReason::NotEligible => Some(Self::NotEligible),
             pb::RefusalReason::Unspecified
-            | pb::RefusalReason::NotOpen
             | pb::RefusalReason::Paused
-            | pb::RefusalReason::Closed
-            | pb::RefusalReason::NotEligible
             | pb::RefusalReason::NotAdmitted
             | pb::RefusalReason::SlotRequired
             | pb::RefusalReason::Cooldown

@@ -1,4 +1,5 @@
-//! A history as a file of JSON lines: the settings first, then the server's lives and pauses, then the calls.
+//! A history as a file of JSON lines: the settings first, then the server's lives and pauses, then the calls, then the
+//! journal's records.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
@@ -6,6 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use stockade_drill::Failure;
+use stockade_drill::facts::Fact;
 
 use super::event::{Call, History, Pause, Setup, Term};
 
@@ -17,6 +19,7 @@ enum Line {
     Term(Term),
     Pause(Pause),
     Call(Call),
+    Fact(Fact),
 }
 
 /// Writes a history.
@@ -25,11 +28,12 @@ enum Line {
 /// When the file can't be written.
 pub fn write(history: &History, path: &Path) -> Result<(), Failure> {
     let mut file = BufWriter::new(File::create(path).map_err(Failure::file(path))?);
-    let History { setup, terms, pauses, calls } = history;
+    let History { setup, terms, pauses, calls, facts } = history;
     let terms = terms.iter().copied().map(Line::Term);
     let pauses = pauses.iter().copied().map(Line::Pause);
     let calls = calls.iter().cloned().map(Line::Call);
-    for line in std::iter::once(Line::Setup(setup.clone())).chain(terms).chain(pauses).chain(calls) {
+    let facts = facts.iter().cloned().map(Line::Fact);
+    for line in std::iter::once(Line::Setup(setup.clone())).chain(terms).chain(pauses).chain(calls).chain(facts) {
         let text = serde_json::to_string(&line).map_err(|_bad| Failure::Bug("a line of a history is JSON"))?;
         writeln!(file, "{text}").map_err(Failure::file(path))?;
     }
@@ -55,6 +59,7 @@ pub fn read(path: &Path) -> Result<History, Failure> {
             Line::Term(term) => history.terms.push(term),
             Line::Pause(pause) => history.pauses.push(pause),
             Line::Call(call) => history.calls.push(call),
+            Line::Fact(fact) => history.facts.push(fact),
         }
     }
     let terms = history.terms.len();

@@ -1,6 +1,7 @@
 //! `load-tests history`: checks for linearizability what real clients saw of a real server that is killed and paused.
 
 mod event;
+mod market;
 mod file;
 mod state;
 mod terms;
@@ -19,6 +20,8 @@ mod drive;
 
 #[cfg(test)]
 mod planted;
+#[cfg(test)]
+mod planted_rules;
 
 use std::path::Path;
 

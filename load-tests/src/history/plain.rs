@@ -4,19 +4,28 @@
 
 use std::collections::HashMap;
 
-use super::event::{Answer, Call, History, Seen, Shown, Why};
+use stockade_drill::rules::{Fired, Mark};
+use stockade_proto as pb;
+
+use super::ask::sku;
+use super::event::{Answer, Call, History, Seen, Served, Shown, Why};
+use super::market::Market;
 
 /// The most findings that are described.
 const FINDINGS_MAX: usize = 20;
 
 /// Faults of single answers, in words.
 #[must_use]
-pub fn look(history: &History) -> Vec<String> {
+pub fn look(history: &History, market: Option<&Market>) -> Vec<String> {
     let mut findings = Vec::new();
     let mut holds: HashMap<&str, Vec<(&Call, &Seen)>> = HashMap::new();
     for call in &history.calls {
         let faults = [odd(call), late(call, history.setup.slack), unfaithful(call), baseless(call)];
         findings.extend(faults.into_iter().flatten().map(|what| format!("{what}: {call:?}")));
+        if let Some(market) = market {
+            let faults = [unlawful(call, market), untimely(call, market, history.setup.slack)];
+            findings.extend(faults.into_iter().flatten().map(|what| format!("{what}: {call:?}")));
+        }
         if let Answer::Hold(seen) = &call.answer {
             holds.entry(&call.hold).or_default().push((call, seen));
         }
@@ -68,6 +77,56 @@ fn baseless(call: &Call) -> Option<String> {
     let Answer::Refused(Why::SoldOut, items) = &call.answer else { return None };
     let asked = |item: &u8| call.lines.iter().any(|(line, _)| line == item);
     (items.is_empty() || !items.iter().all(asked)).then(|| "sold out, but of nothing that was asked for".to_owned())
+}
+
+/// A line through a window, from a pool or at a price that was not the customer's when the hold was made.
+fn unlawful(call: &Call, market: &Market) -> Option<String> {
+    let Answer::Hold(seen) = &call.answer else { return None };
+    let line = |Served { item, units, pool, window, terms, price }: &Served| pb::HoldLine {
+        sku: sku(*item),
+        pool: pool.clone(),
+        quantity: *units,
+        terms_id: terms.clone(),
+        unit_price: Some(pb::Money { currency_code: "EUR".to_owned(), minor_units: *price }),
+        window: window.clone(),
+        ..pb::HoldLine::default()
+    };
+    market.ask(call.customer, seen.created, |visitor| {
+        let breach = seen.served.iter().find_map(|served| visitor.served(&line(served)).err());
+        breach.map(|(_, what)| format!("not what the rules allow: {what}"))
+    })
+}
+
+/// A refusal that names a rule which did not refuse this customer then, or stock while no window was open.
+fn untimely(call: &Call, market: &Market, slack: u64) -> Option<String> {
+    let (Answer::Refused(why, _), Some(now)) = (&call.answer, call.now) else { return None };
+    let may_reserve = |at| {
+        let every = |item: &(u8, u32)| market.ask(call.customer, at, |visitor| visitor.may_reserve(&sku(item.0)));
+        call.lines.iter().map(every).min().unwrap_or(Fired::No)
+    };
+    let closed = |at| market.ask(call.customer, at, |visitor| (visitor.fired)(&Mark::Closed));
+    // A request that read the clock before another one recorded a moment counts as of that moment.
+    let (before, after) = (now.saturating_sub(slack), now.saturating_add(slack));
+    let what = match why {
+        Why::NotOpen if may_reserve(before) == Fired::Yes => {
+            "refused as not open, but a window was open for the customer"
+        }
+        Why::SoldOut | Why::LimitReached if may_reserve(now).max(may_reserve(after)) == Fired::No => {
+            "refused for stock or a limit, but no window was open for the customer"
+        }
+        Why::DropClosed if closed(after) == Fired::No => "refused as closed before the closing",
+        Why::NotEligible => "refused as not eligible, but there are a window, a pool and a price for everyone",
+        Why::SoldOut
+        | Why::LimitReached
+        | Why::Expired
+        | Why::Released
+        | Why::Claimed
+        | Why::OrderMismatch
+        | Why::Paying
+        | Why::NotOpen
+        | Why::DropClosed => return None,
+    };
+    Some(what.to_owned())
 }
 
 /// A finding if a call returned a smaller revision of this hold than an earlier call.

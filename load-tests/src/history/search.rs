@@ -31,7 +31,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { wide: 50_000, all: 5_000_000 }
+        Self { wide: 200_000, all: 5_000_000 }
     }
 }
 
@@ -259,7 +259,7 @@ impl<'a> Search<'a> {
         let mut blocked: Vec<&Op> = Vec::new();
         for (number, op, _) in open.iter().filter(|(_, _, is_unknown)| !is_unknown) {
             let states = scene.answered(op, &config.state);
-            if states.is_empty() {
+            if states.is_empty() || scene.is_tight(op, &config.state, &states) {
                 blocked.push(op);
             }
             let done = config.done | bit(*number) | overtaken(op, &open);

@@ -25,8 +25,8 @@ pub struct Scene<'a> {
     pub left: &'a [u32],
 }
 
-/// Two holds past their deadline that no call refers to are interchangeable if these are equal: units, and whether in
-/// payment.
+/// Two holds past their deadline that no call refers to are interchangeable if these are equal: units and, for figures,
+/// whether in payment.
 type Kind = (i64, bool);
 
 impl Scene<'_> {
@@ -63,9 +63,13 @@ impl Scene<'_> {
         match (&op.said, op.verb) {
             (Said::Hold(seen), Verb::Reserve { ttl }) if state.get(op.id).is_none() => self.made(op, state, seen, ttl),
             (Said::Hold(seen), verb) => self.moved(op, state, seen, verb).into_iter().collect(),
-            (Said::Refused { why: Why::SoldOut | Why::LimitReached, short }, Verb::Reserve { .. }) => {
-                self.short(op, state, *short).into_iter().collect()
-            }
+            (
+                Said::Refused {
+                    why: Why::SoldOut | Why::LimitReached | Why::NotOpen | Why::DropClosed | Why::NotEligible,
+                    short,
+                },
+                Verb::Reserve { .. },
+            ) => self.short(op, state, *short).into_iter().collect(),
             (Said::Refused { why, .. }, _) => self.dead(op, state, *why).into_iter().collect(),
             (Said::Absent, _) => state.get(op.id).is_none().then(|| state.clone()).into_iter().collect(),
             (Said::Adjusted, _) => vec![adjusted(op, state)],
@@ -111,20 +115,38 @@ impl Scene<'_> {
         rooms
     }
 
-    /// Holds that may be past their deadline. For figures, a hold has its kind with it if no call refers to it and its
-    /// deadline has surely passed: only the kind tells such holds apart.
+    /// Whether a call could be answered only because holds that may be past their deadline have expired: a call without
+    /// an answer may have given it its units instead.
+    #[must_use]
+    pub fn is_tight(&self, op: &Op, state: &State, answered: &[State]) -> bool {
+        match (&op.said, op.verb) {
+            (Said::Hold(_), Verb::Reserve { .. }) if state.get(op.id).is_none() => {
+                self.free(state).is_some_and(|free| free < self.units(op.id))
+            }
+            (Said::Figures(_), _) => !answered.contains(state),
+            (Said::Hold(_) | Said::Refused { .. } | Said::Absent | Said::Adjusted | Said::Unknown, _) => false,
+        }
+    }
+
+    /// Holds that may be past their deadline, in the order of the deadlines. A hold has its kind with it if no call
+    /// refers to it and, for figures, its deadline has surely passed: only the kind tells such holds apart. Else its
+    /// deadline must be known: of such holds the one that is due first expires first.
     fn may_be_due(&self, state: &State) -> Vec<(u32, Option<Kind>)> {
         let ran_until = self.terms.ran_until(self.term);
         let is_shown = matches!(self.part.subject, Subject::Figures(_));
         let is_left = |id: u32| usize::try_from(id).ok().and_then(|id| self.left.get(id)).is_some_and(|left| *left > 0);
         let due = state.entries.iter().filter_map(|entry| match entry.life {
             Life::Live { due, paying } if due.from <= self.latest => {
-                let alike = is_shown && due.until <= ran_until && entry.before.is_empty() && !is_left(entry.id);
-                Some((entry.id, alike.then_some((self.units(entry.id), paying))))
+                let alike = if is_shown { due.until <= ran_until } else { due.from == due.until };
+                let alike = alike && entry.before.is_empty() && !is_left(entry.id);
+                let kind = (self.units(entry.id), is_shown && paying);
+                Some((due.until, entry.id, alike.then_some(kind)))
             }
             Life::Live { .. } | Life::Claimed(_) | Life::Released | Life::Expired | Life::Adjusted => None,
         });
-        due.collect()
+        let mut due: Vec<_> = due.collect();
+        due.sort_unstable_by_key(|(until, id, _)| (*until, *id));
+        due.into_iter().map(|(_, id, kind)| (id, kind)).collect()
     }
 
     /// Every choice of these holds to expire, but for further ones once `enough` holds. Of interchangeable ones, the
@@ -268,7 +290,10 @@ impl Scene<'_> {
                 | Why::Released
                 | Why::Claimed
                 | Why::OrderMismatch
-                | Why::Paying,
+                | Why::Paying
+                | Why::NotOpen
+                | Why::DropClosed
+                | Why::NotEligible,
                 _,
             ) => return None,
         };

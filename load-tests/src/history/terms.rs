@@ -1,10 +1,20 @@
 //! The server's lives: when each began and ended, what a crash may undo, and how a restart moves deadlines.
 
-use super::event::{Answer, History, Setup, Verb};
+use super::event::{Answer, History, Setup, Term, Verb};
+use super::market::millis;
 use super::state::{Entry, Life, Span, State};
 
 /// The most states that a crash may make of one state. With more the search is abandoned.
 const STATES_MAX: usize = 4_096;
+
+/// The server's time of the last record that the journal has of a life; 0 if it has none.
+fn last_record(history: &History, term: &Term) -> u64 {
+    let slack = history.setup.slack;
+    let from = term.spawned.saturating_sub(slack);
+    let until = term.gone.map_or(u64::MAX, |gone| gone.wall.saturating_add(slack));
+    let decided = history.facts.iter().filter_map(|fact| millis(fact.at.as_ref().or(fact.created_at.as_ref())?));
+    decided.filter(|at| (from..=until).contains(at)).max().unwrap_or(0)
+}
 
 /// All lives of the server, and what the answers show of each.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +64,13 @@ impl Terms {
                 term.ran_until = term.ran_until.max(call.now.unwrap_or(0));
                 term.durable_before = term.durable_before.max(call.sent.ns);
             }
+        }
+        for (facts, term) in facts.iter_mut().zip(&history.terms) {
+            let last = last_record(history, term);
+            facts.ran_until = facts.ran_until.max(last);
+            // What took effect before that record was decided is in the journal before it.
+            let before = history.calls.iter().filter(|call| call.sent.wall.saturating_add(slack) < last);
+            facts.durable_before = facts.durable_before.max(before.map(|call| call.sent.ns).max().unwrap_or(0));
         }
         Self(facts)
     }

@@ -61,6 +61,10 @@ pub fn page(report: &Report) -> String {
     ] {
         let _written = write!(body, "<h2>{title}</h2>{}{}", plot.legend(), plot.svg());
     }
+    let served: Vec<(String, u64)> = report.served.iter().map(|(name, value)| (name.clone(), *value)).collect();
+    if !served.is_empty() {
+        let _written = write!(body, "<h2>Units by rule</h2>{}", bars(&served));
+    }
     let refusals: Vec<(String, u64)> = report.refusals.iter().map(|(name, value)| (name.clone(), *value)).collect();
     if !refusals.is_empty() {
         let _written = write!(body, "<h2>Refusals by reason</h2>{}", bars(&refusals));

@@ -100,6 +100,8 @@ pub struct Report {
     pub verbs: Vec<VerbReport>,
     /// Crowd by crowd.
     pub crowds: Vec<CrowdReport>,
+    /// Units of a drop with rules, by crowd, window, pool and price.
+    pub served: BTreeMap<String, u64>,
     /// Refusals by reason.
     pub refusals: BTreeMap<String, u64>,
     /// Requests without an answer, by status, including those that were sent again.
@@ -143,6 +145,7 @@ impl Report {
             latency: Latency::of(&all),
             verbs,
             crowds: crowds(scenario, ledger),
+            served: served(scenario, ledger),
             refusals,
             failures,
             sent_again: rush.floor.again.get(),
@@ -187,6 +190,9 @@ impl Report {
             rows.push(row);
         }
         let _written = write!(text, "\n{}", columns(&rows));
+        for (what, units) in &self.served {
+            let _written = writeln!(text, "{what}: {} units", grouped(*units));
+        }
         for (what, reasons) in [("refused", &self.refusals), ("no answer", &self.failures)] {
             for (reason, counted) in reasons {
                 let _written = writeln!(text, "{what}, {reason}: {}", grouped(*counted));
@@ -287,6 +293,21 @@ fn reasons(ledger: &Ledger) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
         }
     }
     (refusals, failures)
+}
+
+/// Units by the rules that served them.
+fn served(scenario: &Scenario, ledger: &Ledger) -> BTreeMap<String, u64> {
+    let mut served = BTreeMap::new();
+    for visit in &ledger.visits {
+        let crowd = scenario.crowds.get(usize::from(visit.crowd)).map_or("", |crowd| &crowd.name);
+        for line in &visit.served {
+            let price = line.unit_price.as_ref().map_or(0, |price| price.minor_units);
+            let what = format!("{crowd}, {}, window {}, pool {}, at {price}", line.sku, line.window, line.pool);
+            let sum: &mut u64 = served.entry(what).or_default();
+            *sum = sum.saturating_add(u64::from(line.quantity));
+        }
+    }
+    served
 }
 
 fn crowds(scenario: &Scenario, ledger: &Ledger) -> Vec<CrowdReport> {

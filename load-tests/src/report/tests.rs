@@ -26,6 +26,7 @@ fn report() -> Report {
         latency: Latency::of(&spread),
         verbs: verb_told(Verb::Reserve, &samples).expect("a histogram").into_iter().collect(),
         crowds: vec![CrowdReport { name: "people".into(), held: 500, ..CrowdReport::default() }],
+        served: BTreeMap::from([("people, A, window all, pool public, at 4000".to_owned(), 12)]),
         refusals: BTreeMap::from([("SOLD_OUT".to_owned(), 1_500)]),
         failures: BTreeMap::new(),
         sent_again: 0,
@@ -41,6 +42,7 @@ fn the_text_tells_counts_percentiles_and_findings() {
     for reported in [
         "2,000 answers",
         "reserve   500    1,500       0",
+        "people, A, window all, pool public, at 4000: 12 units",
         "refused, SOLD_OUT: 1,500",
         "finding: oversold: 3",
         "NOT clean",
@@ -52,9 +54,10 @@ fn the_text_tells_counts_percentiles_and_findings() {
 #[test]
 fn the_page_has_its_plots_in_it_and_asks_nobody_for_anything() {
     let page = html::page(&report());
-    assert_eq!(page.matches("<svg").count(), 4);
+    assert_eq!(page.matches("<svg").count(), 5);
     assert!(!page.contains("http") && !page.contains("<script"), "{page}");
     assert!(page.contains("A &lt;herd&gt;") && page.contains("oversold: 3 &amp; more"));
+    assert!(page.contains("Units by rule") && page.contains("pool public"));
 }
 
 #[test]

@@ -123,7 +123,8 @@ fn visit(made: &Made, drop: u16, item: u16) -> Visit {
     let (sent, received): (At, At) = (at(made.asked), at(made.answered));
     let calls = vec![Call { verb: Verb::Reserve, sent, received, said }];
     let customer = customer(made.customer);
-    Visit { hold: made.id, drop, crowd: BEFORE, customer, turn: made.customer, lines: vec![(item, 1)], calls }
+    let (turn, lines, served) = (made.customer, vec![(item, 1)], Vec::new());
+    Visit { hold: made.id, drop, crowd: BEFORE, customer, turn, lines, names_ttl: true, served, calls }
 }
 
 /// Waits until the load must begin.

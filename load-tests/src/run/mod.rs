@@ -18,7 +18,7 @@ use crate::flags::factor;
 use crate::output::Output;
 use crate::report::{Facts, Report};
 use crate::rush::Rush;
-use crate::scenario::{Sale, Scenario, Span};
+use crate::scenario::{Sale, Scenario};
 use crate::server::{Recipe, Server};
 
 /// What to run, and how.
@@ -111,20 +111,12 @@ fn names(scenario: &Scenario, run: u32) -> Vec<String> {
 /// # Errors
 /// When the server refuses it.
 pub async fn create(client: &Client, sale: &Sale, name: &str, begins: Option<u64>) -> Result<(), Failure> {
-    let span = |span: Option<Span>| span.map(|span| wire::span(span.0));
     let opens_at = sale.opens_after.zip(begins).map(|(after, begins)| {
         let at = wire::span(Duration::from_millis(begins).saturating_add(after.0));
         prost_types::Timestamp { seconds: at.seconds, nanos: at.nanos }
     });
-    let items = sale.items.iter().map(|goods| (goods.sku.as_str(), goods.units));
-    let drop = stockade_proto::Drop {
-        hold_ttl: span(sale.hold_ttl),
-        max_hold_life: span(sale.max_hold_life),
-        payment_ttl: span(sale.payment_ttl),
-        opens_at,
-        ..wire::drop(name, items, sale.limit)
-    };
-    wire::create(client, drop).await
+    let drop = sale.definition(name).map_err(Failure::Usage)?;
+    wire::create(client, stockade_proto::Drop { opens_at, ..drop }).await
 }
 
 /// Waits for holds to expire.

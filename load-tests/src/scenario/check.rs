@@ -69,6 +69,9 @@ fn of_sale(faults: &mut Faults, key: &str, sale: &Sale, before: &[Sale]) {
         faults.must(!twin, &format!("{key}.items[{place}].sku"), "is there twice");
     }
     faults.must(sale.limit != Some(0), &format!("{key}.limit"), "must be above 0");
+    if let Err(what) = sale.definition(&sale.id) {
+        faults.must(false, &format!("{key}.rules:"), &what);
+    }
 }
 
 fn of_before(faults: &mut Faults, before: &Before, drops: &[Sale]) {
@@ -81,6 +84,8 @@ fn of_before(faults: &mut Faults, before: &Before, drops: &[Sale]) {
     faults.must(stock.is_none_or(|stock| stock >= before.holds), "before.holds", "are more than there are units");
     let opens = drops.iter().any(|sale| sale.id == before.drop && sale.opens_after.is_some());
     faults.must(!opens, "before.drop", "opens after the load begins: nothing of it can be held before");
+    let has_rules = drops.iter().any(|sale| sale.id == before.drop && sale.rules.is_some());
+    faults.must(!has_rules, "before.drop", "has rules: nothing of it can be held before");
     let loose = before.expire_within.is_some() && before.expire_after.is_none();
     faults.must(!loose, "before.expire_within", "needs before.expire_after");
 }

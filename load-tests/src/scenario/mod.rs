@@ -1,6 +1,7 @@
 //! A scenario: what is sold, when customers arrive, what they do, and what operators do meanwhile. Read from TOML.
 //! Unknown keys are errors; all other faults are reported at once, by key.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use serde::de::{Deserializer, Error as _};
 use stockade_drill::Failure;
 use stockade_drill::ledger::{self, Goods};
 use stockade_drill::numbers::{real, whole};
+use stockade_drill::wire;
+use stockade_proto as pb;
 
 use crate::schedule::{Phase, Shape};
 
@@ -87,6 +90,23 @@ pub struct Sale {
     /// It opens this long after the load begins; if absent, it is open before.
     #[serde(default)]
     pub opens_after: Option<Span>,
+    /// Its pools, windows and prices.
+    pub rules: Option<Rules>,
+}
+
+/// Rules of a drop: each with the keys of a drop's file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rules {
+    /// The pools of items, by SKU. Sizes are shares, so that they scale.
+    #[serde(default)]
+    pub pools: BTreeMap<String, Vec<toml::Table>>,
+    /// The windows.
+    #[serde(default)]
+    pub windows: Vec<toml::Table>,
+    /// The prices.
+    #[serde(default)]
+    pub terms: Vec<toml::Table>,
 }
 
 /// Holds that are made before the load begins, one unit each.
@@ -201,6 +221,9 @@ pub struct Crowd {
     /// The drops that they want, evenly; empty: all.
     #[serde(default)]
     pub drops: Vec<String>,
+    /// Their tiers.
+    #[serde(default)]
+    pub tiers: Vec<String>,
     /// Their cart.
     pub cart: Vec<Want>,
     /// The ttl in their requests, instead of the drop's own.
@@ -348,7 +371,59 @@ impl Sale {
     /// The drop as it is sold under this id.
     #[must_use]
     pub fn named(&self, id: &str) -> ledger::Sale {
-        ledger::Sale { id: id.to_owned(), items: self.items.clone(), limit: self.limit, item_limit: None }
+        // Its faults were reported when it was read.
+        let rules = self.rules.as_ref().and_then(|_| self.definition(id).ok());
+        ledger::Sale { id: id.to_owned(), items: self.items.clone(), limit: self.limit, item_limit: None, rules }
+    }
+
+    /// The drop as it is created under this id, open at once.
+    ///
+    /// # Errors
+    /// What is wrong with its rules.
+    pub fn definition(&self, id: &str) -> Result<pb::Drop, String> {
+        let span = |span: Option<Span>| span.map(|span| wire::span(span.0));
+        let items = self.items.iter().map(|goods| (goods.sku.as_str(), goods.units));
+        let plain = pb::Drop {
+            hold_ttl: span(self.hold_ttl),
+            max_hold_life: span(self.max_hold_life),
+            payment_ttl: span(self.payment_ttl),
+            ..wire::drop(id, items, self.limit)
+        };
+        let Some(rules) = &self.rules else { return Ok(plain) };
+        let stated = rules.read(&self.items)?;
+        let pools = |item: pb::Item| {
+            let of = stated.items.iter().find(|of| of.sku == item.sku);
+            pb::Item { pools: of.map(|of| of.pools.clone()).unwrap_or_default(), ..item }
+        };
+        let items = plain.items.into_iter().map(pools).collect();
+        Ok(pb::Drop { items, windows: stated.windows, terms: stated.terms, ..plain })
+    }
+}
+
+impl Rules {
+    /// The rules as a drop's file would state them, with these items.
+    fn read(&self, items: &[Goods]) -> Result<pb::Drop, String> {
+        let Self { pools, windows, terms } = self;
+        if let Some(sku) = pools.keys().find(|sku| !items.iter().any(|goods| goods.sku == **sku)) {
+            return Err(format!("pools has no item: {sku:?}"));
+        }
+        if pools.values().flatten().any(|pool| pool.contains_key("units")) {
+            return Err("pools have a share instead of units, so that they scale".to_owned());
+        }
+        let item = |goods: &Goods| match pools.get(&goods.sku) {
+            Some(pools) => serde_json::json!({"sku": goods.sku, "quantity": goods.units, "pools": pools}),
+            None => serde_json::json!({"sku": goods.sku, "quantity": goods.units}),
+        };
+        let mut file = serde_json::json!({
+            "kind": "Drop", "id": "rules", "items": items.iter().map(item).collect::<Vec<_>>(),
+        });
+        for (key, rules) in [("windows", windows), ("terms", terms)] {
+            if let Some(file) = file.as_object_mut().filter(|_| !rules.is_empty()) {
+                file.insert(key.to_owned(), serde_json::json!(rules));
+            }
+        }
+        // JSON is YAML.
+        stockade::cli::drop_file::parse("rules", &file.to_string())
     }
 }
 

@@ -74,6 +74,33 @@ fn every_fault_is_told_by_its_key() {
     }
 }
 
+const RULES: &str = r#"
+[drops.rules]
+pools.A = [{ id = "members", share = "12%", audience = { tiers = ["member"] } }, { id = "public" }]
+windows = [{ id = "all", starts = { after_open = "2s" } }]
+terms = [{ id = "usual", price = "40.00 EUR" }]
+[load]"#;
+
+#[test]
+fn rules_are_those_of_a_drop_s_file_and_their_faults_are_told_by_key() {
+    let text = SOUND.replace("\n[load]", RULES);
+    let sale = Scenario::parse(&text).expect("sound").scaled(0.5).drops[0].named("d-1");
+    let rules = sale.rules.expect("rules");
+    let sizes = stockade_drill::rules::sizes(&rules.items[0]);
+    assert_eq!((rules.id.as_str(), rules.items[0].quantity, sizes), ("d-1", 50, vec![6, 44]), "they scale");
+    assert_eq!((rules.windows.len(), rules.terms.len(), rules.limits.len()), (1, 1, 1));
+    for (replaced, by, reported) in [
+        ("pools.A", "pools.B", "drops[0].rules: pools has no item: \"B\""),
+        ("share = \"12%\"", "units = 12", "drops[0].rules: pools have a share instead of units"),
+        ("starts =", "begins =", "begins"),
+        ("40.00 EUR", "forty", "forty"),
+    ] {
+        let faults = Scenario::parse(&text.replace(replaced, by)).expect_err("a fault");
+        assert!(faults.contains(reported), "{by}: {faults}");
+    }
+    assert!(Scenario::parse(SOUND).expect("sound").drops[0].named("d-1").rules.is_none());
+}
+
 #[test]
 fn all_faults_are_told_at_once() {
     let two = SOUND.replace("limit = 2", "limit = 0").replace("customers = 1000", "customers = 0");
@@ -93,7 +120,7 @@ fn the_scenarios_that_are_shipped_are_sound() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let files: Vec<_> =
         std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
-    assert!(files.len() >= 9, "{files:?}");
+    assert!(files.len() >= 10, "{files:?}");
     for file in files {
         let scenario = Scenario::read(&file).unwrap_or_else(|failure| panic!("{failure}"));
         assert!(!scenario.scaled(0.001).crowds.is_empty());

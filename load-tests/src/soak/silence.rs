@@ -76,7 +76,17 @@ mod tests {
             Call { verb: Verb::Reserve, sent, received: sent + 1, said }
         };
         let calls = sent.map(call).collect();
-        let visit = Visit { hold: Uuid::nil(), drop: 0, crowd: 0, customer: "c".into(), turn: 0, lines: vec![], calls };
+        let visit = Visit {
+            hold: Uuid::nil(),
+            drop: 0,
+            crowd: 0,
+            customer: "c".into(),
+            turn: 0,
+            lines: vec![],
+            names_ttl: false,
+            served: vec![],
+            calls,
+        };
         Ledger { visits: vec![visit], ..Ledger::default() }
     }
 

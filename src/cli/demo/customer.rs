@@ -34,6 +34,7 @@ pub(super) fn sale(customers: u32) -> Sale {
         items: vec![goods(KNIFE, 4), goods(SHEATH, 8), goods(BOARD, 16)],
         limit: Some(DROP_LIMIT),
         item_limit: Some(ITEM_LIMIT),
+        rules: None,
     }
 }
 

@@ -146,7 +146,8 @@ mod tests {
         let visit = |said: &[(Verb, Said)]| {
             let call = |(verb, said): &(Verb, Said)| Call { verb: *verb, sent: 0, received: 1, said: *said };
             let (hold, customer, lines) = (uuid::Uuid::nil(), "customer-0".to_owned(), vec![(0, 1)]);
-            Visit { hold, drop: 0, crowd: RUSH, customer, turn: 0, lines, calls: said.iter().map(call).collect() }
+            let (names_ttl, served, calls) = (false, Vec::new(), said.iter().map(call).collect());
+            Visit { hold, drop: 0, crowd: RUSH, customer, turn: 0, lines, names_ttl, served, calls }
         };
         let found = |said: &[(Verb, Said)]| steps(&Ledger { visits: vec![visit(said)], ..Ledger::default() }).len();
         let (reserved, unknown) =
