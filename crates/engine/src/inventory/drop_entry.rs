@@ -30,7 +30,7 @@ use super::fits;
 use super::item_stock::{DropStock, ItemStock};
 use super::pool::{Pool, Stock};
 
-/// Adjustments in one record of a snapshot: at most 50 KiB.
+/// Adjustments in one record of a snapshot: at most 75 KiB.
 const ADJUSTMENTS_A_RECORD: usize = 1_000;
 
 /// A drop's gate, and what it guards.
