@@ -6,8 +6,8 @@ use stockade_types::hold::{Change, Hold, HoldExtras, HoldLine, HoldParts, Identi
 use stockade_types::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId, WindowId};
 use stockade_types::record::{
     Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, DropFact, DropImage, DropVerb, HoldChange,
-    LastUpdate, Lifecycle, Made, Mark, MovedLine, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Reconciliation, Record,
-    Restart, Sold, StockChange, StockImage, Superseded, UsageImage, Verb,
+    LastUpdate, Lifecycle, Made, Mark, MovedLine, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Reconciliation,
+    Record, Restart, Sold, StockChange, StockImage, Superseded, UsageImage, Verb,
 };
 use stockade_types::time::Timestamp;
 

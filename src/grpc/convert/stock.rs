@@ -60,9 +60,8 @@ pub fn reconcile_stock(request: &pb::ReconcileStockRequest, at: Option<Lsn>) -> 
         faults.invalid("on_hand", format_args!("must be at most {ITEM_UNITS_MAX}"));
     }
     let (on_hand, dry_run) = (*on_hand, *dry_run);
-    let command = (|| {
-        Some(ReconcileStock { drop: drop?, sku: sku?, pool, id: reconciliation?, as_of: at?, on_hand, dry_run })
-    })();
+    let command =
+        (|| Some(ReconcileStock { drop: drop?, sku: sku?, pool, id: reconciliation?, as_of: at?, on_hand, dry_run }))();
     faults.finish(command)
 }
 

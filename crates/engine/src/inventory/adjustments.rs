@@ -51,9 +51,15 @@ struct Remembered {
 #[derive(Debug, Clone, Copy)]
 enum PackedChange {
     Delta(Packed<8>),
-    SetReceived { expected: Packed<8>, units: Packed<8> },
+    SetReceived {
+        expected: Packed<8>,
+        units: Packed<8>,
+    },
     /// As of a record, units on hand, drift, what was applied.
-    Reconcile { whole_item: bool, of: [Packed<8>; 4] },
+    Reconcile {
+        whole_item: bool,
+        of: [Packed<8>; 4],
+    },
 }
 
 fn signed(packed: Packed<8>) -> i64 {

@@ -80,9 +80,10 @@ impl Engine {
         (sku, pool): (&Sku, Option<&PoolId>),
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let named = self.inventory.drops.with_id(drop, |entry| {
-            find(&entry.read(), sku, pool).map(|(item, pool)| (entry.number, item, pool))
-        });
+        let named = self
+            .inventory
+            .drops
+            .with_id(drop, |entry| find(&entry.read(), sku, pool).map(|(item, pool)| (entry.number, item, pool)));
         if let Some(Ok((drop, item, pool))) = named {
             while self.sweep_pool(drop, item, pool, now)? > 0 {}
         }
@@ -102,8 +103,7 @@ impl Engine {
         self.has_memory()?;
         let permit = self.journal.permit()?;
         let (pool, sku) = (pool_of(entry, item, adjustment.pool), inner.definition.sku(item));
-        let (basis, less) =
-            outcome(pool, sku, adjustment.change).map_err(|value| Decided { value, durable_after })?;
+        let (basis, less) = outcome(pool, sku, adjustment.change).map_err(|value| Decided { value, durable_after })?;
         let taken = match pool.take_any(less, context.now) {
             Availability::Yes(taken) => taken,
             Availability::Short { .. } => return Err(too_few(pool, sku).into()),
