@@ -22,7 +22,7 @@ use crate::server::channel;
 use crate::shop::{adjustment, claim, release, returning};
 
 /// Served fields, by message. A field that is in no table must be refused.
-const SERVED: [(&str, &str); 43] = [
+const SERVED: [(&str, &str); 44] = [
     ("ReserveRequest", "hold_id drop_id lines customer ttl supersedes allow_partial override"),
     ("Line", "sku quantity pool"),
     ("Customer", "id tiers zones identities"),
@@ -65,6 +65,7 @@ const SERVED: [(&str, &str); 43] = [
     ("AdjustStockRequest", "drop_id sku pool adjustment_id delta set_received"),
     ("SetReceived", "expected units"),
     ("FireFlowRequest", "drop_id sku pool to"),
+    ("ReconcileStockRequest", "drop_id sku pool reconciliation_id as_of on_hand dry_run"),
     ("WatchDropRequest", "drop_id"),
     ("ReadEventsRequest", "after filter follow from_now max_events with_customers with_stock"),
     ("ListEventsRequest", "after filter page_size wait with_customers with_stock latest"),
@@ -238,6 +239,9 @@ pub fn good(request: &str) -> DynamicMessage {
         "FireFlowRequest" => {
             let (sku, pool, to) = ("KNIFE".to_owned(), "general".to_owned(), "public".to_owned());
             pb::FireFlowRequest { drop_id, sku, pool, to }.encode_to_vec()
+        }
+        "ReconcileStockRequest" => {
+            pb::ReconcileStockRequest { drop_id, sku: "KNIFE".to_owned(), ..Default::default() }.encode_to_vec()
         }
         // Empty, since a watch of an existing drop would not end, nor would a reading of its events.
         "BatchRequest" | "BatchStreamRequest" | "ListDropsRequest" | "WatchDropRequest" | "ReadEventsRequest" => {
