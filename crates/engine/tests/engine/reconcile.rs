@@ -95,7 +95,7 @@ fn in_pool(command: ReconcileStock, pool: &str) -> ReconcileStock {
     ReconcileStock { pool: Some(pool.parse().expect("an id")), ..command }
 }
 
-fn exists(answer: Result<(i64, i64, u64), Fault>) -> &'static str {
+fn exists(answer: &Result<(i64, i64, u64), Fault>) -> &'static str {
     let Err(Fault::Exists { field, .. }) = answer else { panic!("{answer:?}") };
     field
 }
@@ -170,7 +170,7 @@ fn an_id_is_used_once_and_its_answer_stays_through_restarts_snapshots_and_follow
             (ReconcileStock { on_hand: 29, ..first.clone() }, "on_hand"),
             (of_a(2, before, 28), "change"),
         ] {
-            assert_eq!(exists(shop.compared(&other)), field, "{start}");
+            assert_eq!(exists(&shop.compared(&other)), field, "{start}");
         }
         let adjustment = AdjustStock { id: first.id, ..adjust("d", "A", 1, StockChange::Delta(3)) };
         let refused = shop.engine.adjust_stock(&adjustment, Context::anonymous(START)).map(|_| ());

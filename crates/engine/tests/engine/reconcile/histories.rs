@@ -16,7 +16,7 @@ const HOLDS: u64 = 6;
 /// The pools of A: members and general.
 const POOLS: [&str; 2] = ["members", "general"];
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Act {
     Reserve { hold: u64, units: [u32; 2], pool: Option<usize>, instead: Option<u64> },
     Pay(u64),
