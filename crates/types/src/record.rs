@@ -88,7 +88,7 @@ pub enum Record {
     /// The engine started after an outage.
     Restart(Restart),
     /// An item's stock was adjusted.
-    Adjusted(Adjusted),
+    Adjusted(Box<Adjusted>),
     /// An item's stock, whole.
     Stock(StockImage),
     /// A part of an item's remembered adjustments.
@@ -206,8 +206,8 @@ impl Record {
         match self {
             Self::Drop(image) => Some(image.number),
             Self::DropFact(fact) => Some(fact.number()),
+            Self::Adjusted(adjusted) => Some(adjusted.drop),
             Self::Lifecycle(Lifecycle { drop, .. })
-            | Self::Adjusted(Adjusted { drop, .. })
             | Self::Stock(StockImage { drop, .. })
             | Self::Adjustments(AdjustmentsImage { drop, .. })
             | Self::Archived(Archived { drop, .. }) => Some(*drop),
@@ -354,10 +354,10 @@ impl Record {
             kind @ (kind::RESTART | kind::RESTART_1) => {
                 Self::Restart(restart::decode(&mut reader, kind == kind::RESTART)?)
             }
-            kind::ADJUSTED_1 => Self::Adjusted(stock::decode_adjusted(&mut reader, Says::What)?),
-            kind::ADJUSTED_AT_1 => Self::Adjusted(stock::decode_adjusted(&mut reader, Says::When)?),
-            kind::ADJUSTED => Self::Adjusted(stock::decode_adjusted(&mut reader, Says::All)?),
-            kind::RECONCILED => Self::Adjusted(stock::decode_adjusted(&mut reader, Says::Reconciled)?),
+            kind::ADJUSTED_1 => Self::Adjusted(Box::new(stock::decode_adjusted(&mut reader, Says::What)?)),
+            kind::ADJUSTED_AT_1 => Self::Adjusted(Box::new(stock::decode_adjusted(&mut reader, Says::When)?)),
+            kind::ADJUSTED => Self::Adjusted(Box::new(stock::decode_adjusted(&mut reader, Says::All)?)),
+            kind::RECONCILED => Self::Adjusted(Box::new(stock::decode_adjusted(&mut reader, Says::Reconciled)?)),
             kind @ (kind::ADJUSTMENTS | kind::ADJUSTMENTS_RECONCILED) => {
                 Self::Adjustments(stock::decode_adjustments(&mut reader, kind == kind::ADJUSTMENTS_RECONCILED)?)
             }

@@ -144,7 +144,7 @@ fn records() -> Vec<Record> {
     let added = adjustment(StockChange::Delta(-3));
     let set = adjustment(StockChange::SetReceived { expected: 5, units: 6 });
     let adjusted = |drop, adjustment: &Adjustment, at, by| {
-        Record::Adjusted(Adjusted { drop, item, adjustment: *adjustment, basis, at, by })
+        Record::Adjusted(Box::new(Adjusted { drop, item, adjustment: *adjustment, basis, at, by }))
     };
     let by = AdjustedBy { origin: origin.clone(), stock: stock.clone() };
     let both = vec![(added, None), (set, Some(NOON))];

@@ -115,7 +115,8 @@ impl Engine {
             figures.basis = basis;
         }
         let by = Some(Box::new(AdjustedBy { origin: origin.clone(), stock }));
-        let record = Record::Adjusted(Adjusted { drop: entry.number, item, adjustment, basis, at: Some(now), by });
+        let record =
+            Record::Adjusted(Box::new(Adjusted { drop: entry.number, item, adjustment, basis, at: Some(now), by }));
         let locked = Locked::Drop(entry, inner);
         Ok(self.commit(record, Prepared { permit, locked, taken }, now)?)
     }

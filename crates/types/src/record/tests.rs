@@ -297,24 +297,24 @@ fn a_drop_s_archive_is_made_of_its_figures() {
 
 fn samples_of_stock(at: Timestamp) -> Vec<Record> {
     vec![
-        Record::Adjusted(Adjusted {
+        Record::Adjusted(Box::new(Adjusted {
             drop: DropNo(1),
             item: ItemNo(2),
             adjustment: adjustment(StockChange::Delta(i64::MIN)),
             basis: PoolBasis { received: u64::MAX, taken_out: 7 },
             at: None,
             by: None,
-        }),
-        Record::Adjusted(Adjusted {
+        })),
+        Record::Adjusted(Box::new(Adjusted {
             drop: DropNo(1),
             item: ItemNo(2),
             adjustment: adjustment(StockChange::Delta(3)),
             basis: PoolBasis { received: 3, taken_out: 0 },
             at: Some(at),
             by: None,
-        }),
-        Record::Adjusted(adjusted_by(at)),
-        Record::Adjusted(Adjusted { adjustment: adjustment(reconciliation(-9, -2)), ..adjusted_by(at) }),
+        })),
+        Record::Adjusted(Box::new(adjusted_by(at))),
+        Record::Adjusted(Box::new(Adjusted { adjustment: adjustment(reconciliation(-9, -2)), ..adjusted_by(at) })),
         Record::Adjustments(AdjustmentsImage {
             drop: DropNo(1),
             item: ItemNo(2),
@@ -393,14 +393,14 @@ fn what_may_stand_inside_a_kind_is_what_its_first_build_could_read() {
 fn a_reconciliation_changes_no_more_than_the_drift_and_stands_in_a_kind_of_its_own() {
     let of = |drift, applied| {
         let record = Adjusted { adjustment: adjustment(reconciliation(drift, applied)), ..adjusted_by(Timestamp(5)) };
-        bytes(&Record::Adjusted(record))
+        bytes(&Record::Adjusted(Box::new(record)))
     };
     for (drift, applied, is_sound) in
         [(0, 0, true), (3, 3, true), (3, 2, false), (-3, -3, true), (-3, 0, true), (-3, -4, false), (-3, 1, false)]
     {
         assert_eq!(Record::decode(&of(drift, applied)).is_ok(), is_sound, "{applied} of {drift}");
     }
-    let (mut reconciled, mut adjusted) = (of(3, 3), bytes(&Record::Adjusted(adjusted_by(Timestamp(5)))));
+    let (mut reconciled, mut adjusted) = (of(3, 3), bytes(&Record::Adjusted(Box::new(adjusted_by(Timestamp(5))))));
     std::mem::swap(&mut reconciled[0], &mut adjusted[0]);
     for swapped in [reconciled, adjusted] {
         assert_eq!(Record::decode(&swapped), Err(DecodeError::Bad("stock change")));

@@ -72,7 +72,8 @@ fn replayed(shop: &Keeping, as_of: Lsn, pool: Option<usize>) -> (i64, i64) {
         i64::try_from(received - taken_out - claimed - withdrawn).expect("few")
     });
     let corrected = records[until..].iter().filter_map(|(_, record)| {
-        let Record::Adjusted(Adjusted { adjustment, .. }) = record else { return None };
+        let Record::Adjusted(adjusted) = record else { return None };
+        let Adjusted { adjustment, .. } = adjusted.as_ref();
         let StockChange::Reconcile(made) = adjustment.change else { return None };
         is_of(adjustment.pool.index()).then_some(made.applied)
     });
