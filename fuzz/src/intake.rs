@@ -17,7 +17,7 @@ use crate::structured::{DEEPEST, build};
 type Decode = fn(&[u8]) -> Option<(usize, usize)>;
 
 /// Every served request; the first byte of an input chooses one.
-const REQUESTS: [(&str, Decode); 21] = [
+const REQUESTS: [(&str, Decode); 22] = [
     ("stockade.v1.ReserveRequest", decode::<pb::ReserveRequest>),
     ("stockade.v1.ExtendRequest", decode::<pb::ExtendRequest>),
     ("stockade.v1.ClaimRequest", decode::<pb::ClaimRequest>),
@@ -39,6 +39,7 @@ const REQUESTS: [(&str, Decode); 21] = [
     ("stockade.v1.WatchDropRequest", decode::<pb::WatchDropRequest>),
     ("stockade.v1.ReadEventsRequest", decode::<pb::ReadEventsRequest>),
     ("stockade.v1.ListEventsRequest", decode::<pb::ListEventsRequest>),
+    ("stockade.v1.ReconcileStockRequest", decode::<pb::ReconcileStockRequest>),
 ];
 /// Added to the first byte: then the other bytes choose fields and values by the contract's descriptors.
 const STRUCTURED: u8 = 0x80;

@@ -25,7 +25,7 @@ pub type Kind = (&'static str, fn(&'static str, &[u8]));
 
 /// Every kind; the first byte of an input chooses one.
 #[must_use]
-pub fn kinds() -> [Kind; 12] {
+pub fn kinds() -> [Kind; 13] {
     [
         ("stockade.v1.ReserveRequest", reserve),
         ("stockade.v1.ExtendRequest", |name, bytes| drop(stable(name, bytes, convert::extend))),
@@ -39,7 +39,14 @@ pub fn kinds() -> [Kind; 12] {
         ("stockade.v1.CreateDropRequest", create_drop),
         ("stockade.v1.UpdateDropRequest", update_drop),
         ("stockade.v1.BatchRequest", batch),
+        ("stockade.v1.ReconcileStockRequest", reconcile),
     ]
+}
+
+/// The cursor was read before: it stands for a record, or is none.
+fn reconcile(name: &'static str, bytes: &[u8]) {
+    let convert = |asked: &pb::ReconcileStockRequest| convert::reconcile_stock(asked, Some(Lsn(7)));
+    drop(stable(name, bytes, convert));
 }
 
 pub(crate) fn run(input: &[u8]) {

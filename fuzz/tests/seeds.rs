@@ -135,7 +135,7 @@ fn requests() -> Vec<Vec<u8>> {
     requests
 }
 
-fn requests_of_operators() -> [Vec<u8>; 5] {
+fn requests_of_operators() -> [Vec<u8>; 6] {
     let drop_id = drop().id;
     let list = pb::ListHoldsRequest {
         drop_id: drop_id.clone(),
@@ -158,6 +158,15 @@ fn requests_of_operators() -> [Vec<u8>; 5] {
         adjustment_id: hold_id(9),
         change: Some(pb::adjust_stock_request::Change::Delta(-3)),
     };
+    let reconcile = pb::ReconcileStockRequest {
+        drop_id: adjust.drop_id.clone(),
+        sku: "FORK".to_owned(),
+        reconciliation_id: hold_id(9),
+        as_of: "AWNvdW50ZWQ".to_owned(),
+        on_hand: 297,
+        dry_run: true,
+        ..pb::ReconcileStockRequest::default()
+    };
     let mask = prost_types::FieldMask { paths: vec!["title".to_owned(), "limits".to_owned()] };
     let update = pb::UpdateDropRequest {
         drop: Some(drop()),
@@ -171,6 +180,7 @@ fn requests_of_operators() -> [Vec<u8>; 5] {
         adjust.encode_to_vec(),
         pb::CreateDropRequest { drop: Some(drop()), validate_only: true }.encode_to_vec(),
         update.encode_to_vec(),
+        reconcile.encode_to_vec(),
     ]
 }
 

@@ -20,8 +20,9 @@ const IMPORTANT: &[(&str, &str)] = &[
     (
         "did",
         "again, claim, claim late, extend, get, release, reserve, reserve over limits, reserve partly, return, \
-         stage, supersede, fire a flow by hand, reserve at a price, reserve a shorter life by conduct, reserve from a named pool, reserve over windows, \
-         reserve through a window, adjust, archive, archive in a snapshot, turn a drop, snapshot, steer, sweep, trim, \
+         stage, supersede, fire a flow by hand, reserve at a price, reserve a shorter life by conduct, \
+         reserve from a named pool, reserve over windows, reserve through a window, adjust, reconcile, \
+         reconcile again, archive, archive in a snapshot, turn a drop, snapshot, steer, sweep, trim, \
          update",
     ),
     ("call", "acknowledged, cancelled, unknown"),

@@ -11,7 +11,7 @@ use crate::model::plan::Plan;
 use crate::model::reserves::{Aim, Ask, Over};
 use crate::model::rules::Rule;
 use crate::model::state::{Model, ModelDrop};
-use crate::model::stock::Adjust;
+use crate::model::stock::{Adjust, Reconcile};
 use crate::model::updates::Update;
 use crate::model::{HOUR, Shape, Units, Verb, Wanted};
 use crate::plans::{self, SLOT};
@@ -163,6 +163,13 @@ pub fn adjust(dice: &mut Dice, model: &Model) -> Adjust {
     };
     let number = if dice.percent(60) { dice.number() } else { dice.below(ADJUSTMENTS) };
     Adjust { drop, item, pool, number, change }
+}
+
+/// A count as of one of these records; what is on hand is drawn later.
+pub fn reconcile(dice: &mut Dice, model: &Model, (first, last): (u64, u64)) -> Reconcile {
+    let Adjust { drop, item, pool, number, .. } = adjust(dice, model);
+    let dry_run = dice.percent(20);
+    Reconcile { drop, item, pool, number, as_of: dice.between(first, last), on_hand: 0, dry_run }
 }
 
 pub fn steer(dice: &mut Dice) -> Steer {

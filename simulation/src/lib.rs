@@ -17,6 +17,8 @@ mod dice;
 pub mod model;
 #[expect(missing_docs, clippy::missing_panics_doc, clippy::missing_errors_doc, reason = "for tests alone")]
 pub mod world;
+#[expect(clippy::missing_panics_doc, clippy::missing_errors_doc, reason = "for tests alone")]
+pub mod reconcile;
 pub mod prelude;
 mod coverage;
 mod trace;

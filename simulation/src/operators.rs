@@ -1,15 +1,23 @@
 //! Operators: they change drops and stock, pause and close.
 
+use std::sync::Arc;
+
+use stockade_engine::context::Context;
+use stockade_feed::{Feed, FeedError, HistoryError};
+
 use crate::draw;
 use crate::model::marks::fired;
 use crate::model::says::Said;
-use crate::model::stock::{adjusted, steered};
+use crate::model::state::Model;
+use crate::model::stock::{Reconcile, adjusted, reconcile_command, reconciled, steered};
 use crate::model::updates::{Update, engine_updates};
+use crate::reconcile;
 use crate::simulation::{Checked, Simulation};
 
 impl Simulation {
     pub(crate) fn operate(&mut self) -> Checked {
-        match self.dice.below(9) {
+        match self.dice.below(11) {
+            9..=10 => self.reconcile(),
             0..=2 => self.adjust(),
             3..=5 => self.update(),
             6 => self.fire_flow(),
@@ -26,6 +34,80 @@ impl Simulation {
         self.coverage.count(&format!("adjusted {}", said.text.to_lowercase()));
         self.operated(&format!("{adjust:?}"), &expected, said)?;
         self.explain(before)
+    }
+
+    /// A system of record that has taken in what happened up to some record says what it has on hand; or the same once
+    /// more.
+    fn reconcile(&mut self) -> Checked {
+        let history = self.engine().history().expect("a folder that keeps something");
+        let Ok(oldest) = history.oldest() else { return Ok(()) };
+        let records = (self.history.first().max(oldest.0.saturating_sub(1)), self.history.last());
+        if records.0 > records.1 || self.options.plant.is_some() {
+            return Ok(());
+        }
+        let seen = self.seen();
+        let mut ask = draw::reconcile(&mut self.dice, &seen, records);
+        match &self.reconciled {
+            Some(before) if self.dice.percent(20) && (records.0..=records.1).contains(&before.as_of) => {
+                ask = before.clone();
+                self.coverage.count("did reconcile again");
+            }
+            _ => {
+                let should_have = seen.should_have(self.model_at(&ask), &ask) + 3;
+                ask.on_hand = u64::try_from(should_have).unwrap_or(0).saturating_sub(self.dice.below(7));
+                self.reconciled = Some(ask.clone());
+            }
+        }
+        let command = reconcile_command(&ask);
+        let mut expected = None;
+        loop {
+            self.make_moments()?;
+            let (engine, mut before) = (self.engine(), self.before());
+            let answer = engine.reconcile_stock(&command, expected, Context::anonymous(self.machine.instant()));
+            let counted = match reconciled(&engine, answer) {
+                Ok(said) => {
+                    let wanted = before.seen.reconcile(self.model_at(&ask), &ask);
+                    self.coverage.count("did reconcile");
+                    self.operated(&format!("{ask:?}"), &wanted, said)?;
+                    return self.explain(before);
+                }
+                Err(counted) => counted,
+            };
+            self.explain(before)?;
+            self.between_count_and_comparison()?;
+            if self.doom.is_some() {
+                return Ok(());
+            }
+            expected = match reconcile::expected(&Feed::new(Arc::clone(&history), |_| None), command.as_of, &counted) {
+                Ok(expected) => Some(expected),
+                // It was dropped meanwhile.
+                Err(FeedError::History(HistoryError::NotKept { .. }) | FeedError::Unknown(_)) => return Ok(()),
+                Err(error) => return self.violated(format!("what moved since {} is not known: {error:?}", ask.as_of)),
+            };
+        }
+    }
+
+    /// The model at the record that a count is of, or at the one that made its item.
+    fn model_at(&self, ask: &Reconcile) -> &Model {
+        let has_item = |lsn: &u64| self.history.at(*lsn).is_some_and(|at| at.model.has_item(ask.drop, ask.item));
+        let at = (ask.as_of..=self.history.last()).find(has_item).and_then(|lsn| self.history.at(lsn));
+        at.map_or(&self.truth, |at| &at.model)
+    }
+
+    /// Others are served, and what the count waits for is forced to the disk.
+    fn between_count_and_comparison(&mut self) -> Checked {
+        let nested = std::mem::replace(&mut self.nested, true);
+        let steps = self.dice.below(4);
+        let served = self.meanwhile(steps);
+        self.nested = nested;
+        served?;
+        while self.doom.is_none() && self.engine().journal().durable() < self.engine().journal().appended() {
+            self.turn()?;
+        }
+        if self.doom.is_none() {
+            self.force();
+        }
+        Ok(())
     }
 
     fn steer(&mut self) -> Checked {

@@ -106,7 +106,7 @@ impl Simulation {
     }
 
     /// Forces what was appended. Returns whether that worked.
-    fn force(&mut self) -> bool {
+    pub(crate) fn force(&mut self) -> bool {
         let engine = self.engine();
         let forced = engine.journal().force();
         if self.machine.crashed() {

@@ -15,6 +15,7 @@ use crate::dice::Dice;
 use crate::history::History;
 use crate::machine::{Machine, Part};
 use crate::model::state::Model;
+use crate::model::stock::Reconcile;
 use crate::model::{ARCHIVE_AFTER, DROPS};
 use crate::reader::Reader;
 use crate::trace::{Trace, Violation};
@@ -153,6 +154,8 @@ pub struct Simulation {
     pub(crate) may_be_archived: [Option<u64>; DROPS.len()],
     /// When this process has looked at levels of stock last.
     pub(crate) looked: Option<u64>,
+    /// The last reconciliation that was drawn.
+    pub(crate) reconciled: Option<Reconcile>,
 }
 
 /// The kinds of steps.

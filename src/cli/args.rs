@@ -13,11 +13,13 @@ use crate::config::span;
 mod offline;
 mod plan;
 mod serve;
+mod stock;
 
 pub(super) use offline::{CompletionOptions, DemoOptions, DumpOptions, JournalCommand, VerifyOptions};
 pub(super) use plan::{CloneOptions, FireOptions};
 use serve::SERVE_HELP;
 pub(super) use serve::ServeFlags;
+pub(super) use stock::{AdjustOptions, ReconcileOptions};
 
 /// The server's default address.
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7411";
@@ -187,6 +189,15 @@ pub(super) enum DropCommand {
         stockade drop adjust knife-1204 --sku KNIFE/20cm --delta -20\n  \
         stockade drop adjust knife-1204 --sku KNIFE/20cm --set 350 --expected 300")]
     Adjust(AdjustOptions),
+    /// Compare an item's stock with what a system of record has on hand, and set the difference right.
+    #[command(after_help = "Examples:\n  \
+        stockade drop reconcile knife-1204 --sku KNIFE/20cm --as-of CURSOR --on-hand 297 --dry-run\n  \
+        stockade drop reconcile knife-1204 --sku KNIFE/20cm --as-of CURSOR --on-hand 297\n\n\
+        CURSOR is that of the last event that the system of record has taken in, as in: stockade events tail --json.\n\
+        The drift is what it has on hand, less what it should have by then: received, less claimed and withdrawn, with\n\
+        what reconciliations have corrected since. Units that customers have are not taken out: missing ones are the\n\
+        shortage.")]
+    Reconcile(ReconcileOptions),
     /// Fire a pool's flow by hand: its units are for the other pool's customers, too, from then on.
     #[command(after_help = "Example:\n  stockade drop fire knife-1204 KNIFE/20cm members public")]
     Fire(FireOptions),
@@ -210,30 +221,6 @@ pub(super) struct ListDropsOptions {
     /// Only drops in this state: scheduled, open, paused, closed, cancelled or archived [default: all but archived]
     #[arg(long)]
     pub state: Option<String>,
-    #[command(flatten)]
-    pub remote: Remote,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct AdjustOptions {
-    /// The drop's id
-    pub drop: String,
-    /// The item
-    #[arg(long)]
-    pub sku: String,
-    /// Units to add; negative: units to remove
-    #[arg(long, value_name = "UNITS", value_parser = whole::<i64>, allow_hyphen_values = true)]
-    pub delta: Option<i64>,
-    /// The units received in all; together with --expected
-    #[arg(long, value_name = "UNITS", value_parser = whole::<u64>, conflicts_with = "delta")]
-    pub set: Option<u64>,
-    /// Only if this many units were received so far
-    #[arg(long, value_name = "UNITS", value_parser = whole::<u64>)]
-    pub expected: Option<u64>,
-    /// A UUID for this change, best of version 7. A repeated change is made once, within 7 days and the item's last
-    /// 256 changes; an id of version 7 that is older than that is refused [default: a new one of version 7]
-    #[arg(long, value_name = "UUID")]
-    pub id: Option<String>,
     #[command(flatten)]
     pub remote: Remote,
 }

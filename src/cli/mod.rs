@@ -93,6 +93,7 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Drop(DropCommand::List(options)) => talk(operators::list_drops(&options, output)),
         Command::Drop(DropCommand::Watch(options)) => talk(watch::watch(&options, output)),
         Command::Drop(DropCommand::Adjust(options)) => talk(operators::adjust(&options, output)),
+        Command::Drop(DropCommand::Reconcile(options)) => talk(operators::reconcile(&options, output)),
         Command::Drop(DropCommand::Fire(options)) => talk(drops::fire(&options, output)),
         Command::Drop(DropCommand::Clone(options)) => talk(drops::copy(&options, output)),
         Command::Reserve(options) => talk(holds::reserve(&options, output)),

@@ -1,10 +1,10 @@
-//! `stockade drop list`, `drop adjust` and `hold list`.
+//! `stockade drop list`, `drop adjust`, `drop reconcile` and `hold list`.
 
 use stockade_client::Client;
 use stockade_proto as pb;
 use stockade_proto::adjust_stock_request::Change;
 
-use super::args::{AdjustOptions, ListDropsOptions, ListHoldsOptions};
+use super::args::{AdjustOptions, ListDropsOptions, ListHoldsOptions, ReconcileOptions};
 use super::drop_file::proto_span;
 use super::failure::Failure;
 use super::output::{Output, table};
@@ -73,7 +73,7 @@ pub(super) async fn adjust(options: &AdjustOptions, output: &mut Output) -> Resu
         (None, Some(units), Some(expected)) => Change::SetReceived(pb::SetReceived { expected, units }),
         _ => return Err(Failure::Usage("use either --delta, or --set together with --expected".to_owned())),
     };
-    let id = options.id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+    let id = id_of(options.id.as_ref());
     let request = pb::AdjustStockRequest {
         drop_id: options.drop.clone(),
         sku: options.sku.clone(),
@@ -81,16 +81,59 @@ pub(super) async fn adjust(options: &AdjustOptions, output: &mut Output) -> Resu
         adjustment_id: id.clone(),
         change: Some(change),
     };
-    let answer = match Client::connect(&options.remote.endpoint).await?.adjust_stock(request).await {
-        Ok(answer) => answer,
-        Err(status) => {
-            if options.id.is_none() && status.code() == tonic::Code::Unavailable {
-                output.complain(&format!("to retry safely: --id {id}"));
-            }
-            return Err(status.into());
-        }
-    };
+    let answered = Client::connect(&options.remote.endpoint).await?.adjust_stock(request).await;
+    let answer = once(answered, (&options.id, &id), output)?;
     drops::print(output, &options.remote, "AdjustStockResponse", &answer, answer.drop.as_ref())
+}
+
+/// Compares the stock of an item with what a system of record has on hand, and sets the difference right.
+///
+/// # Errors
+/// If the server is not reached or answers with a status.
+pub(super) async fn reconcile(options: &ReconcileOptions, output: &mut Output) -> Result<Finding, Failure> {
+    let ReconcileOptions { drop, sku, pool, as_of, on_hand, dry_run, id: given, remote } = options;
+    let id = id_of(given.as_ref());
+    let request = pb::ReconcileStockRequest {
+        drop_id: drop.clone(),
+        sku: sku.clone(),
+        pool: pool.clone(),
+        reconciliation_id: id.clone(),
+        as_of: as_of.clone(),
+        on_hand: *on_hand,
+        dry_run: *dry_run,
+    };
+    let answered = Client::connect(&remote.endpoint).await?.reconcile_stock(request).await;
+    let answer = once(answered, (given, &id), output)?;
+    if !remote.json {
+        let pb::ReconcileStockResponse { drift, applied, shortage, drop: _ } = &answer;
+        let mut facts = table(&[]);
+        facts.add_row(["drift", &drift.to_string()]);
+        facts.add_row(["applied", &applied.to_string()]);
+        facts.add_row(["shortage", &shortage.to_string()]);
+        output.table(facts);
+        output.line("");
+    }
+    drops::print(output, remote, "ReconcileStockResponse", &answer, answer.drop.as_ref())
+}
+
+/// The id of a change that is made once.
+fn id_of(given: Option<&String>) -> String {
+    given.cloned().unwrap_or_else(|| uuid::Uuid::now_v7().to_string())
+}
+
+/// The answer to a change with an id. If it may have been made, and the id is new, says how to send it again.
+fn once<T>(
+    answered: Result<T, tonic::Status>,
+    (given, id): (&Option<String>, &str),
+    output: &mut Output,
+) -> Result<T, Failure> {
+    if let Err(status) = &answered
+        && given.is_none()
+        && status.code() == tonic::Code::Unavailable
+    {
+        output.complain(&format!("to retry safely: --id {id}"));
+    }
+    answered.map_err(Failure::from)
 }
 
 /// Lists holds, at most as many as requested.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use stockade_engine::Engine;
-use stockade_engine::answer::{DropState, DropView};
+use stockade_engine::answer::{DropState, DropView, Fault, Reconciled, Reconciling};
 use stockade_engine::attempt::Decided;
-use stockade_engine::command::{FireFlow, Steer};
+use stockade_engine::command::{FireFlow, ReconcileStock, Steer};
 use stockade_engine::context::Context;
 use stockade_engine::inventory::DropEntry;
 use stockade_proto as pb;
@@ -18,11 +18,15 @@ use tonic::Status;
 use super::convert;
 use super::convert::Neighbour;
 use super::edge::Edge;
+use super::events::Events;
 use super::seats::Seats;
 use super::status::of_fault;
 use super::stream::Streams;
 use super::watch::{Hub, Updates};
 use crate::http2::Peer;
+
+/// How often the stock is counted for one reconciliation, if other adjustments come between.
+const COUNTS_MAX: usize = 8;
 
 /// The calls about drops.
 pub(super) struct DropsService {
@@ -176,6 +180,36 @@ impl DropsService {
             .map_err(of_fault)?;
         tracing::info!(drop = %command.drop, sku = %command.sku, change = ?command.change, "stock adjusted");
         Ok(pb::AdjustStockResponse { drop: Some(convert::drop_view(&view)) })
+    }
+
+    pub(super) async fn reconcile_stock(
+        &self,
+        request: pb::ReconcileStockRequest,
+        (origin, peer): (Origin, Arc<Peer>),
+        events: &Events,
+    ) -> Result<pb::ReconcileStockResponse, Status> {
+        let as_of = events.named(&request.as_of).await?;
+        let command = convert::reconcile_stock(&request, as_of)?;
+        let mut expected = None;
+        for _ in 0..COUNTS_MAX {
+            let (asked, origin) = (command.clone(), origin.clone());
+            let ask = move |engine: &Engine, context: Context<'_>| {
+                engine.reconcile_stock(&asked, expected, context.by(&origin))
+            };
+            let Reconciled { drift, applied, shortage, view } =
+                match self.edge.ask_at_length(ask).await.map_err(of_fault)?.0 {
+                    Reconciling::Done(reconciled) => reconciled,
+                    Reconciling::Counted(counted) => {
+                        expected = events.expected(command.as_of, &counted, &peer).await?;
+                        continue;
+                    }
+                };
+            let ReconcileStock { drop, sku, dry_run, .. } = &command;
+            tracing::info!(%drop, %sku, drift, applied, shortage, dry_run, "stock reconciled");
+            let drop = Some(convert::drop_view(&view));
+            return Ok(pb::ReconcileStockResponse { drift, applied, shortage, drop });
+        }
+        Err(of_fault(Fault::Overloaded("the item is adjusted too often to be compared")))
     }
 
     pub(super) async fn fire_flow(

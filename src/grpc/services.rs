@@ -111,6 +111,11 @@ impl Services {
             Rpc::CloseDrop => Box::pin(incoming.operation(|asked, origin| drops.close_drop(asked, origin))).await,
             Rpc::AdjustStock => Box::pin(incoming.operation(|asked, origin| drops.adjust_stock(asked, origin))).await,
             Rpc::FireFlow => Box::pin(incoming.operation(|asked, origin| drops.fire_flow(asked, origin))).await,
+            Rpc::ReconcileStock => {
+                let peer = Arc::clone(incoming.messages.peer());
+                let reconcile = |asked, origin| drops.reconcile_stock(asked, (origin, peer), &self.events);
+                Box::pin(incoming.operation(reconcile)).await
+            }
             Rpc::WatchDrop => Box::pin(incoming.watch_drop()).await,
             Rpc::ReadEvents => Box::pin(incoming.read_events()).await,
             Rpc::ListEvents => Box::pin(incoming.list_events()).await,

@@ -99,6 +99,7 @@ pub(super) fn unreadable(error: &FeedError, oldest: impl FnOnce() -> Result<Stri
         FeedError::History(HistoryError::Damage(_)) => with_oldest(|error, oldest| {
             Status::out_of_range(format!("the events there are damaged: {error}; the oldest is {oldest}"))
         }),
+        FeedError::Unknown(_) => Status::out_of_range(error.to_string()),
         FeedError::History(HistoryError::Io(_)) | FeedError::Unnamed(_) => unreadable_now(error),
     }
 }
@@ -118,6 +119,19 @@ pub(super) fn cursor(bad: &BadCursor) -> Status {
         BadCursor::OfAnotherJournal { .. } | BadCursor::BehindTheEnd { .. } | BadCursor::NotKept { .. } => {
             Status::out_of_range(bad.to_string())
         }
+    }
+}
+
+/// An `as_of` from which the stock can't be compared.
+#[must_use]
+pub(super) fn as_of(bad: &BadCursor) -> Status {
+    match bad {
+        BadCursor::NoCursor => invalid(&[InvalidField { field: "as_of".to_owned(), description: bad.to_string() }]),
+        BadCursor::NotNow { .. } => unavailable(bad.to_string(), OVERLOAD_DELAY),
+        BadCursor::BehindTheEnd { .. } => {
+            Status::failed_precondition("as_of: what it stands for is not durable, or not in this journal any more")
+        }
+        BadCursor::OfAnotherJournal { .. } | BadCursor::NotKept { .. } => Status::out_of_range(format!("as_of: {bad}")),
     }
 }
 

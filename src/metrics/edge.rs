@@ -7,7 +7,7 @@ use std::time::Duration;
 use stockade_types::metrics::{Counter, Gauge, Histogram, HistogramReading};
 
 /// The contract's calls, by name. The last stands for all others.
-const METHODS: [&str; 22] = [
+const METHODS: [&str; 23] = [
     "Reserve",
     "Extend",
     "Claim",
@@ -26,6 +26,7 @@ const METHODS: [&str; 22] = [
     "CloseDrop",
     "AdjustStock",
     "FireFlow",
+    "ReconcileStock",
     "WatchDrop",
     "ReadEvents",
     "ListEvents",

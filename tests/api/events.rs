@@ -23,11 +23,11 @@ pub type Stub = EventServiceClient<Channel>;
 pub struct Shop {
     pub server: Server,
     pub client: Client,
-    stub: Stub,
-    folder: TempDir,
+    pub stub: Stub,
+    pub folder: TempDir,
 }
 
-async fn open(folder: TempDir) -> Shop {
+pub async fn open(folder: TempDir) -> Shop {
     open_with(folder, "sync").await
 }
 

@@ -19,6 +19,7 @@ mod lists;
 mod operators;
 mod origin;
 mod payment;
+mod reconcile;
 mod rules;
 mod rules_cli;
 mod rules_update;

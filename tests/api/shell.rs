@@ -15,7 +15,7 @@ fn each_shell_gets_a_script_and_others_are_told_which_there_are() {
         let made = stockade(NOWHERE, &["completions", shell]);
         assert_eq!(code(&made), 0, "{}", err(&made));
         assert!(out(&made).contains(sign), "{shell}: {}", out(&made));
-        for word in ["adjust", "journal", "durability"] {
+        for word in ["adjust", "reconcile", "journal", "durability"] {
             assert!(out(&made).contains(word), "{shell} does not know {word}");
         }
     }

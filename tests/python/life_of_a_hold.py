@@ -339,13 +339,11 @@ class Walk:
         asked = self.cart(str(uuid.uuid4()), "hal", {"KNIFE/20cm": 1}, admission_token="token")
         masked = self.drop_pb2.UpdateDropRequest(drop=self.drop_pb2.Drop(id=DROP), revision=1)
         masked.update_mask.paths.append("waitlist")
-        stock = self.drop_pb2.ReconcileStockRequest(drop_id=DROP)
         admin_pb2 = importlib.import_module("stockade.v1.admin_pb2")
         admin = importlib.import_module("stockade.v1.admin_pb2_grpc").AdminServiceStub(self.channel)
         named = [
             (self.holds.Reserve, asked, "admission_token"),
             (self.drops.UpdateDrop, masked, "drop.waitlist"),
-            (self.drops.ReconcileStock, stock, "DropService/ReconcileStock"),
             (admin.GetServer, admin_pb2.GetServerRequest(), "AdminService/GetServer"),
         ]
         for call, request, name in named:

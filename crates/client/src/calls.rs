@@ -202,6 +202,8 @@ impl Stockade {
         list_drops: ListDropsRequest -> ListDropsResponse;
         /// Changes the stock of an item, once for each id.
         adjust_stock: AdjustStockRequest -> AdjustStockResponse;
+        /// Compares the stock of an item with what a system of record has on hand, and sets it right, once for each id.
+        reconcile_stock: ReconcileStockRequest -> ReconcileStockResponse;
         /// Fires a pool's flow by hand.
         fire_flow: FireFlowRequest -> FireFlowResponse;
         /// Stops new reserves for now.

@@ -314,6 +314,8 @@ impl Client {
         list_drops: drops, ListDropsRequest -> ListDropsResponse;
         /// Changes the stock of an item, once for each id.
         adjust_stock: drops, AdjustStockRequest -> AdjustStockResponse;
+        /// Compares the stock of an item with what a system of record has on hand, and sets it right, once for each id.
+        reconcile_stock: drops, ReconcileStockRequest -> ReconcileStockResponse;
         /// Fires a pool's flow by hand.
         fire_flow: drops, FireFlowRequest -> FireFlowResponse;
         /// Stops new reserves for now.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 pub use crate::inventory::{DropState, Stock};
 use stockade_types::definition::{Definition, Scope};
 use stockade_types::hold::{Hold, ShortLine};
-use stockade_types::ids::{DropId, HoldId, IdentityKind, LimitId, Lsn, PoolId, Sku};
+use stockade_types::ids::{DropId, DropNo, HoldId, IdentityKind, ItemNo, LimitId, Lsn, PoolId, PoolNo, Sku};
 use stockade_types::record::Marks;
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
@@ -144,6 +144,43 @@ pub enum Fault {
     /// The journal has failed: this process is about to end.
     #[error("the journal has failed")]
     JournalFailed,
+}
+
+/// An item's stock, or that of one of its pools, as one record of the journal left it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StockCount {
+    /// In which drop.
+    pub drop: DropNo,
+    /// Of which item.
+    pub item: ItemNo,
+    /// Of which pool; none: all of them together.
+    pub pool: Option<PoolNo>,
+    /// Units that are not sold.
+    pub on_hand: u64,
+    /// The record; what later ones moved is not in it.
+    pub at: Lsn,
+}
+
+/// What a reconciliation comes to.
+#[derive(Debug, Clone)]
+pub enum Reconciling {
+    /// It needs what this stock was for the system of record.
+    Counted(StockCount),
+    /// It was compared, and unless that was all, set right.
+    Done(Reconciled),
+}
+
+/// The result of a reconciliation.
+#[derive(Debug, Clone)]
+pub struct Reconciled {
+    /// By how much the system of record had more on hand than was expected.
+    pub drift: i64,
+    /// By how much the units received were changed.
+    pub applied: i64,
+    /// Units that customers have and that are not there.
+    pub shortage: u64,
+    /// The drop now.
+    pub view: DropView,
 }
 
 /// A drop as of one record of the journal.

@@ -193,8 +193,36 @@ pub struct AdjustStock {
     pub pool: Option<PoolId>,
     /// The caller's id: each id is applied once.
     pub id: AdjustmentId,
-    /// The change.
+    /// The change. That of a reconciliation is made by [`ReconcileStock`] alone.
     pub change: StockChange,
+}
+
+/// Compares the stock of an item with what a system of record has on hand, and sets the difference right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReconcileStock {
+    /// In which drop.
+    pub drop: DropId,
+    /// Its SKU.
+    pub sku: Sku,
+    /// Which of its pools; none: all of them together, and the one that has the rest takes the difference.
+    pub pool: Option<PoolId>,
+    /// The caller's id: each id is applied once.
+    pub id: AdjustmentId,
+    /// The record up to which the system of record has taken in what happened.
+    pub as_of: Lsn,
+    /// The units that it had on hand then.
+    pub on_hand: u64,
+    /// Whether only to compare.
+    pub dry_run: bool,
+}
+
+/// What a system of record should have on hand, by what it has taken in and what reconciliations corrected since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExpectedStock {
+    /// Units; below 0 if a reconciliation took out units that had come after what it has taken in.
+    pub on_hand: i64,
+    /// The record up to which reconciliations are counted.
+    pub at: Lsn,
 }
 
 /// Fires a pool's flow by hand.

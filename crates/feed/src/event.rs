@@ -125,7 +125,7 @@ pub(crate) fn events<E>(lsn: Lsn, record: Record, named: impl FnOnce(DropNo) -> 
         }
         Record::Superseded(superseded) => of_superseded(lsn, *superseded, named)?,
         Record::DropFact(fact) => of_drop(lsn, *fact),
-        Record::Adjusted(adjusted) => of_adjusted(lsn, adjusted, named)?,
+        Record::Adjusted(adjusted) => of_adjusted(lsn, *adjusted, named)?,
         Record::Restart(restart) => of_restart(lsn, restart).into_iter().collect(),
         // Of format 1, or in snapshots only.
         Record::Drop(_)

@@ -8,6 +8,7 @@
 //! - [`Feed`]: the events of one journal, in a [`Chunk`] for each batch.
 //! - [`Event`], [`Kind`] and [`Detail`]: an event, its type, and what it is about. [`Filter`] selects events.
 //! - [`Position`]: a position between two events; as text it is a cursor.
+//! - [`Feed::moved`]: by how much records moved a stock, [`StockPlace`].
 //! - [`Names`]: the source of drops' names. Most records have only the drop's number.
 //!
 //! `README.md` has an example.
@@ -19,6 +20,7 @@ mod cursor;
 mod event;
 mod filter;
 mod kind;
+mod moved;
 mod names;
 mod tail;
 
@@ -32,6 +34,7 @@ pub use cursor::{BadCursor, Position};
 pub use event::{Detail, Event};
 pub use filter::{BadType, Filter};
 pub use kind::{Kind, PREFIX};
+pub use moved::StockPlace;
 pub use names::Names;
 
 pub use stockade_journal::{Following, HistoryError};
@@ -60,6 +63,9 @@ pub enum FeedError {
     /// A drop was archived and removed from memory while records about it were read, and its names can't be read yet.
     #[error("the names of drop number {0} can't be read yet")]
     Unnamed(DropNo),
+    /// What a record moved of a stock is not known any more.
+    #[error("what record {0} moved is not known any more")]
+    Unknown(Lsn),
 }
 
 /// The result of reading the tail after a position.
@@ -148,18 +154,37 @@ impl Feed {
     /// # Errors
     /// [`BadCursor`] when it is not a cursor, or nothing can be read from there.
     pub fn position(&self, cursor: &str) -> Result<Position, BadCursor> {
+        self.readable(self.named(cursor)?)
+    }
+
+    /// The position that a cursor of this journal names, whether anything can be read from there or not. Blocks.
+    ///
+    /// # Errors
+    /// [`BadCursor`] when it is not a cursor, or of another journal.
+    pub fn named(&self, cursor: &str) -> Result<Position, BadCursor> {
         let (journal, position) = Position::of_cursor(cursor).ok_or(BadCursor::NoCursor)?;
-        let oldest = || self.oldest().map(|oldest| self.cursor(oldest)).map_err(|error| cursor_unreadable_now(&error));
-        if journal != self.journal() {
-            return Err(BadCursor::OfAnotherJournal { oldest: oldest()? });
+        if journal == self.journal() {
+            return Ok(position);
         }
+        Err(BadCursor::OfAnotherJournal { oldest: self.oldest_cursor()? })
+    }
+
+    /// The position, if events can be read from there. Blocks.
+    ///
+    /// # Errors
+    /// [`BadCursor`] when they can't.
+    pub fn readable(&self, position: Position) -> Result<Position, BadCursor> {
         if position > self.end() {
-            return Err(BadCursor::BehindTheEnd { oldest: oldest()? });
+            return Err(BadCursor::BehindTheEnd { oldest: self.oldest_cursor()? });
         }
         if !self.history.keeps(position.next()).map_err(|error| cursor_unreadable_now(&error))? {
-            return Err(BadCursor::NotKept { oldest: oldest()? });
+            return Err(BadCursor::NotKept { oldest: self.oldest_cursor()? });
         }
         Ok(position)
+    }
+
+    fn oldest_cursor(&self) -> Result<String, BadCursor> {
+        self.oldest().map(|oldest| self.cursor(oldest)).map_err(|error| cursor_unreadable_now(&error))
     }
 
     /// The chunks after a position, from the disk: at least one batch of the journal; nothing at its end. Blocks.

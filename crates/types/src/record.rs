@@ -22,7 +22,9 @@ pub use hold_change::{Actor, HoldChange, Made, MovedLine, Superseded, Verb};
 pub use lifecycle::{Closed, Lifecycle};
 pub use marks::{FlowPlace, Mark, MarkKind, Marks, each_planned};
 pub use restart::Restart;
-pub use stock::{Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, PoolBasis, PoolFigures, StockChange, StockImage};
+pub use stock::{
+    Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, PoolBasis, PoolFigures, Reconciliation, StockChange, StockImage,
+};
 
 use crate::codec::{DecodeError, Reader, put_u64};
 use crate::definition::Definition;
@@ -86,7 +88,7 @@ pub enum Record {
     /// The engine started after an outage.
     Restart(Restart),
     /// An item's stock was adjusted.
-    Adjusted(Adjusted),
+    Adjusted(Box<Adjusted>),
     /// An item's stock, whole.
     Stock(StockImage),
     /// A part of an item's remembered adjustments.
@@ -143,6 +145,10 @@ mod kind {
         FACT_WITH_RULES = 23,
         /// A lifecycle with marks of rules.
         LIFECYCLE_WITH_MARKS = 24,
+        /// An adjustment by a reconciliation.
+        RECONCILED = 25,
+        /// Remembered adjustments, reconciliations among them.
+        ADJUSTMENTS_RECONCILED = 26,
     }
 
     /// The highest of them.
@@ -200,8 +206,8 @@ impl Record {
         match self {
             Self::Drop(image) => Some(image.number),
             Self::DropFact(fact) => Some(fact.number()),
+            Self::Adjusted(adjusted) => Some(adjusted.drop),
             Self::Lifecycle(Lifecycle { drop, .. })
-            | Self::Adjusted(Adjusted { drop, .. })
             | Self::Stock(StockImage { drop, .. })
             | Self::Adjustments(AdjustmentsImage { drop, .. })
             | Self::Archived(Archived { drop, .. }) => Some(*drop),
@@ -294,6 +300,7 @@ impl Record {
             }
             Self::Adjusted(adjusted) => {
                 out.push(match (&adjusted.by, adjusted.at) {
+                    (Some(_), _) if adjusted.adjustment.is_reconciliation() => kind::RECONCILED,
                     (Some(_), _) => kind::ADJUSTED,
                     (None, Some(_)) => kind::ADJUSTED_AT_1,
                     (None, None) => kind::ADJUSTED_1,
@@ -305,7 +312,8 @@ impl Record {
                 stock::encode_image(image, out);
             }
             Self::Adjustments(image) => {
-                out.push(kind::ADJUSTMENTS);
+                let reconciled = image.has_reconciliations();
+                out.push(if reconciled { kind::ADJUSTMENTS_RECONCILED } else { kind::ADJUSTMENTS });
                 stock::encode_adjustments(image, out);
             }
             Self::Archived(archived) => {
@@ -346,10 +354,13 @@ impl Record {
             kind @ (kind::RESTART | kind::RESTART_1) => {
                 Self::Restart(restart::decode(&mut reader, kind == kind::RESTART)?)
             }
-            kind::ADJUSTED_1 => Self::Adjusted(stock::decode_adjusted(&mut reader, Says::What)?),
-            kind::ADJUSTED_AT_1 => Self::Adjusted(stock::decode_adjusted(&mut reader, Says::When)?),
-            kind::ADJUSTED => Self::Adjusted(stock::decode_adjusted(&mut reader, Says::All)?),
-            kind::ADJUSTMENTS => Self::Adjustments(stock::decode_adjustments(&mut reader)?),
+            kind::ADJUSTED_1 => Self::Adjusted(Box::new(stock::decode_adjusted(&mut reader, Says::What)?)),
+            kind::ADJUSTED_AT_1 => Self::Adjusted(Box::new(stock::decode_adjusted(&mut reader, Says::When)?)),
+            kind::ADJUSTED => Self::Adjusted(Box::new(stock::decode_adjusted(&mut reader, Says::All)?)),
+            kind::RECONCILED => Self::Adjusted(Box::new(stock::decode_adjusted(&mut reader, Says::Reconciled)?)),
+            kind @ (kind::ADJUSTMENTS | kind::ADJUSTMENTS_RECONCILED) => {
+                Self::Adjustments(stock::decode_adjustments(&mut reader, kind == kind::ADJUSTMENTS_RECONCILED)?)
+            }
             kind::STOCK => Self::Stock(stock::decode_image(&mut reader)?),
             kind::ARCHIVED => Self::Archived(archive::decode_archived(&mut reader)?),
             kind::USAGE => Self::Usage(archive::decode_usage(&mut reader)?),

@@ -6,8 +6,8 @@ use stockade_types::hold::{Change, Hold, HoldExtras, HoldLine, HoldParts, Identi
 use stockade_types::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId, WindowId};
 use stockade_types::record::{
     Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, DropFact, DropImage, DropVerb, HoldChange,
-    LastUpdate, Lifecycle, Made, Mark, MovedLine, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Record, Restart,
-    Sold, StockChange, StockImage, Superseded, UsageImage, Verb,
+    LastUpdate, Lifecycle, Made, Mark, MovedLine, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Reconciliation,
+    Record, Restart, Sold, StockChange, StockImage, Superseded, UsageImage, Verb,
 };
 use stockade_types::time::Timestamp;
 
@@ -389,6 +389,9 @@ fn asked(change: &StockChange) -> Value {
     match change {
         StockChange::Delta(delta) => json!({"delta": delta}),
         StockChange::SetReceived { expected, units } => json!({"expected": expected, "units": units}),
+        StockChange::Reconcile(Reconciliation { whole_item, as_of, on_hand, drift, applied }) => json!({
+            "whole_item": whole_item, "as_of": as_of.0, "on_hand": on_hand, "drift": drift, "applied": applied,
+        }),
     }
 }
 

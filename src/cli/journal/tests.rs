@@ -12,8 +12,8 @@ use stockade_types::ids::{
 };
 use stockade_types::record::{
     Actor, Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, Closed, DropFact, DropImage, DropVerb,
-    HoldChange, LastUpdate, Lifecycle, Made, Mark, MarkKind, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Record,
-    Restart, Sold, StockChange, StockImage, Superseded, UsageImage,
+    HoldChange, LastUpdate, Lifecycle, Made, Mark, MarkKind, OldFact, OldUsage, Origin, PoolBasis, PoolFigures,
+    Reconciliation, Record, Restart, Sold, StockChange, StockImage, Superseded, UsageImage,
 };
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
@@ -145,7 +145,7 @@ fn records() -> Vec<Record> {
     let added = adjustment(StockChange::Delta(-3));
     let set = adjustment(StockChange::SetReceived { expected: 5, units: 6 });
     let adjusted = |drop, adjustment: &Adjustment, at, by| {
-        Record::Adjusted(Adjusted { drop, item, adjustment: *adjustment, basis, at, by })
+        Record::Adjusted(Box::new(Adjusted { drop, item, adjustment: *adjustment, basis, at, by }))
     };
     let by = AdjustedBy { origin: origin.clone(), stock: stock.clone() };
     let both = vec![(added, None), (set, Some(NOON))];
@@ -179,7 +179,12 @@ fn records() -> Vec<Record> {
     ];
     all.extend([Create, Update, Pause, Resume, Close, Turn, Archive].map(turns));
     all.extend(changes().iter().map(|change| Record::Changed(changed(change))));
+    let compared = Reconciliation { whole_item: true, as_of: Lsn(5), on_hand: 291, drift: -9, applied: -2 };
+    let compared = adjustment(StockChange::Reconcile(compared));
+    let reconciled = adjusted(drop, &compared, Some(NOON), Some(Box::new(AdjustedBy { origin, stock })));
+    let remembered = AdjustmentsImage { drop, item, forgotten: NOON, adjustments: vec![(compared, Some(NOON))] };
     all.extend(changes().map(|change| old(OldFact::Change(HoldId::from_bytes([1; 16]), change))));
+    all.extend([reconciled, Record::Adjustments(remembered)]);
     all
 }
 

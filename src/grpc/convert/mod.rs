@@ -33,7 +33,7 @@ pub use event_request::{EventSelection, From, ListEvents, ReadEvents, list_event
 pub use faults::Rejection;
 pub use hold::{claim, drop_id, extend, get_hold, release, reserve, return_units};
 pub use list::{drop_page, drop_token, hold_page, hold_token, list_drops, list_holds};
-pub use stock::{adjust_stock, fire_flow};
+pub use stock::{adjust_stock, fire_flow, reconcile_stock};
 pub use update::update_drop;
 pub use warnings::{Neighbour, warnings};
 

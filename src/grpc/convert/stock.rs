@@ -1,8 +1,9 @@
-//! Converts changes of stock: adjustments, and flows that are fired by hand.
+//! Converts changes of stock: adjustments, reconciliations, and flows that are fired by hand.
 
-use stockade_engine::command::{AdjustStock, FireFlow};
+use stockade_engine::command::{AdjustStock, FireFlow, ReconcileStock};
 use stockade_proto as pb;
 use stockade_types::definition::ITEM_UNITS_MAX;
+use stockade_types::ids::Lsn;
 use stockade_types::record::StockChange;
 
 use super::faults::{Faults, Rejection};
@@ -38,6 +39,29 @@ pub fn adjust_stock(request: &pb::AdjustStockRequest) -> Result<AdjustStock, Rej
         }
     };
     let command = (|| Some(AdjustStock { drop: drop?, sku: sku?, pool, id: adjustment?, change: change? }))();
+    faults.finish(command)
+}
+
+/// A reconciliation, as of this record; none if the cursor is not one.
+///
+/// # Errors
+/// All faulty fields.
+pub fn reconcile_stock(request: &pb::ReconcileStockRequest, at: Option<Lsn>) -> Result<ReconcileStock, Rejection> {
+    let pb::ReconcileStockRequest { drop_id, sku, pool, reconciliation_id, as_of: _, on_hand, dry_run } = request;
+    let mut faults = Faults::default();
+    let drop = id(&mut faults, "drop_id", drop_id);
+    let sku = id(&mut faults, "sku", sku);
+    let pool = optional_id(&mut faults, "pool", pool);
+    let reconciliation = id(&mut faults, "reconciliation_id", reconciliation_id);
+    if at.is_none() {
+        faults.invalid("as_of", "must be the cursor of an event");
+    }
+    if *on_hand > ITEM_UNITS_MAX {
+        faults.invalid("on_hand", format_args!("must be at most {ITEM_UNITS_MAX}"));
+    }
+    let (on_hand, dry_run) = (*on_hand, *dry_run);
+    let command =
+        (|| Some(ReconcileStock { drop: drop?, sku: sku?, pool, id: reconciliation?, as_of: at?, on_hand, dry_run }))();
     faults.finish(command)
 }
 

@@ -3,6 +3,7 @@
 //! Reading blocks, so it runs on blocking threads, a few at once. Followers at the tail share what is decoded once
 //! for all. The memory of a message is charged before the message is made.
 
+mod moved;
 mod page;
 mod reader;
 mod tail;
@@ -318,19 +319,29 @@ impl Shared {
         }
     }
 
-    /// Reads files. The most that a message takes is charged before.
+    /// Reads files for a message.
     async fn read_files<T: Send + 'static>(
         &self,
-        mut charge: Charge,
+        charge: Charge,
         asker: &Asker,
         read: impl FnOnce(&Source<'_>) -> Result<T, FeedError> + Send + 'static,
     ) -> Result<(T, Charge), Status> {
+        let wanted = Arc::clone(&asker.wanted);
+        self.on_files(charge, move |feed| read(&Source { feed, wanted: &wanted })).await
+    }
+
+    /// Reads files. The most that a message takes is charged before.
+    async fn on_files<T: Send + 'static>(
+        &self,
+        mut charge: Charge,
+        read: impl FnOnce(&Feed) -> Result<T, FeedError> + Send + 'static,
+    ) -> Result<(T, Charge), Status> {
         let permit = with_room(&self.files, &mut charge, PAGE_BYTES.saturating_mul(MESSAGE_FACTOR)).await?;
-        let (feed, wanted) = (Arc::clone(&self.feed), Arc::clone(&asker.wanted));
+        let feed = Arc::clone(&self.feed);
         // Charge and permit move along: if the caller gives up meanwhile, the read goes on.
         let read = blocking(move || {
             let _permit = permit;
-            let read = read(&Source { feed: &feed, wanted: &wanted });
+            let read = read(&feed);
             let read =
                 read.map_err(|error| status::unreadable(&error, || feed.oldest().map(|oldest| feed.cursor(oldest))));
             read.map(|read| (read, charge))

@@ -140,7 +140,8 @@ fn advance(feed: &Feed) -> Result<Lsn, (FeedError, Option<Status>)> {
             FeedError::History(HistoryError::Io(_)) | FeedError::Unnamed(_) => false,
             FeedError::History(
                 HistoryError::NotKept { .. } | HistoryError::Beyond { .. } | HistoryError::Damage(_),
-            ) => true,
+            )
+            | FeedError::Unknown(_) => true,
         };
         let status = lasts.then(|| status::unreadable(&error, || feed.oldest().map(|oldest| feed.cursor(oldest))));
         (error, status)

@@ -1,4 +1,4 @@
-//! Remembered adjustments of an item's stock, so that one sent again is not applied again.
+//! Remembered adjustments of an item's stock, reconciliations among them, so that one sent again is not applied again.
 //!
 //! Each is remembered for seven days, and the last 256 for longer; at most 100,000 of one item. Of the forgotten ones
 //! only the latest instant is kept at which one of them may have been made. An id of version 7 contains its instant, so
@@ -10,7 +10,7 @@ use std::hash::BuildHasher as _;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use stockade_types::ids::{AdjustmentId, Lsn, PoolNo};
 use stockade_types::packed::Packed;
-use stockade_types::record::{Adjustment, StockChange};
+use stockade_types::record::{Adjustment, Reconciliation, StockChange};
 use stockade_types::time::{Millis, Timestamp};
 
 /// Adjustments of an item that are remembered however old they are.
@@ -44,32 +44,72 @@ struct Remembered {
     /// When it was made; 0 if that is not known.
     at: Packed<8>,
     pool: [u8; 2],
-    /// If set, the change is a difference: `left`, as a signed number. Otherwise it sets the units received from `left`
-    /// to `right`.
-    is_delta: bool,
-    left: Packed<8>,
-    right: Packed<8>,
+    change: PackedChange,
+}
+
+/// A change, packed; a difference is a signed number's bytes.
+#[derive(Debug, Clone, Copy)]
+enum PackedChange {
+    Delta(Packed<8>),
+    SetReceived {
+        expected: Packed<8>,
+        units: Packed<8>,
+    },
+    /// As of a record, units on hand, drift, what was applied.
+    Reconcile {
+        whole_item: bool,
+        of: [Packed<8>; 4],
+    },
+}
+
+fn signed(packed: Packed<8>) -> i64 {
+    i64::from_le_bytes(packed.get().to_le_bytes())
+}
+
+fn unsigned(number: i64) -> Packed<8> {
+    u64::from_le_bytes(number.to_le_bytes()).into()
+}
+
+impl From<StockChange> for PackedChange {
+    fn from(change: StockChange) -> Self {
+        match change {
+            StockChange::Delta(delta) => Self::Delta(unsigned(delta)),
+            StockChange::SetReceived { expected, units } => {
+                Self::SetReceived { expected: expected.into(), units: units.into() }
+            }
+            StockChange::Reconcile(Reconciliation { whole_item, as_of, on_hand, drift, applied }) => {
+                let of = [as_of.0.into(), on_hand.into(), unsigned(drift), unsigned(applied)];
+                Self::Reconcile { whole_item, of }
+            }
+        }
+    }
+}
+
+impl From<PackedChange> for StockChange {
+    fn from(packed: PackedChange) -> Self {
+        match packed {
+            PackedChange::Delta(delta) => Self::Delta(signed(delta)),
+            PackedChange::SetReceived { expected, units } => {
+                Self::SetReceived { expected: expected.get(), units: units.get() }
+            }
+            PackedChange::Reconcile { whole_item, of: [as_of, on_hand, drift, applied] } => {
+                let (as_of, on_hand) = (Lsn(as_of.get()), on_hand.get());
+                let (drift, applied) = (signed(drift), signed(applied));
+                Self::Reconcile(Reconciliation { whole_item, as_of, on_hand, drift, applied })
+            }
+        }
+    }
 }
 
 impl Remembered {
     fn new(adjustment: &Adjustment, at: Option<Timestamp>) -> Self {
         let Adjustment { id, pool, change } = *adjustment;
-        let (is_delta, left, right) = match change {
-            StockChange::Delta(delta) => (true, u64::from_le_bytes(delta.to_le_bytes()), 0),
-            StockChange::SetReceived { expected, units } => (false, expected, units),
-        };
         let at = at.unwrap_or_default().0.into();
-        Self { id, at, pool: pool.0.to_le_bytes(), is_delta, left: left.into(), right: right.into() }
+        Self { id, at, pool: pool.0.to_le_bytes(), change: change.into() }
     }
 
     fn adjustment(&self) -> Adjustment {
-        let (left, units) = (self.left.get(), self.right.get());
-        let change = if self.is_delta {
-            StockChange::Delta(i64::from_le_bytes(left.to_le_bytes()))
-        } else {
-            StockChange::SetReceived { expected: left, units }
-        };
-        Adjustment { id: self.id, pool: PoolNo(u16::from_le_bytes(self.pool)), change }
+        Adjustment { id: self.id, pool: PoolNo(u16::from_le_bytes(self.pool)), change: self.change.into() }
     }
 
     fn at(&self) -> Option<Timestamp> {
@@ -258,7 +298,17 @@ mod tests {
     }
 
     #[test]
-    fn one_takes_little() {
-        assert!(size_of::<Remembered>() <= 43, "{}", size_of::<Remembered>());
+    fn one_takes_little_and_each_change_comes_back() {
+        let of = |drift, applied| Reconciliation { whole_item: true, as_of: Lsn(7), on_hand: 5, drift, applied };
+        for change in [
+            StockChange::Delta(i64::MIN),
+            StockChange::SetReceived { expected: 4, units: u64::MAX },
+            StockChange::Reconcile(of(-9, -2)),
+            StockChange::Reconcile(Reconciliation { whole_item: false, ..of(3, 3) }),
+        ] {
+            let adjustment = Adjustment { change, ..adjustment(id(5, 1)) };
+            assert_eq!(Remembered::new(&adjustment, None).adjustment(), adjustment);
+        }
+        assert!(size_of::<Remembered>() <= 60, "{}", size_of::<Remembered>());
     }
 }

@@ -30,7 +30,7 @@ use super::fits;
 use super::item_stock::{DropStock, ItemStock};
 use super::pool::{Pool, Stock};
 
-/// Adjustments in one record of a snapshot: at most 50 KiB.
+/// Adjustments in one record of a snapshot: at most 75 KiB.
 const ADJUSTMENTS_A_RECORD: usize = 1_000;
 
 /// A drop's gate, and what it guards.
@@ -197,7 +197,8 @@ impl DropEntry {
             Record::Drop(image) if lsn > inner.revision => return Some(self.redefine(inner, lsn, image)),
             Record::Lifecycle(lifecycle) if lsn > inner.lived => self.live(inner, lsn, lifecycle.clone()),
             Record::DropFact(fact) => return self.change_by_fact(inner, lsn, fact),
-            Record::Adjusted(Adjusted { drop: _, item, adjustment, basis, at, by: _ }) => {
+            Record::Adjusted(adjusted) => {
+                let Adjusted { drop: _, item, adjustment, basis, at, by: _ } = adjusted.as_ref();
                 let known = inner.adjusted.get_mut(item.index()).filter(|known| lsn > known.revision)?;
                 known.remember(lsn, adjustment, *at);
                 return Some(self.set_basis(inner, (*item, adjustment.pool), *basis));

@@ -236,7 +236,8 @@ fn taken_out<'d>(
     lsn: Lsn,
     record: &Record,
 ) -> Result<Option<Taken<'d>>, ReplayError> {
-    let Record::Adjusted(Adjusted { item, adjustment, basis, .. }) = record else { return Ok(None) };
+    let Record::Adjusted(adjusted) = record else { return Ok(None) };
+    let Adjusted { item, adjustment, basis, .. } = adjusted.as_ref();
     let is_new = inner.adjusted.get(item.index()).is_some_and(|known| known.revision < lsn);
     let Some(pool) = entry.pool(*item, adjustment.pool).filter(|_| is_new) else { return Ok(None) };
     let (before, after) = (fits::units(lsn, pool.basis())?, fits::units(lsn, *basis)?);

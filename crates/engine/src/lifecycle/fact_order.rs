@@ -110,11 +110,8 @@ fn before_tranches(fact: &DropFact) -> Vec<PoolFigures> {
     let mut stock = fact.stock.clone();
     for mark in &fact.marks {
         let MarkKind::Tranche(number) = mark.kind else { continue };
-        let names = &definition.rules.names;
-        let mut tranches = definition.rules.tranches.iter();
-        let found = tranches.find(|tranche| names.tranche_no(&tranche.id) == Some(number));
-        let place = found.and_then(|tranche| definition.tranche_place(tranche));
-        if let (Some(tranche), Some(figures)) = (found, place.and_then(|place| stock.get_mut(place))) {
+        let Some(tranche) = definition.tranche(number) else { continue };
+        if let Some(figures) = definition.tranche_place(tranche).and_then(|place| stock.get_mut(place)) {
             figures.basis.received = figures.basis.received.saturating_sub(tranche.units);
         }
     }

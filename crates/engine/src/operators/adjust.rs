@@ -5,9 +5,9 @@
 //! that it is later than.
 
 use stockade_types::definition::ITEM_UNITS_MAX;
-use stockade_types::ids::{ItemNo, Lsn, PoolNo};
+use stockade_types::ids::{AdjustmentId, DropId, ItemNo, Lsn, PoolId, PoolNo, Sku};
 use stockade_types::invariant;
-use stockade_types::record::{Adjusted, AdjustedBy, Adjustment, PoolBasis, Record, StockChange};
+use stockade_types::record::{Adjusted, AdjustedBy, Adjustment, PoolBasis, Reconciliation, Record, StockChange};
 use stockade_types::time::Timestamp;
 
 use crate::Engine;
@@ -28,14 +28,7 @@ impl Engine {
     /// [`Fault::Precondition`] when it would take units that customers have, or exceed the most that an item may have;
     /// and faults of the journal.
     pub fn adjust_stock(&self, command: &AdjustStock, context: Context<'_>) -> Answer<DropView> {
-        // Due holds of this pool are given back first, since their units can be taken out. Other pools are not waited
-        // for.
-        let named = self.inventory.drops.with_id(&command.drop, |entry| {
-            find(&entry.read(), command).map(|(item, pool)| (entry.number, item, pool))
-        });
-        if let Some(Ok((drop, item, pool))) = named {
-            while self.sweep_pool(drop, item, pool, context.now)? > 0 {}
-        }
+        self.sweep_named(&command.drop, (&command.sku, command.pool.as_ref()), context.now)?;
         self.decide(context.now, || {
             let adjusted = self
                 .inventory
@@ -52,16 +45,14 @@ impl Engine {
         command: &AdjustStock,
         context: Context<'_>,
     ) -> Attempt<Decided<DropView>> {
-        let Context { now, origin } = context.not_before(inner.turned_at);
-        if inner.is_to_turn(now) {
+        if inner.is_to_turn(context.not_before(inner.turned_at).now) {
             return Err(Undecided::Retry(Chore::Turn(entry.number)));
         }
         if inner.archived.is_some() {
             let what = format!("drop {} is archived: its stock stays as it is", command.drop);
             return Err(Decided { value: Fault::Precondition(what), durable_after: inner.durable_after() }.into());
         }
-        let (item, place) = find(inner, command)?;
-        invariant!(let Some(pool) = entry.pool(item, place), "item {item} of {} has no pool {place}", command.drop);
+        let (item, place) = find(inner, &command.sku, command.pool.as_ref())?;
         let adjustment = Adjustment { id: command.id, pool: place, change: command.change };
         let known = inner.adjusted.get(item.index());
         // The answer shows the drop's state as well, so it waits for that, too.
@@ -75,53 +66,88 @@ impl Engine {
             return Ok(Decided { value: view(entry, inner), durable_after });
         }
         if known.is_some_and(|known| known.may_be_forgotten(&command.id)) {
-            return Err(Decided { value: may_be_made(command), durable_after }.into());
+            let fault = may_be_made(&command.sku, &command.id, "adjustment");
+            return Err(Decided { value: fault, durable_after }.into());
         }
+        let durable_after = self.make_adjustment((entry, inner), (item, adjustment), durable_after, context)?;
+        Ok(Decided { value: view(entry, inner), durable_after })
+    }
+
+    /// Gives back the due holds of a pool, since their units can be taken out. Other pools are not waited for.
+    pub(super) fn sweep_named(
+        &self,
+        drop: &DropId,
+        (sku, pool): (&Sku, Option<&PoolId>),
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let named = self
+            .inventory
+            .drops
+            .with_id(drop, |entry| find(&entry.read(), sku, pool).map(|(item, pool)| (entry.number, item, pool)));
+        if let Some(Ok((drop, item, pool))) = named {
+            while self.sweep_pool(drop, item, pool, now)? > 0 {}
+        }
+        Ok(())
+    }
+
+    /// Appends an adjustment of a pool and applies it. The drop's gate is closed, and due holds of the pool were given
+    /// back up to `context.now`. Holds that came due since keep their units. A fault waits for `durable_after`.
+    pub(super) fn make_adjustment(
+        &self,
+        (entry, inner): (&DropEntry, &mut DropInner),
+        (item, adjustment): (ItemNo, Adjustment),
+        durable_after: Lsn,
+        context: Context<'_>,
+    ) -> Attempt<Lsn> {
+        let Context { now, origin } = context.not_before(inner.turned_at);
         self.has_memory()?;
         let permit = self.journal.permit()?;
-        let (basis, taken_out) = outcome(pool, command).map_err(|value| Decided { value, durable_after })?;
-        // Due holds were given back up to `context.now`. Holds that are due between it and `now` keep their units.
-        let taken = match pool.take_any(taken_out, context.now) {
+        let (pool, sku) = (pool_of(entry, item, adjustment.pool), inner.definition.sku(item));
+        let (basis, less) = outcome(pool, sku, adjustment.change).map_err(|value| Decided { value, durable_after })?;
+        let taken = match pool.take_any(less, context.now) {
             Availability::Yes(taken) => taken,
-            Availability::Short { .. } => return Err(too_few(pool, command).into()),
+            Availability::Short { .. } => return Err(too_few(pool, sku).into()),
             Availability::InDoubt => return Err(Undecided::InDoubt),
             Availability::SweepDue => return Err(Undecided::Retry(Chore::SweepItem(entry.number, item))),
         };
         let mut stock = entry.item_figures(item);
-        if let Some(figures) = stock.get_mut(place.index()) {
+        if let Some(figures) = stock.get_mut(adjustment.pool.index()) {
             figures.basis = basis;
         }
         let by = Some(Box::new(AdjustedBy { origin: origin.clone(), stock }));
-        let record = Record::Adjusted(Adjusted { drop: entry.number, item, adjustment, basis, at: Some(now), by });
+        let record =
+            Record::Adjusted(Box::new(Adjusted { drop: entry.number, item, adjustment, basis, at: Some(now), by }));
         let locked = Locked::Drop(entry, inner);
-        let durable_after = self.commit(record, Prepared { permit, locked, taken }, now)?;
-        Ok(Decided { value: view(entry, inner), durable_after })
+        Ok(self.commit(record, Prepared { permit, locked, taken }, now)?)
     }
 }
 
-/// The item and the pool. If the command names no pool, it is the one that has the rest.
-fn find(inner: &DropInner, command: &AdjustStock) -> Result<(ItemNo, PoolNo), Fault> {
+/// A pool of the drop's definition.
+pub(super) fn pool_of(entry: &DropEntry, item: ItemNo, place: PoolNo) -> &Pool {
+    invariant!(let Some(pool) = entry.pool(item, place), "item {item} of drop {} has no pool {place}", entry.number);
+    pool
+}
+
+/// The item and the pool. If no pool is named, it is the one that has the rest.
+pub(super) fn find(inner: &DropInner, sku: &Sku, pool: Option<&PoolId>) -> Result<(ItemNo, PoolNo), Fault> {
     let definition = &inner.definition;
-    let Some((number, item)) = definition.item(&command.sku) else {
-        let description = format!("drop {} has no item {:?}", definition.id, command.sku.as_str());
+    let Some((number, item)) = definition.item(sku) else {
+        let description = format!("drop {} has no item {:?}", definition.id, sku.as_str());
         return Err(Fault::Invalid(vec![InvalidField { field: "sku".to_owned(), description }]));
     };
-    let place = match &command.pool {
-        Some(id) => item.pools.iter().position(|pool| pool.id == *id),
-        None => item.usual_pool(),
-    };
-    let place = place.and_then(|place| u16::try_from(place).ok()).ok_or_else(|| {
-        let description = format!("item {:?} has no such pool", command.sku.as_str());
+    let usual = || u16::try_from(item.usual_pool()?).ok().map(PoolNo);
+    let place = pool.map_or_else(usual, |id| item.pool_no(id)).ok_or_else(|| {
+        let description = format!("item {:?} has no such pool", sku.as_str());
         Fault::Invalid(vec![InvalidField { field: "pool".to_owned(), description }])
     })?;
-    Ok((number, PoolNo(place)))
+    Ok((number, place))
 }
 
 /// The pool's basis after the change, and the units that must be taken from the free ones.
-fn outcome(pool: &Pool, command: &AdjustStock) -> Result<(PoolBasis, u64), Fault> {
+fn outcome(pool: &Pool, sku: &Sku, change: StockChange) -> Result<(PoolBasis, u64), Fault> {
     let is = pool.basis();
     let (stock, _) = pool.stock();
-    let (received, taken_out, less) = match command.change {
+    let (received, taken_out, less) = match change {
         StockChange::Delta(delta) => {
             let by = delta.unsigned_abs();
             if delta >= 0 {
@@ -133,35 +159,39 @@ fn outcome(pool: &Pool, command: &AdjustStock) -> Result<(PoolBasis, u64), Fault
         StockChange::SetReceived { expected, .. } if expected != is.received => {
             return Err(Fault::Stale(format!(
                 "{:?} has received {} units, not the expected {expected}",
-                command.sku.as_str(),
+                sku.as_str(),
                 is.received
             )));
         }
         StockChange::SetReceived { units, .. } => (units, is.taken_out, is.received.saturating_sub(units)),
+        StockChange::Reconcile(Reconciliation { applied, .. }) => {
+            let received = is.received.saturating_add_signed(applied);
+            (received, is.taken_out, is.received.saturating_sub(received))
+        }
     };
     if received > ITEM_UNITS_MAX {
-        let what = format!("{:?} would have received more than {ITEM_UNITS_MAX} units", command.sku.as_str());
+        let what = format!("{:?} would have received more than {ITEM_UNITS_MAX} units", sku.as_str());
         return Err(Fault::Precondition(what));
     }
-    if less > stock.free { Err(too_few(pool, command)) } else { Ok((PoolBasis { received, taken_out }, less)) }
+    if less > stock.free { Err(too_few(pool, sku)) } else { Ok((PoolBasis { received, taken_out }, less)) }
 }
 
-/// The id is older than the adjustments that are remembered.
-fn may_be_made(command: &AdjustStock) -> Fault {
-    let made = Timestamp(command.id.made_at().unwrap_or_default());
+/// The id is older than the adjustments that are remembered; `what` it is of.
+pub(super) fn may_be_made(sku: &Sku, id: &AdjustmentId, what: &str) -> Fault {
+    let made = Timestamp(id.made_at().unwrap_or_default());
     let description = format!(
         "is a UUID of version 7 from {made}, older than the adjustments of {:?} that are remembered: it may have been made \
          already. Check the stock; a change that must still be made needs a new id",
-        command.sku.as_str()
+        sku.as_str()
     );
-    Fault::Invalid(vec![InvalidField { field: "adjustment_id".to_owned(), description }])
+    Fault::Invalid(vec![InvalidField { field: format!("{what}_id"), description }])
 }
 
-fn too_few(pool: &Pool, command: &AdjustStock) -> Fault {
+fn too_few(pool: &Pool, sku: &Sku) -> Fault {
     let (stock, _) = pool.stock();
     Fault::Precondition(format!(
         "only {} units of {:?} are free: what is held, paying or claimed can't be taken out",
         stock.free,
-        command.sku.as_str()
+        sku.as_str()
     ))
 }

@@ -4,6 +4,7 @@ mod adjust;
 mod create;
 mod fire;
 mod fired;
+mod reconcile;
 mod steer;
 pub(crate) mod turn;
 mod update;

@@ -155,9 +155,7 @@ pub(crate) fn reached(entry: &DropEntry, inner: &DropInner) -> Vec<MarkKind> {
 fn add_tranches(definition: &Definition, marks: &[Mark], stock: &mut [PoolFigures]) {
     for mark in marks {
         let MarkKind::Tranche(number) = mark.kind else { continue };
-        let names = &definition.rules.names;
-        let found = definition.rules.tranches.iter().find(|tranche| names.tranche_no(&tranche.id) == Some(number));
-        let Some(tranche) = found else { continue };
+        let Some(tranche) = definition.tranche(number) else { continue };
         if let Some(figures) = definition.tranche_place(tranche).and_then(|place| stock.get_mut(place)) {
             let received = figures.basis.received.saturating_add(tranche.units).min(ITEM_UNITS_MAX);
             figures.basis.received = received.max(figures.basis.received);

@@ -6,7 +6,7 @@ use stockade_simulation::prelude::*;
 const WEEK: Millis = Millis::from_secs(7 * 24 * 3_600);
 
 /// A UUID of version 7 that was made at this instant.
-fn made_at(at: Timestamp) -> AdjustmentId {
+pub fn made_at(at: Timestamp) -> AdjustmentId {
     let mut bytes = [0x80; 16];
     bytes[..6].copy_from_slice(&at.0.to_be_bytes()[2..]);
     bytes[6] = 0x70;

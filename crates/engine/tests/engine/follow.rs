@@ -38,7 +38,14 @@ fn adjusted(received: u64, taken_out: u64) -> Record {
     let id = AdjustmentId::from_bytes([u8::try_from(received + taken_out).expect("small"); 16]);
     let adjustment = Adjustment { id, pool: PoolNo(0), change: StockChange::Delta(0) };
     let basis = PoolBasis { received, taken_out };
-    Record::Adjusted(Adjusted { drop: DropNo(0), item: ItemNo(0), adjustment, basis, at: Some(START), by: None })
+    Record::Adjusted(Box::new(Adjusted {
+        drop: DropNo(0),
+        item: ItemNo(0),
+        adjustment,
+        basis,
+        at: Some(START),
+        by: None,
+    }))
 }
 
 /// Units free by the ledger, which must equal the counter.

@@ -17,6 +17,7 @@ mod lists;
 mod model;
 mod moments;
 mod races;
+mod reconcile;
 mod rules;
 mod scenarios;
 mod starts;

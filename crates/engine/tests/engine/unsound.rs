@@ -37,7 +37,14 @@ fn superseded(by: u64, made: impl FnOnce(&mut HoldFields)) -> Record {
 fn adjusted(basis: PoolBasis) -> Record {
     let adjustment =
         Adjustment { id: AdjustmentId::from_bytes([7; 16]), pool: PoolNo(0), change: StockChange::Delta(0) };
-    Record::Adjusted(Adjusted { drop: DropNo(0), item: ItemNo(0), adjustment, basis, at: Some(START), by: None })
+    Record::Adjusted(Box::new(Adjusted {
+        drop: DropNo(0),
+        item: ItemNo(0),
+        adjustment,
+        basis,
+        at: Some(START),
+        by: None,
+    }))
 }
 
 /// The first records of all these journals: one of two drops is archived, the first hold is held, the second was sold

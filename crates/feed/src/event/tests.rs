@@ -202,14 +202,14 @@ fn a_drop_that_opens_and_closes_by_one_record_gives_both_in_their_order() {
 
 fn adjusted(at: Option<Timestamp>, by: Option<AdjustedBy>) -> Record {
     let change = StockChange::Delta(3);
-    Record::Adjusted(Adjusted {
+    Record::Adjusted(Box::new(Adjusted {
         drop: DropNo(3),
         item: ItemNo(1),
         adjustment: Adjustment { id: AdjustmentId::from_bytes([5; 16]), pool: PoolNo(0), change },
         basis: PoolBasis::default(),
         at,
         by: by.map(Box::new),
-    })
+    }))
 }
 
 #[test]

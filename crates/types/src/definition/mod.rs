@@ -272,12 +272,25 @@ impl Definition {
         before.checked_add(pool.index())
     }
 
+    /// The tranche with this number.
+    #[must_use]
+    pub fn tranche(&self, number: TrancheNo) -> Option<&Tranche> {
+        let Rules { tranches, names, .. } = &self.rules;
+        tranches.iter().find(|tranche| names.tranche_no(&tranche.id) == Some(number))
+    }
+
     /// The place of the pool that a tranche joins.
     #[must_use]
     pub fn tranche_place(&self, tranche: &Tranche) -> Option<usize> {
+        self.tranche_pool(tranche).and_then(|(item, pool)| self.pool_place(item, pool))
+    }
+
+    /// The item and the pool that a tranche joins.
+    #[must_use]
+    pub fn tranche_pool(&self, tranche: &Tranche) -> Option<(ItemNo, PoolNo)> {
         let (item, of) = self.item(&tranche.sku)?;
         let usual = || u16::try_from(of.usual_pool()?).ok().map(PoolNo);
-        self.pool_place(item, tranche.pool.as_ref().map_or_else(usual, |id| of.pool_no(id))?)
+        Some((item, tranche.pool.as_ref().map_or_else(usual, |id| of.pool_no(id))?))
     }
 
     /// The SKU of an item of this drop.

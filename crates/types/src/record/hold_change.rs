@@ -206,6 +206,20 @@ impl HoldChange {
         self.verb == Verb::Claim && self.was.is_ended()
     }
 
+    /// Whether the units that a return brought back went on sale again; none if the totals after it allow both. All of
+    /// a return's units go the same way.
+    #[must_use]
+    pub fn restocked(&self) -> Option<bool> {
+        let moved = self.moved();
+        let of_line = |(line, moved): (HoldLine, &MovedLine)| {
+            // Of the units returned before, no more than all were withdrawn, and no fewer than none.
+            let may_be = line.withdrawn <= line.returned.saturating_sub(moved.returned);
+            let may_not = line.withdrawn >= moved.returned;
+            (may_be != may_not).then_some(may_be)
+        };
+        self.hold.lines().iter().zip(&moved).filter(|(_, moved)| moved.returned > 0).find_map(of_line)
+    }
+
     /// Whether the verb can lead from the state before to the state after.
     fn is_sound(&self) -> bool {
         let (was, is) = (self.was, self.hold.state);

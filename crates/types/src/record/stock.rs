@@ -3,11 +3,12 @@
 use super::Sold;
 use super::drop_fact::{Origin, decode_origin, encode_origin};
 use crate::codec::{DecodeError, Reader, put_option, put_u64};
-use crate::ids::{AdjustmentId, DropNo, ItemNo, PoolNo};
+use crate::ids::{AdjustmentId, DropNo, ItemNo, Lsn, PoolNo};
 use crate::time::Timestamp;
 
 const DELTA: u8 = 1;
 const SET_RECEIVED: u8 = 2;
+const RECONCILE: u8 = 3;
 
 /// A requested change of stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct Adjustment {
 /// What an adjustment asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StockChange {
+    /// Sets right what a system of record counts otherwise.
+    Reconcile(Reconciliation),
     /// Adds this number of units, or removes it if negative.
     Delta(i64),
     /// Sets the units received, if they are `expected` now.
@@ -32,6 +35,34 @@ pub enum StockChange {
         /// The new value.
         units: u64,
     },
+}
+
+/// A comparison with a system of record, and what came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reconciliation {
+    /// Whether all pools of the item were compared together; otherwise the adjustment's pool alone.
+    pub whole_item: bool,
+    /// The record up to which the system of record had taken in what happened.
+    pub as_of: Lsn,
+    /// The units that it had on hand then.
+    pub on_hand: u64,
+    /// By how much that was more than the units here.
+    pub drift: i64,
+    /// By how much the units received were changed for it: by the drift or, if units of it are not free, by fewer.
+    pub applied: i64,
+}
+
+impl Reconciliation {
+    /// Units that customers have and that are not there.
+    #[must_use]
+    pub const fn shortage(&self) -> u64 {
+        self.drift.abs_diff(self.applied)
+    }
+
+    /// Whether what was changed is the drift or, of missing units, a part of it.
+    const fn is_sound(&self) -> bool {
+        self.applied == self.drift || (self.drift < self.applied && self.applied <= 0)
+    }
 }
 
 /// What a pool has received, and what adjustments removed.
@@ -139,17 +170,37 @@ pub(super) enum Says {
     When,
     /// And who made it, and the stock after it.
     All,
+    /// All of that about a reconciliation.
+    Reconciled,
+}
+
+impl Adjustment {
+    /// Whether it is a reconciliation.
+    pub(super) const fn is_reconciliation(&self) -> bool {
+        matches!(self.change, StockChange::Reconcile(_))
+    }
+}
+
+impl AdjustmentsImage {
+    /// Whether reconciliations are among them.
+    pub(super) fn has_reconciliations(&self) -> bool {
+        self.adjustments.iter().any(|(adjustment, _)| adjustment.is_reconciliation())
+    }
 }
 
 pub(super) fn decode_adjusted(reader: &mut Reader<'_>, says: Says) -> Result<Adjusted, DecodeError> {
-    Ok(Adjusted {
-        drop: DropNo(reader.small("drop number")?),
-        item: ItemNo(reader.small("item")?),
-        adjustment: decode_adjustment(reader)?,
-        basis: decode_basis(reader)?,
-        at: if says == Says::What { None } else { Some(Timestamp(reader.u64()?)) },
-        by: if says == Says::All { Some(Box::new(decode_by(reader)?)) } else { None },
-    })
+    let (drop, item) = (DropNo(reader.small("drop number")?), ItemNo(reader.small("item")?));
+    let adjustment = decode_adjustment(reader)?;
+    if adjustment.is_reconciliation() != (says == Says::Reconciled) {
+        return Err(DecodeError::Bad("stock change"));
+    }
+    let basis = decode_basis(reader)?;
+    let at = if says == Says::What { None } else { Some(Timestamp(reader.u64()?)) };
+    let by = match says {
+        Says::What | Says::When => None,
+        Says::All | Says::Reconciled => Some(Box::new(decode_by(reader)?)),
+    };
+    Ok(Adjusted { drop, item, adjustment, basis, at, by })
 }
 
 fn decode_by(reader: &mut Reader<'_>) -> Result<AdjustedBy, DecodeError> {
@@ -174,6 +225,12 @@ impl PoolFigures {
         let out =
             taken_out.saturating_add(held).saturating_add(paying).saturating_add(claimed).saturating_add(withdrawn);
         received.saturating_sub(out)
+    }
+
+    /// Units that are not sold: those for sale and those that holds have.
+    #[must_use]
+    pub const fn on_hand(&self) -> u64 {
+        self.free().saturating_add(self.held).saturating_add(self.paying)
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -203,13 +260,15 @@ pub(super) fn encode_adjustments(image: &AdjustmentsImage, out: &mut Vec<u8>) {
     }
 }
 
-pub(super) fn decode_adjustments(reader: &mut Reader<'_>) -> Result<AdjustmentsImage, DecodeError> {
+/// Decodes a part of the remembered adjustments, with reconciliations among them or without.
+pub(super) fn decode_adjustments(reader: &mut Reader<'_>, with: bool) -> Result<AdjustmentsImage, DecodeError> {
     let drop = DropNo(reader.small("drop number")?);
     let item = ItemNo(reader.small("item")?);
     let forgotten = Timestamp(reader.u64()?);
     let timed = |reader: &mut Reader<'_>| Ok((decode_adjustment(reader)?, reader.option()?.map(Timestamp)));
     let adjustments = (0..reader.count(20)?).map(|_| timed(reader)).collect::<Result<_, DecodeError>>()?;
-    Ok(AdjustmentsImage { drop, item, forgotten, adjustments })
+    let image = AdjustmentsImage { drop, item, forgotten, adjustments };
+    if image.has_reconciliations() == with { Ok(image) } else { Err(DecodeError::Bad("stock change")) }
 }
 
 pub(super) fn encode_image(image: &StockImage, out: &mut Vec<u8>) {
@@ -230,7 +289,10 @@ pub(super) fn decode_image(reader: &mut Reader<'_>) -> Result<StockImage, Decode
     let drop = DropNo(reader.small("drop number")?);
     let item = ItemNo(reader.small("item")?);
     let pools = (0..reader.count(2)?).map(|_| decode_basis(reader)).collect::<Result<_, _>>()?;
-    let adjustments = (0..reader.count(19)?).map(|_| decode_adjustment(reader)).collect::<Result<_, _>>()?;
+    let adjustments: Vec<_> = (0..reader.count(19)?).map(|_| decode_adjustment(reader)).collect::<Result<_, _>>()?;
+    if adjustments.iter().any(Adjustment::is_reconciliation) {
+        return Err(DecodeError::Bad("stock change"));
+    }
     Ok(StockImage { drop, item, pools, adjustments })
 }
 
@@ -257,6 +319,13 @@ fn encode_adjustment(adjustment: &Adjustment, out: &mut Vec<u8>) {
             put_u64(out, *expected);
             put_u64(out, *units);
         }
+        StockChange::Reconcile(Reconciliation { whole_item, as_of, on_hand, drift, applied }) => {
+            out.extend_from_slice(&[RECONCILE, u8::from(*whole_item)]);
+            put_u64(out, as_of.0);
+            put_u64(out, *on_hand);
+            out.extend_from_slice(&drift.to_le_bytes());
+            out.extend_from_slice(&applied.to_le_bytes());
+        }
     }
 }
 
@@ -266,7 +335,20 @@ fn decode_adjustment(reader: &mut Reader<'_>) -> Result<Adjustment, DecodeError>
     let change = match reader.u8()? {
         DELTA => StockChange::Delta(i64::from_le_bytes(reader.array()?)),
         SET_RECEIVED => StockChange::SetReceived { expected: reader.u64()?, units: reader.u64()? },
+        RECONCILE => StockChange::Reconcile(decode_reconciliation(reader)?),
         _ => return Err(DecodeError::Bad("stock change")),
     };
     Ok(Adjustment { id, pool, change })
+}
+
+fn decode_reconciliation(reader: &mut Reader<'_>) -> Result<Reconciliation, DecodeError> {
+    let whole_item = match reader.u8()? {
+        0 => false,
+        1 => true,
+        _ => return Err(DecodeError::Bad("reconciliation")),
+    };
+    let (as_of, on_hand) = (Lsn(reader.u64()?), reader.u64()?);
+    let drift = i64::from_le_bytes(reader.array()?);
+    let made = Reconciliation { whole_item, as_of, on_hand, drift, applied: i64::from_le_bytes(reader.array()?) };
+    if made.is_sound() { Ok(made) } else { Err(DecodeError::Bad("reconciliation")) }
 }

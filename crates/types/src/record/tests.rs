@@ -131,6 +131,11 @@ fn adjustment(change: StockChange) -> Adjustment {
     Adjustment { id: AdjustmentId::from_bytes([5; 16]), pool: PoolNo(0), change }
 }
 
+fn reconciliation(drift: i64, applied: i64) -> StockChange {
+    let (whole_item, as_of, on_hand) = (drift < 0, Lsn(u64::MAX), u64::MAX);
+    StockChange::Reconcile(Reconciliation { whole_item, as_of, on_hand, drift, applied })
+}
+
 fn samples() -> Vec<Record> {
     [plain_samples(), rules::samples()].concat()
 }
@@ -295,23 +300,34 @@ fn a_drop_s_archive_is_made_of_its_figures() {
 
 fn samples_of_stock(at: Timestamp) -> Vec<Record> {
     vec![
-        Record::Adjusted(Adjusted {
+        Record::Adjusted(Box::new(Adjusted {
             drop: DropNo(1),
             item: ItemNo(2),
             adjustment: adjustment(StockChange::Delta(i64::MIN)),
             basis: PoolBasis { received: u64::MAX, taken_out: 7 },
             at: None,
             by: None,
-        }),
-        Record::Adjusted(Adjusted {
+        })),
+        Record::Adjusted(Box::new(Adjusted {
             drop: DropNo(1),
             item: ItemNo(2),
             adjustment: adjustment(StockChange::Delta(3)),
             basis: PoolBasis { received: 3, taken_out: 0 },
             at: Some(at),
             by: None,
+        })),
+        Record::Adjusted(Box::new(adjusted_by(at))),
+        Record::Adjusted(Box::new(Adjusted { adjustment: adjustment(reconciliation(-9, -2)), ..adjusted_by(at) })),
+        Record::Adjustments(AdjustmentsImage {
+            drop: DropNo(1),
+            item: ItemNo(2),
+            forgotten: at,
+            adjustments: vec![
+                (adjustment(StockChange::Delta(-3)), Some(at)),
+                (adjustment(reconciliation(5, 5)), Some(at)),
+                (adjustment(reconciliation(i64::MIN, 0)), None),
+            ],
         }),
-        Record::Adjusted(adjusted_by(at)),
         Record::Adjustments(AdjustmentsImage {
             drop: DropNo(1),
             item: ItemNo(2),
@@ -374,6 +390,24 @@ fn what_may_stand_inside_a_kind_is_what_its_first_build_could_read() {
     assert_eq!(read_at(&changed, 2, "flags of a change"), (0..16).collect::<Vec<_>>());
     assert_eq!(read_at(&changed, 3, "actor"), [0, 1]);
     assert_eq!(read_at(&fact, 1, "verb"), [1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn a_reconciliation_changes_no_more_than_the_drift_and_stands_in_a_kind_of_its_own() {
+    let of = |drift, applied| {
+        let record = Adjusted { adjustment: adjustment(reconciliation(drift, applied)), ..adjusted_by(Timestamp(5)) };
+        bytes(&Record::Adjusted(Box::new(record)))
+    };
+    for (drift, applied, is_sound) in
+        [(0, 0, true), (3, 3, true), (3, 2, false), (-3, -3, true), (-3, 0, true), (-3, -4, false), (-3, 1, false)]
+    {
+        assert_eq!(Record::decode(&of(drift, applied)).is_ok(), is_sound, "{applied} of {drift}");
+    }
+    let (mut reconciled, mut adjusted) = (of(3, 3), bytes(&Record::Adjusted(Box::new(adjusted_by(Timestamp(5))))));
+    std::mem::swap(&mut reconciled[0], &mut adjusted[0]);
+    for swapped in [reconciled, adjusted] {
+        assert_eq!(Record::decode(&swapped), Err(DecodeError::Bad("stock change")));
+    }
 }
 
 #[test]
