@@ -11,7 +11,7 @@ use stockade_types::time::{Millis, Timestamp};
 
 use super::exposition::{Family, Kind, Label, Series, Value};
 use crate::budget::Budget;
-use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
+use crate::metrics::edge::{EdgeMetrics, Ending};
 use crate::metrics::transport::{Shed, TransportMetrics};
 
 /// Counters of the gRPC endpoint.

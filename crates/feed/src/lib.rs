@@ -8,6 +8,7 @@
 //! - [`Feed`]: the events of one journal, in a [`Chunk`] for each batch.
 //! - [`Event`], [`Kind`] and [`Detail`]: an event, its type, and what it is about. [`Filter`] selects events.
 //! - [`Position`]: a position between two events; as text it is a cursor.
+//! - [`HoldChanges`]: the changes of single holds, found without a search.
 //! - [`Names`]: the source of drops' names. Most records have only the drop's number.
 //!
 //! `README.md` has an example.
@@ -18,6 +19,7 @@ mod chunk;
 mod cursor;
 mod event;
 mod filter;
+mod hold_changes;
 mod kind;
 mod names;
 mod tail;
@@ -31,6 +33,7 @@ pub use chunk::Chunk;
 pub use cursor::{BadCursor, Position};
 pub use event::{Detail, Event};
 pub use filter::{BadType, Filter};
+pub use hold_changes::{HoldChanges, HoldRecord};
 pub use kind::{Kind, PREFIX};
 pub use names::Names;
 
