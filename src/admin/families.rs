@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use stockade_engine::answer::Stock;
+use stockade_engine::command::Operation;
 use stockade_engine::readings::{JournalReading, PoolReading, Readings, SnapshotReading};
 use stockade_types::hold::HoldState;
 use stockade_types::metrics::HistogramReading;

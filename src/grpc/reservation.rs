@@ -1,4 +1,4 @@
-//! The calls of `ReservationService`.
+//! The calls of `ReservationService`, but for `Explain`, which reads the journal.
 
 use std::sync::Arc;
 

@@ -31,6 +31,7 @@ pub(super) enum Rpc {
     WatchDrop,
     ReadEvents,
     ListEvents,
+    Explain,
 }
 
 /// The description of a call.
@@ -51,7 +52,7 @@ const fn row(rpc: Rpc, path: &'static str, request: &'static str, request_bytes_
 }
 
 /// All calls, the most frequent ones first.
-pub(super) static CALLS: [Row; 21] = [
+pub(super) static CALLS: [Row; 22] = [
     row(Rpc::Reserve, "/stockade.v1.ReservationService/Reserve", "stockade.v1.ReserveRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Claim, "/stockade.v1.ReservationService/Claim", "stockade.v1.ClaimRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Release, "/stockade.v1.ReservationService/Release", "stockade.v1.ReleaseRequest", SMALL_REQUEST_BYTES),
@@ -76,6 +77,7 @@ pub(super) static CALLS: [Row; 21] = [
         "stockade.v1.ListHoldsRequest",
         SMALL_REQUEST_BYTES,
     ),
+    row(Rpc::Explain, "/stockade.v1.ReservationService/Explain", "stockade.v1.ExplainRequest", SMALL_REQUEST_BYTES),
     row(Rpc::GetDrop, "/stockade.v1.DropService/GetDrop", "stockade.v1.GetDropRequest", SMALL_REQUEST_BYTES),
     row(Rpc::WatchDrop, "/stockade.v1.DropService/WatchDrop", "stockade.v1.WatchDropRequest", SMALL_REQUEST_BYTES),
     row(Rpc::ListDrops, "/stockade.v1.DropService/ListDrops", "stockade.v1.ListDropsRequest", SMALL_REQUEST_BYTES),

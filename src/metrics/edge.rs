@@ -8,7 +8,7 @@ use stockade_engine::command::Operation;
 use stockade_types::metrics::{Counter, Gauge, Histogram, HistogramReading};
 
 /// The contract's calls, by name. The last stands for all others.
-const METHODS: [&str; 22] = [
+const METHODS: [&str; 23] = [
     "Reserve",
     "Extend",
     "Claim",
@@ -16,6 +16,7 @@ const METHODS: [&str; 22] = [
     "ReturnUnits",
     "GetHold",
     "ListHolds",
+    "Explain",
     "Batch",
     "BatchStream",
     "CreateDrop",

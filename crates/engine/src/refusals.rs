@@ -284,9 +284,7 @@ impl KeptRefusal {
 
     fn is_of(&self, of: RefusalsOf) -> bool {
         match of {
-            RefusalsOf::Hold(hold) => {
-                self.hold == hold || self.shown.as_ref().is_some_and(|shown| shown.0 == hold)
-            }
+            RefusalsOf::Hold(hold) => self.hold == hold || self.shown.as_ref().is_some_and(|shown| shown.0 == hold),
             RefusalsOf::Customer(drop, customer) => self.drop == drop && self.customer == customer.place(),
         }
     }

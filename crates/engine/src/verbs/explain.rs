@@ -95,8 +95,7 @@ impl Engine {
         customer: &CustomerId,
         context: Context<'_>,
     ) -> Result<Vec<HoldView>, Decided<Fault>> {
-        let filter =
-            HoldFilter { drop: Some(drop.clone()), customer: Some(customer.clone()), ..HoldFilter::default() };
+        let filter = HoldFilter { drop: Some(drop.clone()), customer: Some(customer.clone()), ..HoldFilter::default() };
         let (mut holds, mut from) = (Vec::new(), None);
         loop {
             let mut page = Page::new(DECISIONS_MAX, usize::MAX, |view: &HoldView| (view.clone(), 0));

@@ -211,9 +211,8 @@ fn changed_facts(change: &HoldChange) -> Facts {
 fn refused_facts(refusal: &Refusal, at: Timestamp) -> Facts {
     let Refusal { reason, rule, retry_after, lines, limit, hold, .. } = refusal;
     let line = lines.iter().find(|line| line.reason == *reason);
-    let of_line = |line: &RefusedLine| {
-        [("requested", i64::from(line.requested)), ("available", i64::from(line.available))]
-    };
+    let of_line =
+        |line: &RefusedLine| [("requested", i64::from(line.requested)), ("available", i64::from(line.available))];
     let mut facts: Facts = line.map(of_line).into_iter().flatten().collect();
     match rule {
         Rule::Stock { free } => facts.extend(free.map(|free| ("free", i64::from(free)))),

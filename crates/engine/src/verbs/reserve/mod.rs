@@ -315,7 +315,10 @@ impl ReserveRequest<'_> {
 
     /// A refusal because of the drop's state. It is sent once that state is durable.
     fn refused_by_drop(&self, reason: Reason, retry_after: Option<Millis>) -> ReserveResult {
-        Decided { durable_after: self.inner.durable_after(), ..self.refuse((reason, Rule::behind(reason)), retry_after, Vec::new(), None) }
+        Decided {
+            durable_after: self.inner.durable_after(),
+            ..self.refuse((reason, Rule::behind(reason)), retry_after, Vec::new(), None)
+        }
     }
 
     /// Why the drop takes no reserves now, and when it will.
