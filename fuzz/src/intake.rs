@@ -17,7 +17,7 @@ use crate::structured::{DEEPEST, build};
 type Decode = fn(&[u8]) -> Option<(usize, usize)>;
 
 /// Every served request; the first byte of an input chooses one.
-const REQUESTS: [(&str, Decode); 21] = [
+const REQUESTS: [(&str, Decode); 22] = [
     ("stockade.v1.ReserveRequest", decode::<pb::ReserveRequest>),
     ("stockade.v1.ExtendRequest", decode::<pb::ExtendRequest>),
     ("stockade.v1.ClaimRequest", decode::<pb::ClaimRequest>),
@@ -25,6 +25,7 @@ const REQUESTS: [(&str, Decode); 21] = [
     ("stockade.v1.ReturnUnitsRequest", decode::<pb::ReturnUnitsRequest>),
     ("stockade.v1.GetHoldRequest", decode::<pb::GetHoldRequest>),
     ("stockade.v1.ListHoldsRequest", decode::<pb::ListHoldsRequest>),
+    ("stockade.v1.ExplainRequest", decode::<pb::ExplainRequest>),
     ("stockade.v1.ListDropsRequest", decode::<pb::ListDropsRequest>),
     ("stockade.v1.AdjustStockRequest", decode::<pb::AdjustStockRequest>),
     ("stockade.v1.FireFlowRequest", decode::<pb::FireFlowRequest>),

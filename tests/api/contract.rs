@@ -22,7 +22,7 @@ use crate::server::channel;
 use crate::shop::{adjustment, claim, release, returning};
 
 /// Served fields, by message. A field that is in no table must be refused.
-const SERVED: [(&str, &str); 43] = [
+const SERVED: [(&str, &str); 45] = [
     ("ReserveRequest", "hold_id drop_id lines customer ttl supersedes allow_partial override"),
     ("Line", "sku quantity pool"),
     ("Customer", "id tiers zones identities"),
@@ -34,6 +34,8 @@ const SERVED: [(&str, &str); 43] = [
     ("ReturnUnitsRequest", "hold_id drop_id returned restock"),
     ("GetHoldRequest", "hold_id drop_id"),
     ("ListHoldsRequest", "drop_id customer_id order_ref sku state older_than page_size page_token shop"),
+    ("ExplainRequest", "hold_id customer"),
+    ("CustomerInDrop", "drop_id customer_id"),
     ("BatchRequest", "operations view"),
     ("BatchStreamRequest", "sequence operations view"),
     (
@@ -225,6 +227,7 @@ pub fn good(request: &str) -> DynamicMessage {
         "ReturnUnitsRequest" => returning(1, lines, false).encode_to_vec(),
         "GetHoldRequest" => pb::GetHoldRequest { hold_id: id, ..Default::default() }.encode_to_vec(),
         "ListHoldsRequest" => pb::ListHoldsRequest { drop_id, ..Default::default() }.encode_to_vec(),
+        "ExplainRequest" => pb::ExplainRequest { about: Some(pb::explain_request::About::HoldId(id)) }.encode_to_vec(),
         "CreateDropRequest" => {
             pb::CreateDropRequest { drop: Some(good_drop("other")), validate_only: true }.encode_to_vec()
         }

@@ -34,7 +34,7 @@ pub fn explain(request: &pb::ExplainRequest) -> Result<Subject, Rejection> {
             drop.zip(customer).map(|(drop, customer)| Subject::Customer { drop, customer })
         }
         None => {
-            faults.invalid("about", "one of hold_id and customer is needed");
+            faults.invalid("hold_id", "one of hold_id and customer is needed");
             None
         }
     };

@@ -123,10 +123,11 @@ impl Known {
             Decision::of_record(found, &view.definition)
         });
         let mut decisions: Vec<(Timestamp, Decision)> = Vec::new();
-        let mut images: HashMap<(HoldId, Lsn), HoldView> = HashMap::new();
+        let image = |view: &HoldView| ((view.hold.id, view.hold.revision), view.clone());
+        let mut images: HashMap<(HoldId, Lsn), HoldView> = holds.iter().map(image).collect();
         for decision in done {
             if let DecisionOutcome::Done(view, _) = &decision.outcome {
-                images.insert((view.hold.id, view.hold.revision), view.clone());
+                images.extend([image(view)]);
             }
             // Two threads may read the clock and take the hold's lock in different orders.
             let latest = decisions.last().map_or(decision.at, |(latest, _)| decision.at.max(*latest));

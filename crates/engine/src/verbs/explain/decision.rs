@@ -217,7 +217,9 @@ fn refused_facts(refusal: &Refusal, at: Timestamp) -> Facts {
     match rule {
         Rule::Stock { free } => facts.extend(free.map(|free| ("free", i64::from(free)))),
         Rule::Limit => {
-            facts.extend(limit.iter().flat_map(|hit| [("used", i64::from(hit.used)), ("max", i64::from(hit.max))]));
+            // A cooldown counts nothing.
+            let counts = limit.iter().filter(|hit| hit.max > 0 || hit.used > 0);
+            facts.extend(counts.flat_map(|hit| [("used", i64::from(hit.used)), ("max", i64::from(hit.max))]));
         }
         Rule::Hold if *reason == Reason::HoldExpired => {
             facts.extend(hold.as_ref().map(|view| ("late_ms", millis(view.hold.expires_at(), at))));

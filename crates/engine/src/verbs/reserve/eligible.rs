@@ -104,7 +104,12 @@ impl ReserveRequest<'_> {
             Closedness::NotEligible => Reason::NotEligible,
         };
         let order = [Reason::Closed, Reason::NotOpen, Reason::NotEligible];
-        let rule = |first| closed.iter().map(|(_, why)| why).find(|why| reason(why) == first).map(|(_, rule)| *rule);
+        // Of several that are to open, the one that opens last; otherwise the first.
+        let opens_at = |why: &Closedness| if let Closedness::NotOpen(at) = why { *at } else { Timestamp::default() };
+        let rule = |first| {
+            let of_reason = closed.iter().rev().map(|(_, why)| why).filter(|why| reason(why) == first);
+            of_reason.max_by_key(|(why, _)| opens_at(why)).map(|(_, rule)| *rule)
+        };
         let first = order.into_iter().find_map(|first| Some((first, rule(first)?)));
         let first = first.unwrap_or((Reason::NotEligible, Rule::behind(Reason::NotEligible)));
         // Worth another try once every window has opened; never if a line is not for this customer.
