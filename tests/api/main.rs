@@ -11,7 +11,6 @@ mod complaints;
 mod contract;
 mod errors;
 mod examples;
-mod explain;
 mod events;
 mod events_tail;
 mod holds;
