@@ -25,6 +25,7 @@ const REQUESTS: [(&str, Decode); 22] = [
     ("stockade.v1.ReturnUnitsRequest", decode::<pb::ReturnUnitsRequest>),
     ("stockade.v1.GetHoldRequest", decode::<pb::GetHoldRequest>),
     ("stockade.v1.ListHoldsRequest", decode::<pb::ListHoldsRequest>),
+    ("stockade.v1.ExplainRequest", decode::<pb::ExplainRequest>),
     ("stockade.v1.ListDropsRequest", decode::<pb::ListDropsRequest>),
     ("stockade.v1.AdjustStockRequest", decode::<pb::AdjustStockRequest>),
     ("stockade.v1.FireFlowRequest", decode::<pb::FireFlowRequest>),

@@ -34,6 +34,7 @@ pub fn kinds() -> [Kind; 13] {
         ("stockade.v1.ReturnUnitsRequest", |name, bytes| drop(stable(name, bytes, convert::return_units))),
         ("stockade.v1.GetHoldRequest", |name, bytes| drop(stable(name, bytes, convert::get_hold))),
         ("stockade.v1.ListHoldsRequest", |name, bytes| drop(stable(name, bytes, convert::list_holds))),
+        ("stockade.v1.ExplainRequest", |name, bytes| drop(stable(name, bytes, convert::explain))),
         ("stockade.v1.ListDropsRequest", |name, bytes| drop(stable(name, bytes, convert::list_drops))),
         ("stockade.v1.AdjustStockRequest", |name, bytes| drop(stable(name, bytes, convert::adjust_stock))),
         ("stockade.v1.CreateDropRequest", create_drop),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use stockade_engine::answer::Stock;
+use stockade_engine::command::Operation;
 use stockade_engine::readings::{JournalReading, PoolReading, Readings, SnapshotReading};
 use stockade_types::hold::HoldState;
 use stockade_types::metrics::HistogramReading;
@@ -11,7 +12,7 @@ use stockade_types::time::{Millis, Timestamp};
 
 use super::exposition::{Family, Kind, Label, Series, Value};
 use crate::budget::Budget;
-use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
+use crate::metrics::edge::{EdgeMetrics, Ending};
 use crate::metrics::transport::{Shed, TransportMetrics};
 
 /// Counters of the gRPC endpoint.

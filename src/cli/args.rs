@@ -10,11 +10,14 @@ use super::buyer::BuyerOptions;
 use super::lines::{Goods, PoolOptions, goods};
 use crate::config::span;
 
+mod hold;
 mod offline;
 mod plan;
 mod serve;
 mod stock;
 
+use hold::EXPLAIN_HELP;
+pub(super) use hold::{ExplainOptions, HoldCommand, ListHoldsOptions, ShowHoldOptions};
 pub(super) use offline::{CompletionOptions, DemoOptions, DumpOptions, JournalCommand, VerifyOptions};
 pub(super) use plan::{CloneOptions, FireOptions};
 use serve::SERVE_HELP;
@@ -101,6 +104,9 @@ pub(super) enum Command {
     /// Show and list holds.
     #[command(subcommand)]
     Hold(HoldCommand),
+    /// Explain why a hold is as it is, or why a customer was refused.
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(ExplainOptions),
     /// Follow events.
     #[command(subcommand)]
     Events(EventsCommand),
@@ -367,59 +373,6 @@ pub(super) struct ReturnOptions {
     /// Put the units that are returned now on sale again; otherwise they are withdrawn
     #[arg(long)]
     pub restock: bool,
-    #[command(flatten)]
-    pub remote: Remote,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum HoldCommand {
-    /// Show a hold, live or ended.
-    #[command(after_help = "Examples:\n  stockade hold show 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n  \
-        stockade hold show 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d --drop knife-1204 --json")]
-    Show(ShowHoldOptions),
-    /// List holds of a drop, a customer or an order; also ended ones, as long as they are remembered.
-    #[command(after_help = "Examples:\n  stockade hold list --drop knife-1204 --state held\n  \
-        stockade hold list --customer c1 --older-than 10m")]
-    List(ListHoldsOptions),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ListHoldsOptions {
-    /// Only holds of this drop. One of --drop, --customer and --order is needed
-    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
-    pub drop: String,
-    /// Only holds of this customer
-    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
-    pub customer: String,
-    /// Only holds claimed for this order
-    #[arg(long, value_name = "REF", default_value = "", hide_default_value = true)]
-    pub order: String,
-    /// Only holds of this shop
-    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
-    pub shop: String,
-    /// Only holds with a line of this SKU
-    #[arg(long, default_value = "", hide_default_value = true)]
-    pub sku: String,
-    /// Only holds in this state: held, paying, claimed, released or expired
-    #[arg(long)]
-    pub state: Option<String>,
-    /// Only holds made at least this long ago, such as 10m
-    #[arg(long, value_name = "SPAN", value_parser = ttl)]
-    pub older_than: Option<Duration>,
-    /// Most holds to list
-    #[arg(long, value_name = "COUNT", value_parser = whole::<usize>, default_value_t = 100)]
-    pub most: usize,
-    #[command(flatten)]
-    pub remote: Remote,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ShowHoldOptions {
-    /// The hold's id
-    pub hold: String,
-    /// The drop that it must belong to
-    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
-    pub drop: String,
     #[command(flatten)]
     pub remote: Remote,
 }

@@ -17,6 +17,7 @@ pub mod drop_file;
 mod drop_schema;
 mod drops;
 mod events;
+mod explain;
 mod failure;
 mod holds;
 mod journal;
@@ -103,6 +104,7 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Return(options) => talk(holds::give_back(&options, output)),
         Command::Hold(HoldCommand::Show(options)) => talk(holds::show(&options, output)),
         Command::Hold(HoldCommand::List(options)) => talk(operators::list_holds(&options, output)),
+        Command::Explain(options) => talk(explain::explain(&options, output)),
         Command::Events(EventsCommand::Tail(options)) => talk(events::tail(&options, output)),
     }
 }

@@ -28,7 +28,8 @@ pub(super) fn span(span: Option<&prost_types::Duration>) -> String {
 /// Above this a wait is shown in whole seconds, rounded up.
 const EXACT: Duration = Duration::from_secs(10);
 
-fn wait(span: &prost_types::Duration) -> String {
+/// How long to wait.
+pub(super) fn wait(span: &prost_types::Duration) -> String {
     let Some(exact) = whole(span) else { return NOTHING.to_owned() };
     let odd = exact > EXACT && exact.subsec_nanos() > 0;
     let shown = if odd { Duration::from_secs(exact.as_secs().saturating_add(1)) } else { exact };
@@ -100,7 +101,8 @@ fn refused_lines(lines: &[pb::RefusedLine]) -> comfy_table::Table {
     rows
 }
 
-fn reason(reason: pb::RefusalReason) -> &'static str {
+/// A reason by its name.
+pub(super) fn reason(reason: pb::RefusalReason) -> &'static str {
     short(reason.as_str_name(), "REFUSAL_REASON_")
 }
 

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use stockade_engine::Engine;
 use stockade_engine::answer::{Fault, Outcome};
 use stockade_engine::attempt::{Answer, Decided};
-use stockade_engine::command::Reserve;
+use stockade_engine::command::{Operation, Reserve};
 use stockade_engine::context::Context;
 use stockade_proto as pb;
 use stockade_types::ids::Lsn;
@@ -21,7 +21,7 @@ use tonic::Status;
 use super::convert::{self, BatchCommand, Rejection, View};
 use super::edge::{Edge, Pending};
 use super::status::of_fault;
-use crate::metrics::edge::{Ending, Operation};
+use crate::metrics::edge::Ending;
 
 /// An answer stays below this: the default limit of clients.
 pub(super) const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;

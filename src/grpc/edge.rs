@@ -6,13 +6,14 @@ use std::time::Duration;
 use stockade_engine::Engine;
 use stockade_engine::answer::{Fault, Outcome};
 use stockade_engine::attempt::{Answer, Decided, Ticket};
+use stockade_engine::command::Operation;
 use stockade_engine::context::Context;
 use stockade_engine::lifecycle::term::EngineHandle;
 use stockade_types::metrics::{Gauge, Stopwatch};
 use stockade_types::time::{Clock, Timestamp};
 use tokio::sync::Semaphore;
 
-use crate::metrics::edge::{EdgeMetrics, Ending, Operation};
+use crate::metrics::edge::{EdgeMetrics, Ending};
 
 /// How long a request waits for doubt to pass. After that it fails and may be sent again.
 const IN_DOUBT_TIMEOUT: Duration = Duration::from_millis(10);

@@ -1,9 +1,10 @@
-//! The calls of `ReservationService`.
+//! The calls of `ReservationService`, but for `Explain`, which reads the journal.
 
 use std::sync::Arc;
 
 use stockade_engine::Engine;
 use stockade_engine::answer::Outcome;
+use stockade_engine::command::Operation;
 use stockade_engine::context::Context;
 use stockade_proto as pb;
 use stockade_types::time::Timestamp;
@@ -16,7 +17,7 @@ use super::edge::{Edge, Verb};
 use super::status::of_fault;
 use super::stream::{Answers, Incoming, Streams};
 use crate::budget::Charge;
-use crate::metrics::edge::{Ending, Operation};
+use crate::metrics::edge::Ending;
 
 /// The calls about holds.
 pub(super) struct Reservations {

@@ -32,6 +32,7 @@ pub(super) enum Rpc {
     WatchDrop,
     ReadEvents,
     ListEvents,
+    Explain,
 }
 
 /// The description of a call.
@@ -77,6 +78,7 @@ pub(super) static CALLS: [Row; 22] = [
         "stockade.v1.ListHoldsRequest",
         SMALL_REQUEST_BYTES,
     ),
+    row(Rpc::Explain, "/stockade.v1.ReservationService/Explain", "stockade.v1.ExplainRequest", SMALL_REQUEST_BYTES),
     row(Rpc::GetDrop, "/stockade.v1.DropService/GetDrop", "stockade.v1.GetDropRequest", SMALL_REQUEST_BYTES),
     row(Rpc::WatchDrop, "/stockade.v1.DropService/WatchDrop", "stockade.v1.WatchDropRequest", SMALL_REQUEST_BYTES),
     row(Rpc::ListDrops, "/stockade.v1.DropService/ListDrops", "stockade.v1.ListDropsRequest", SMALL_REQUEST_BYTES),

@@ -119,6 +119,7 @@ impl Services {
             Rpc::WatchDrop => Box::pin(incoming.watch_drop()).await,
             Rpc::ReadEvents => Box::pin(incoming.read_events()).await,
             Rpc::ListEvents => Box::pin(incoming.list_events()).await,
+            Rpc::Explain => Box::pin(incoming.explain()).await,
         }
     }
 }
@@ -212,6 +213,14 @@ impl IncomingCall<'_> {
         let decode = &self.services.decode;
         let Decoded { message, charge: _charge } = decode.decode(self.place, received).await?;
         let (answer, charge) = self.services.events.list_events(&message, self.messages.peer()).await?;
+        Ok(Reply::One(reply::framed(answer, decode, charge).await?))
+    }
+
+    async fn explain(mut self) -> Result<Reply, Status> {
+        let received = self.only().await?;
+        let decode = &self.services.decode;
+        let Decoded { message, charge: _charge } = decode.decode(self.place, received).await?;
+        let (answer, charge) = self.services.events.explain(&message, self.messages.peer()).await?;
         Ok(Reply::One(reply::framed(answer, decode, charge).await?))
     }
 

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use stockade_engine::command::Operation;
 use stockade_types::metrics::{Counter, Gauge, Histogram, HistogramReading};
 
 /// The contract's calls, by name. The last stands for all others.
@@ -15,6 +16,7 @@ const METHODS: [&str; 23] = [
     "ReturnUnits",
     "GetHold",
     "ListHolds",
+    "Explain",
     "Batch",
     "BatchStream",
     "CreateDrop",
@@ -93,38 +95,6 @@ impl Code {
     #[must_use]
     pub fn label(self) -> &'static str {
         CODES.get(self.0).copied().unwrap_or("UNKNOWN")
-    }
-}
-
-/// A verb on a hold, as a metric's label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// Sets units aside.
-    Reserve,
-    /// Moves a deadline.
-    Extend,
-    /// Turns a hold into a sale.
-    Claim,
-    /// Gives units back before the sale.
-    Release,
-    /// Gives units back after the sale.
-    Return,
-}
-
-impl Operation {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Reserve, Self::Extend, Self::Claim, Self::Release, Self::Return];
-
-    /// As the metric's label.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Reserve => "reserve",
-            Self::Extend => "extend",
-            Self::Claim => "claim",
-            Self::Release => "release",
-            Self::Return => "return",
-        }
     }
 }
 

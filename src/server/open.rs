@@ -44,8 +44,8 @@ pub fn open_engine(config: &Config) -> Result<OpenedEngine, ServeError> {
     let (bounds, memory) = bounds(config);
     let (engine, not_before, kept) =
         if config.ephemeral { ephemeral(config, bounds)? } else { durable(config, bounds)? };
-    let engine = Arc::new(engine);
     let clock = Arc::new(EngineClock::start(not_before));
+    let engine = Arc::new(engine.serving_from(clock.now()));
     let policy = SnapshotPolicy { every: config.snapshot_every.period, bytes: config.snapshot_every.bytes };
     let (folder, last) = kept.unzip();
     let snapshots = folder.as_ref().zip(last).map(|(folder, last): (&DataFolder, _)| Snapshots {

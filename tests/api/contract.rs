@@ -22,7 +22,7 @@ use crate::server::channel;
 use crate::shop::{adjustment, claim, release, returning};
 
 /// Served fields, by message. A field that is in no table must be refused.
-const SERVED: [(&str, &str); 44] = [
+const SERVED: [(&str, &str); 47] = [
     ("ReserveRequest", "hold_id drop_id lines customer ttl supersedes allow_partial override"),
     ("Line", "sku quantity pool"),
     ("Customer", "id tiers zones identities"),
@@ -34,11 +34,13 @@ const SERVED: [(&str, &str); 44] = [
     ("ReturnUnitsRequest", "hold_id drop_id returned restock"),
     ("GetHoldRequest", "hold_id drop_id"),
     ("ListHoldsRequest", "drop_id customer_id order_ref sku state older_than page_size page_token shop"),
+    ("ExplainRequest", "hold_id customer"),
+    ("CustomerInDrop", "drop_id customer_id"),
     ("BatchRequest", "operations view"),
     ("BatchStreamRequest", "sequence operations view"),
     (
         "Drop",
-        "id title shop series opens_at closes_at hold_ttl max_hold_life payment_ttl items windows limits terms slot_required labels time_zone location tranches zones",
+        "id title shop series opens_at closes_at hold_ttl max_hold_life payment_ttl items windows limits terms slot_required labels time_zone location tranches conduct zones",
     ),
     ("Item", "sku quantity pools kind slot price_floor unit_cost"),
     ("Pool", "id audience units share_basis_points flows place"),
@@ -54,6 +56,10 @@ const SERVED: [(&str, &str); 44] = [
     ("Terms", "id audience skus starts ends price steps pools"),
     ("PriceStep", "when price"),
     ("Tranche", "id sku pool units when"),
+    (
+        "ConductRule",
+        "id identity_kind counts at_least within audience hold_ttl max_live_units max_units cooldown",
+    ),
     ("Limit", "id scope skus identity_kind max_units max_units_by_tier max_live_units max_live_holds rolling cooldown"),
     ("CreateDropRequest", "drop validate_only"),
     ("UpdateDropRequest", "drop update_mask revision validate_only"),
@@ -83,7 +89,7 @@ const OUTPUT_ONLY: [(&str, &str); 8] = [
     ("Tranche", "fired_at"),
 ];
 /// Enum values that are refused in a request.
-const UNSERVED_VALUES: [&str; 1] = ["DROP_STATE_DRAFT"];
+const UNSERVED_VALUES: [&str; 3] = ["DROP_STATE_DRAFT", "CONDUCT_CANCELLATIONS", "CONDUCT_CHARGEBACKS"];
 
 fn contract() -> DescriptorPool {
     DescriptorPool::decode(DESCRIPTORS).expect("the contract")
@@ -226,6 +232,7 @@ pub fn good(request: &str) -> DynamicMessage {
         "ReturnUnitsRequest" => returning(1, lines, false).encode_to_vec(),
         "GetHoldRequest" => pb::GetHoldRequest { hold_id: id, ..Default::default() }.encode_to_vec(),
         "ListHoldsRequest" => pb::ListHoldsRequest { drop_id, ..Default::default() }.encode_to_vec(),
+        "ExplainRequest" => pb::ExplainRequest { about: Some(pb::explain_request::About::HoldId(id)) }.encode_to_vec(),
         "CreateDropRequest" => {
             pb::CreateDropRequest { drop: Some(good_drop("other")), validate_only: true }.encode_to_vec()
         }

@@ -190,6 +190,8 @@ impl Stockade {
         get_hold: GetHoldRequest -> GetHoldResponse;
         /// One page of a list of holds; [`Stockade::holds`] reads all of them.
         list_holds: ListHoldsRequest -> ListHoldsResponse;
+        /// Why a hold is as it is, or why a customer was refused.
+        explain: ExplainRequest -> ExplainResponse;
         /// Many operations in one message, each with its own result.
         batch: BatchRequest -> BatchResponse;
         /// Creates a drop.

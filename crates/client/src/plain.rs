@@ -302,6 +302,8 @@ impl Client {
         get_hold: reservations, GetHoldRequest -> GetHoldResponse;
         /// Lists holds, page by page.
         list_holds: reservations, ListHoldsRequest -> ListHoldsResponse;
+        /// Why a hold is as it is, or why a customer was refused.
+        explain: reservations, ExplainRequest -> ExplainResponse;
         /// Many operations, each with its own result.
         batch: reservations, BatchRequest -> BatchResponse;
         /// Creates a drop.

@@ -7,7 +7,7 @@ use stockade_types::definition::{Definition, Scope};
 use stockade_types::hold::{Hold, ShortLine};
 use stockade_types::ids::{DropId, DropNo, HoldId, IdentityKind, ItemNo, LimitId, Lsn, PoolId, PoolNo, Sku};
 use stockade_types::record::Marks;
-use stockade_types::refusal::Reason;
+use stockade_types::refusal::{Reason, Rule};
 use stockade_types::time::{Millis, Timestamp};
 
 /// The answer to a verb on a hold.
@@ -49,6 +49,8 @@ impl HoldView {
 pub struct Refusal {
     /// The first reason that applies, in the fixed order of reasons.
     pub reason: Reason,
+    /// The rule that refused.
+    pub rule: Rule,
     /// The first line that can't be served.
     pub sku: Option<Sku>,
     /// When to ask again, if that is known.

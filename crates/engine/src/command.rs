@@ -7,6 +7,38 @@ use stockade_types::ids::{
 use stockade_types::record::StockChange;
 use stockade_types::time::Millis;
 
+/// A verb on a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Sets units aside.
+    Reserve,
+    /// Moves a deadline.
+    Extend,
+    /// Turns a hold into a sale.
+    Claim,
+    /// Gives units back before the sale.
+    Release,
+    /// Gives units back after the sale.
+    Return,
+}
+
+impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Reserve, Self::Extend, Self::Claim, Self::Release, Self::Return];
+
+    /// Its name in lower case, as metrics label it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Reserve => "reserve",
+            Self::Extend => "extend",
+            Self::Claim => "claim",
+            Self::Release => "release",
+            Self::Return => "return",
+        }
+    }
+}
+
 /// Units of one SKU, summed over the request's lines of that SKU and pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WantedUnits {

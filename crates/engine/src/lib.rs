@@ -26,6 +26,7 @@ pub mod command;
 mod commit;
 pub mod context;
 mod locked_hold;
+mod refusals;
 pub mod readings;
 mod watch;
 
@@ -48,6 +49,7 @@ use stockade_types::time::{Millis, Timestamp};
 use crate::inventory::Inventory;
 use answer::Fault;
 use attempt::{Answer, Attempt, Chore, Decided, Undecided};
+use refusals::Refusals;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -138,6 +140,9 @@ pub struct Engine {
     metrics: EngineMetrics,
     /// The process uses nearly all memory that it may use. Written by one thread, read by all.
     short_of_memory: AtomicBool,
+    refusals: Refusals,
+    /// When it began to keep refusals.
+    began: Timestamp,
     /// Held while a snapshot copies all holds, and for each piece of holds that are taken out.
     scan_lock: Mutex<()>,
     /// Engine time can't be relied on for new holds.
@@ -157,6 +162,8 @@ impl Engine {
             bounds,
             metrics: EngineMetrics::default(),
             short_of_memory: AtomicBool::new(false),
+            refusals: Refusals::default(),
+            began: Timestamp::default(),
             scan_lock: Mutex::default(),
             clock_is_in_doubt: AtomicBool::new(false),
         }
@@ -175,6 +182,12 @@ impl Engine {
     #[must_use]
     pub fn with_history(self, history: Option<Arc<History>>) -> Self {
         Self { history, ..self }
+    }
+
+    /// The same, which serves from this instant on: it knows of no refusal before.
+    #[must_use]
+    pub fn serving_from(self, began: Timestamp) -> Self {
+        Self { began, ..self }
     }
 
     /// What its journal keeps for readers; none if it keeps nothing.

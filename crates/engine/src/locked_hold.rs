@@ -12,16 +12,17 @@ use stockade_types::hold::{Change, Hold, HoldLine, HoldState};
 use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::invariant;
 use stockade_types::record::{HoldChange, Record};
-use stockade_types::refusal::Reason;
+use stockade_types::refusal::{Reason, Rule};
 use stockade_types::time::Timestamp;
 
 use crate::Engine;
 use crate::answer::{Fault, HoldView, InvalidField, Outcome, Refusal};
 use crate::attempt::{Answer, Decided};
-use crate::command::{Target, WantedUnits};
+use crate::command::{Operation, Target, WantedUnits};
 use crate::commit::Prepared;
 use crate::context::Context;
 use crate::inventory::{DropEntry, DropInner, DropTable, HoldSlot, Locked, LockedShard};
+use crate::refusals::Refused;
 
 /// The caller's own hold, with its shard locked and its drop's gate held.
 pub(crate) struct LockedHold<'a, 's> {
@@ -101,6 +102,7 @@ impl LockedHold<'_, '_> {
         self.drop.count_refusal(reason);
         self.decided(Outcome::Refused(Box::new(Refusal {
             reason,
+            rule: Rule::behind(reason),
             sku: None,
             retry_after: None,
             may_come_back: false,
@@ -125,6 +127,25 @@ impl Engine {
             Some(permit) => Ok(verb(own, permit)?),
             None => Ok(own.refused(Reason::HoldExpired)),
         })
+    }
+
+    /// The answer to a request to change a hold. A refusal is kept, so that it can be explained.
+    pub(crate) fn answered(&self, operation: Operation, answer: Answer<Outcome>, now: Timestamp) -> Answer<Outcome> {
+        if let Ok(Decided { value: Outcome::Refused(refusal), .. }) = &answer {
+            self.keep_refusal(operation, refusal, now);
+        }
+        answer
+    }
+
+    /// Keeps a refusal because of the hold that it shows. No lock may be held.
+    #[cold]
+    fn keep_refusal(&self, operation: Operation, refusal: &Refusal, at: Timestamp) {
+        let Some(HoldView { hold, definition }) = &refusal.hold else { return };
+        self.inventory.drops.with_number(hold.drop, |drop| {
+            let customer = drop.scope.customers(&self.inventory.key).subject(&hold.customer);
+            let (hold, drop) = (hold.id, hold.drop);
+            self.refusals.keep(Refused { at, operation, hold, drop, definition, customer, refusal });
+        });
     }
 
     /// Expires the hold if it is due; otherwise returns the permit unused.

@@ -9,6 +9,7 @@
 //! - [`Event`], [`Kind`] and [`Detail`]: an event, its type, and what it is about. [`Filter`] selects events.
 //! - [`Position`]: a position between two events; as text it is a cursor.
 //! - [`Feed::moved`]: by how much records moved a stock, [`StockPlace`].
+//! - [`HoldChanges`]: the changes of single holds, found without a search.
 //! - [`Names`]: the source of drops' names. Most records have only the drop's number.
 //!
 //! `README.md` has an example.
@@ -19,6 +20,7 @@ mod chunk;
 mod cursor;
 mod event;
 mod filter;
+mod hold_changes;
 mod kind;
 mod moved;
 mod names;
@@ -33,6 +35,7 @@ pub use chunk::Chunk;
 pub use cursor::{BadCursor, Position};
 pub use event::{Detail, Event};
 pub use filter::{BadType, Filter};
+pub use hold_changes::{HoldChanges, HoldRecord};
 pub use kind::{Kind, PREFIX};
 pub use moved::StockPlace;
 pub use names::Names;

@@ -2,6 +2,8 @@
 //!
 //! A refusal is an answer, not an error. Faults (disk, overload) and bugs have their own types elsewhere.
 
+use crate::definition::WindowNo;
+
 /// Why a request was refused. The numbers are part of the wire and never change.
 ///
 /// If several apply, the first in this order is returned: the caller's own hold, then `Closed`, `Paused`, `NotOpen`,
@@ -159,6 +161,63 @@ impl Reason {
             Self::OrderMismatch => "the hold was claimed for another order",
             Self::PaymentInProgress => "the hold is in payment",
             Self::CeilingReached => "the hold's life can't be extended further",
+        }
+    }
+}
+
+/// The rule that refused a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// The drop's state.
+    Drop,
+    /// An access window; 0: no window is for this customer.
+    Window(WindowNo),
+    /// The price terms: no price is for this customer.
+    Terms,
+    /// A pickup slot: one is needed, or it has begun.
+    Slot,
+    /// The stock of an item.
+    Stock {
+        /// Units that were free; none if no pool of the item is for this customer.
+        free: Option<u32>,
+    },
+    /// A limit.
+    Limit,
+    /// The hold in question.
+    Hold,
+}
+
+impl Rule {
+    /// The rule behind a reason, if nothing else is known.
+    #[must_use]
+    pub const fn behind(reason: Reason) -> Self {
+        match reason {
+            Reason::NotOpen | Reason::Paused | Reason::Closed => Self::Drop,
+            Reason::NotEligible => Self::Window(WindowNo(0)),
+            Reason::SlotRequired => Self::Slot,
+            Reason::Cooldown | Reason::TooManyHolds | Reason::LimitReached => Self::Limit,
+            Reason::SoldOut => Self::Stock { free: None },
+            Reason::HoldExpired
+            | Reason::HoldReleased
+            | Reason::HoldClaimed
+            | Reason::Superseded
+            | Reason::OrderMismatch
+            | Reason::PaymentInProgress
+            | Reason::CeilingReached => Self::Hold,
+        }
+    }
+
+    /// Its kind's name in lower case.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Window(_) => "window",
+            Self::Terms => "terms",
+            Self::Slot => "slot",
+            Self::Stock { .. } => "stock",
+            Self::Limit => "limit",
+            Self::Hold => "hold",
         }
     }
 }

@@ -89,7 +89,7 @@ pub fn claim_mode(view: &HoldView) -> pb::ClaimMode {
 /// A business refusal.
 #[must_use]
 pub fn refusal(refusal: &Refusal) -> pb::Refusal {
-    let Refusal { reason, sku, retry_after, may_come_back, lines, limit, hold: view } = refusal;
+    let Refusal { reason, rule: _, sku, retry_after, may_come_back, lines, limit, hold: view } = refusal;
     pb::Refusal {
         reason: i32::from(reason.number()),
         sku: sku.as_ref().map(ToString::to_string).unwrap_or_default(),

@@ -3,6 +3,7 @@
 //! Reading blocks, so it runs on blocking threads, a few at once. Followers at the tail share what is decoded once
 //! for all. The memory of a message is charged before the message is made.
 
+mod explain;
 mod moved;
 mod page;
 mod reader;
@@ -64,7 +65,7 @@ const FORCED_WITHIN: Duration = Duration::from_millis(500);
 /// A message of a stream, with its charge.
 pub(super) type Message = (pb::ReadEventsResponse, Charge);
 
-/// The calls about events. With `--ephemeral` they are refused.
+/// The calls about events, which are refused with `--ephemeral`, and `Explain`.
 pub(super) struct Events {
     edge: Arc<Edge>,
     streams: Streams,
@@ -113,20 +114,25 @@ impl Events {
 
     /// What the calls of the current term share.
     fn shared(&self) -> Result<Arc<Shared>, Status> {
+        self.current()?.ok_or_else(|| Status::unimplemented("with --ephemeral no events are kept"))
+    }
+
+    /// The same; none with `--ephemeral`.
+    fn current(&self) -> Result<Option<Arc<Shared>>, Status> {
         let mut last = self.shared.lock();
         // Read under the lock, so that an earlier term can't replace a later one.
         let engine = self.edge.engine();
         if let (Ok(engine), Some(shared)) = (&engine, last.as_ref())
             && shared.is_of(engine)
         {
-            return Ok(Arc::clone(shared));
+            return Ok(Some(Arc::clone(shared)));
         }
         // Between two terms nothing of the last one is kept.
         let shared = engine.map(|engine| self.of_term(&engine).map(Arc::new));
         let before = std::mem::replace(&mut *last, shared.as_ref().ok().cloned().flatten());
         drop(last);
         drop(before);
-        shared.map_err(of_fault)?.ok_or_else(|| Status::unimplemented("with --ephemeral no events are kept"))
+        shared.map_err(of_fault)
     }
 
     fn of_term(&self, engine: &Arc<Engine>) -> Option<Shared> {

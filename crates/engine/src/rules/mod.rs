@@ -13,6 +13,6 @@ mod resolve;
 mod standing;
 
 pub use level::{StockTrigger, stock_triggers};
-pub use offer::{Closedness, LineOffer, Visitor, WindowOffer};
+pub use offer::{Closedness, LineOffer, NotOffered, Visitor, WindowOffer};
 pub use resolve::{Gap, MomentFault, resolve};
 pub use standing::{Standing, usual_ttl};

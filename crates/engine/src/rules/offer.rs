@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 use stockade_types::definition::{OfferNo, WindowNo};
 use stockade_types::ids::{ItemNo, PoolNo, TierId, ZoneId};
+use stockade_types::refusal::Rule;
 use stockade_types::time::Timestamp;
 
 use super::standing::{Pools, SlotState, Standing, StandingItem, StandingPool, StandingWindow, WindowState};
@@ -44,6 +45,9 @@ pub enum Closedness {
     /// No window, pool or price is for this customer.
     NotEligible,
 }
+
+/// Why nothing of a line is offered, and the rule that says so.
+pub type NotOffered = (Closedness, Rule);
 
 /// What may serve a customer later who is not served now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +118,14 @@ impl StandingItem {
         }
         pools
     }
+
+    /// The rule by which this customer may draw on no pool: none is for them, or none has a price for them.
+    fn closed_by(&self, visitor: Visitor<'_>, named: Option<PoolNo>) -> Rule {
+        let own = self.own(visitor);
+        let mut pools = self.pools.iter().enumerate().filter(|(place, pool)| pool.is_for_lines_of(named, *place));
+        let is_theirs = pools.any(|(place, pool)| own.has(place) || !pool.flows_to.and(own).is_empty());
+        if is_theirs { Rule::Terms } else { Rule::Stock { free: None } }
+    }
 }
 
 impl StandingWindow {
@@ -135,22 +147,28 @@ impl Standing {
     ///
     /// # Errors
     /// Why nothing is.
-    pub fn offer(&self, visitor: Visitor<'_>, item: ItemNo, named: Option<PoolNo>) -> Result<LineOffer, Closedness> {
-        let Some(of) = self.items.get(item.index()) else { return Err(Closedness::NotEligible) };
+    pub fn offer(&self, visitor: Visitor<'_>, item: ItemNo, named: Option<PoolNo>) -> Result<LineOffer, NotOffered> {
+        let Some(of) = self.items.get(item.index()) else {
+            return Err((Closedness::NotEligible, Rule::Stock { free: None }));
+        };
         if of.slot == SlotState::Begun {
-            return Err(Closedness::Closed);
+            return Err((Closedness::Closed, Rule::Slot));
         }
         let pools = of.eligible(visitor, named);
+        let by_pools = || (Closedness::NotEligible, of.closed_by(visitor, named));
         if self.windows.is_empty() || visitor.is_over_windows {
             let choice = WindowOffer { window: WindowNo::default(), pools };
-            return if choice.pools.is_empty() { Err(Closedness::NotEligible) } else { Ok(LineOffer::of(choice)) };
+            return if choice.pools.is_empty() { Err(by_pools()) } else { Ok(LineOffer::of(choice)) };
         }
         let mut choices: SmallVec<[WindowOffer; 1]> = SmallVec::new();
-        let (mut next, mut any) = (None::<Timestamp>, false);
+        let (mut next, mut last) = (None::<(Timestamp, WindowNo)>, WindowNo::default());
         for window in self.windows.iter().filter(|window| window.is_for(visitor, item, named)) {
-            any = true;
+            last = window.number;
             match window.state {
-                WindowState::ToCome(at) => next = Some(next.map_or(at, |next| next.min(at))),
+                WindowState::ToCome(at) => {
+                    let this = (at, window.number);
+                    next = Some(next.map_or(this, |next| next.min(this)));
+                }
                 WindowState::Over => {}
                 WindowState::Open => {
                     let through = window.pools.get(item.index()).copied().unwrap_or(Pools::ALL);
@@ -164,10 +182,13 @@ impl Standing {
         }
         match (choices.is_empty(), next) {
             (false, _) => Ok(LineOffer { choices }),
-            (true, _) if pools.is_empty() || !any => Err(Closedness::NotEligible),
-            (true, Some(at)) => Err(Closedness::NotOpen(at)),
-            (true, None) if self.is_any_open(visitor, item, named) => Err(Closedness::NotEligible),
-            (true, None) => Err(Closedness::Closed),
+            (true, _) if pools.is_empty() => Err(by_pools()),
+            (true, _) if last == WindowNo::default() => Err((Closedness::NotEligible, Rule::Window(last))),
+            (true, Some((at, window))) => Err((Closedness::NotOpen(at), Rule::Window(window))),
+            (true, None) if self.is_any_open(visitor, item, named) => {
+                Err((Closedness::NotEligible, Rule::Window(last)))
+            }
+            (true, None) => Err((Closedness::Closed, Rule::Window(last))),
         }
     }
 

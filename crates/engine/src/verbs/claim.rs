@@ -7,7 +7,7 @@ use stockade_types::refusal::Reason;
 use crate::Engine;
 use crate::answer::{Fault, Outcome};
 use crate::attempt::{Answer, Chore, Undecided};
-use crate::command::{Claim, ExpiredPolicy, WantedUnits};
+use crate::command::{Claim, ExpiredPolicy, Operation, WantedUnits};
 use crate::context::Context;
 use crate::locked_hold::{LockedHold, by_line, ended, known_skus, more_than};
 
@@ -18,7 +18,7 @@ impl Engine {
     /// [`Fault::NoHold`], [`Fault::Invalid`] for lines that the hold does not have, and faults of the journal.
     pub fn claim(&self, command: &Claim, context: Context<'_>) -> Answer<Outcome> {
         let now = context.now;
-        self.decide(now, || {
+        let answer = self.decide(now, || {
             let permit = self.journal.permit()?;
             self.with_locked_hold(&command.target, |own| {
                 known_skus(own.view, "lines", &command.lines)?;
@@ -50,7 +50,8 @@ impl Engine {
                     }
                 }
             })
-        })
+        });
+        self.answered(Operation::Claim, answer, now)
     }
 }
 

@@ -8,7 +8,7 @@ use stockade_types::time::{Millis, Timestamp};
 use crate::Engine;
 use crate::answer::Outcome;
 use crate::attempt::Answer;
-use crate::command::{Extend, Stage};
+use crate::command::{Extend, Operation, Stage};
 use crate::context::Context;
 use crate::locked_hold::ended;
 use crate::rules::usual_ttl;
@@ -25,7 +25,7 @@ impl Engine {
     /// # Errors
     /// [`Fault::NoHold`](crate::answer::Fault), and faults of the journal.
     pub fn extend(&self, command: &Extend, context: Context<'_>) -> Answer<Outcome> {
-        self.with_live(&command.target, context.now, |own, permit| {
+        let answer = self.with_live(&command.target, context.now, |own, permit| {
             let hold = own.hold();
             if let Some(reason) = ended(hold) {
                 return Ok(own.refused(reason));
@@ -41,7 +41,8 @@ impl Engine {
                 self.change(own, permit, &Change::Extended { expires_at }, context)?;
             }
             Ok(own.shown())
-        })
+        });
+        self.answered(Operation::Extend, answer, context.now)
     }
 }
 

@@ -6,7 +6,7 @@ use stockade_journal::Permit;
 use stockade_types::hold::{Change, HoldLine};
 use stockade_types::ids::ItemNo;
 use stockade_types::record::{HoldChange, Record};
-use stockade_types::refusal::Reason;
+use stockade_types::refusal::{Reason, Rule};
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::Engine;
@@ -55,7 +55,7 @@ impl Engine {
         let begun = |(item, units): &(ItemNo, u32)| (own.has_begun(*item)).then_some((*item, *units, 0));
         let begun: RefusedItems = wanted.iter().filter_map(begun).collect();
         if !begun.is_empty() {
-            return Ok(late_refusal(own, Reason::Closed, &begun, (None, None), false));
+            return Ok(late_refusal(own, (Reason::Closed, Rule::Slot), &begun, (None, None), false));
         }
         self.inventory.subjects.with(&keys, |subjects| {
             let violations = late_limits(own, &wanted, subjects, now)?;
@@ -85,7 +85,7 @@ fn late_limited(
     let left = |item: ItemNo| violations.line(item).map(|line| line.left);
     let refused: RefusedItems = wanted.iter().filter_map(|(item, units)| Some((*item, *units, left(*item)?))).collect();
     let (limit, retry_after) = violations.reported.as_ref().map(|violation| limit_hit(violation, now)).unzip();
-    late_refusal(own, Reason::LimitReached, &refused, (limit, retry_after.flatten()), false)
+    late_refusal(own, (Reason::LimitReached, Rule::Limit), &refused, (limit, retry_after.flatten()), false)
 }
 
 /// The units of each pool, as lines. Two lines of one pool are taken as one: what the first had taken would be in doubt
@@ -136,12 +136,13 @@ fn late_take<'d>(
     let available = |item| there.iter().find(|(known, _)| *known == item).map_or(0, |(_, units)| *units);
     let wanted = by_item(lines).into_iter().map(|(item, units)| (item, units, available(item)));
     let short: RefusedItems = wanted.filter(|(_, units, there)| there < units).collect();
-    Ok(Err(late_refusal(own, Reason::SoldOut, &short, (None, None), may_come_back)))
+    let rule = Rule::Stock { free: short.first().map(|(_, _, free)| *free) };
+    Ok(Err(late_refusal(own, (Reason::SoldOut, rule), &short, (None, None), may_come_back)))
 }
 
 fn late_refusal(
     own: &LockedHold<'_, '_>,
-    reason: Reason,
+    (reason, rule): (Reason, Rule),
     lines: &[(ItemNo, u32, u32)],
     (limit, retry_after): (Option<LimitHit>, Option<Millis>),
     may_come_back: bool,
@@ -158,7 +159,7 @@ fn late_refusal(
         .collect();
     own.drop.count_refusal(reason);
     let sku = lines.first().map(|line| line.sku.clone());
-    let refusal = Refusal { reason, sku, retry_after, may_come_back, lines, limit, hold: Some(own.show()) };
+    let refusal = Refusal { reason, rule, sku, retry_after, may_come_back, lines, limit, hold: Some(own.show()) };
     own.decided(Outcome::Refused(Box::new(refusal)))
 }
 

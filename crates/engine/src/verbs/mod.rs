@@ -1,6 +1,7 @@
 //! What callers do with holds, one file for each verb.
 
 mod claim;
+pub mod explain;
 mod extend;
 mod get;
 mod late_claim;

@@ -6,7 +6,7 @@ use stockade_types::refusal::Reason;
 use crate::Engine;
 use crate::answer::Outcome;
 use crate::attempt::Answer;
-use crate::command::Release;
+use crate::command::{Operation, Release};
 use crate::context::Context;
 use crate::locked_hold::{by_line, ended, known_skus};
 
@@ -19,7 +19,7 @@ impl Engine {
     /// not have, and faults of the journal.
     pub fn release(&self, command: &Release, context: Context<'_>) -> Answer<Outcome> {
         let permit = self.journal.permit()?;
-        self.with_locked_hold(&command.target, |own| {
+        let answer = self.with_locked_hold(&command.target, |own| {
             known_skus(own.view, "keep", &command.keep)?;
             let Some(permit) = self.expire_if_due(own, permit, context.now)? else {
                 return Ok(own.refused(Reason::HoldExpired));
@@ -47,6 +47,7 @@ impl Engine {
             }
             self.change(own, permit, &Change::Released { at: context.now, kept }, context)?;
             Ok(own.shown())
-        })
+        });
+        self.answered(Operation::Release, answer, context.now)
     }
 }

@@ -7,7 +7,7 @@ use stockade_types::refusal::Reason;
 use crate::Engine;
 use crate::answer::{Fault, Outcome};
 use crate::attempt::Answer;
-use crate::command::{Return, WantedUnits};
+use crate::command::{Operation, Return, WantedUnits};
 use crate::context::Context;
 use crate::locked_hold::{LockedHold, ended, known_skus, more_than, place_of};
 
@@ -19,7 +19,7 @@ impl Engine {
     /// than were sold, and faults of the journal.
     pub fn return_units(&self, command: &Return, context: Context<'_>) -> Answer<Outcome> {
         let permit = self.journal.permit()?;
-        self.with_locked_hold(&command.target, |own| {
+        let answer = self.with_locked_hold(&command.target, |own| {
             known_skus(own.view, "returned", &command.returned)?;
             let Some(permit) = self.expire_if_due(own, permit, context.now)? else {
                 return Ok(own.refused(Reason::HoldExpired));
@@ -40,7 +40,8 @@ impl Engine {
                 self.change(own, permit, &Change::Returned { at: Some(context.now), totals }, context)?;
             }
             Ok(own.shown())
-        })
+        });
+        self.answered(Operation::Return, answer, context.now)
     }
 }
 

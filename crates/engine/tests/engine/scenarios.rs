@@ -309,7 +309,7 @@ fn shorts_text(view: &HoldView) -> String {
 }
 
 fn refusal_text(refusal: &Refusal) -> String {
-    let Refusal { reason, sku: _, retry_after, may_come_back, lines, limit, hold } = refusal;
+    let Refusal { reason, rule: _, sku: _, retry_after, may_come_back, lines, limit, hold } = refusal;
     let mut text = reason.label().to_uppercase();
     for line in lines {
         write!(text, " {}", line.sku).expect("text");

@@ -1,14 +1,14 @@
 //! What the drop's rules offer of each line to the customer of a request.
 
 use stockade_types::ids::{ItemNo, PoolNo};
-use stockade_types::refusal::Reason;
+use stockade_types::refusal::{Reason, Rule};
 use stockade_types::time::{Millis, Timestamp};
 
 use super::{ReserveRequest, ReserveResult, ResolvedLine};
 use crate::answer::{Fault, InvalidField, RefusedLine};
 use crate::attempt::Decided;
 use crate::command::WantedUnits;
-use crate::rules::{Closedness, LineOffer, Standing, Visitor};
+use crate::rules::{Closedness, LineOffer, NotOffered, Standing, Visitor};
 
 impl ReserveRequest<'_> {
     /// The customer, as rules see one.
@@ -24,7 +24,7 @@ impl ReserveRequest<'_> {
     pub(super) fn find_offers(&self, standing: &Standing) -> Result<Option<ReserveResult>, Fault> {
         self.has_goods(standing)?;
         let mut offers = Vec::with_capacity(self.resolved.count());
-        let mut closed: Vec<(ResolvedLine, Closedness)> = Vec::new();
+        let mut closed: Vec<(ResolvedLine, NotOffered)> = Vec::new();
         for line in self.resolved.lines() {
             if line.units <= self.own(line) {
                 offers.push(LineOffer::default());
@@ -97,17 +97,23 @@ impl ReserveRequest<'_> {
     }
 
     /// Refuses lines of which nothing is offered. The refusal follows from marks, so it is sent once they are durable.
-    fn not_offered(&self, closed: &[(ResolvedLine, Closedness)]) -> ReserveResult {
-        let reason = |why: &Closedness| match why {
+    fn not_offered(&self, closed: &[(ResolvedLine, NotOffered)]) -> ReserveResult {
+        let reason = |(why, _): &NotOffered| match why {
             Closedness::Closed => Reason::Closed,
             Closedness::NotOpen(_) => Reason::NotOpen,
             Closedness::NotEligible => Reason::NotEligible,
         };
         let order = [Reason::Closed, Reason::NotOpen, Reason::NotEligible];
-        let first = order.into_iter().find(|first| closed.iter().any(|(_, why)| reason(why) == *first));
-        let first = first.unwrap_or(Reason::NotEligible);
+        // Of several that are to open, the one that opens last; otherwise the first.
+        let opens_at = |why: &Closedness| if let Closedness::NotOpen(at) = why { *at } else { Timestamp::default() };
+        let rule = |first| {
+            let of_reason = closed.iter().rev().map(|(_, why)| why).filter(|why| reason(why) == first);
+            of_reason.max_by_key(|(why, _)| opens_at(why)).map(|(_, rule)| *rule)
+        };
+        let first = order.into_iter().find_map(|first| Some((first, rule(first)?)));
+        let first = first.unwrap_or((Reason::NotEligible, Rule::behind(Reason::NotEligible)));
         // Worth another try once every window has opened; never if a line is not for this customer.
-        let opens = closed.iter().map(|(_, why)| match why {
+        let opens = closed.iter().map(|(_, (why, _))| match why {
             Closedness::NotOpen(at) => *at,
             Closedness::Closed | Closedness::NotEligible => Timestamp::NEVER,
         });

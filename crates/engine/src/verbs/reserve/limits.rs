@@ -2,7 +2,7 @@
 
 use stockade_types::digest::DigestKey;
 use stockade_types::hold::{Hold, HoldExtras, Identity, ShortLine};
-use stockade_types::ids::{ItemNo, TierId};
+use stockade_types::ids::{ItemNo, SubjectKey, TierId};
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::answer::LimitHit;
@@ -39,6 +39,12 @@ impl LimitSubjects {
         identities.dedup();
         keys.extend(identities.iter().map(|identity| identity.subject));
         Self { keys, identities }
+    }
+
+    /// The customer.
+    #[inline]
+    pub(crate) fn customer(&self) -> SubjectKey {
+        self.keys.first().copied().unwrap_or(SubjectKey(0))
     }
 
     /// The same, followed by the subjects of the hold that the request supersedes: their usage changes too.

@@ -26,7 +26,7 @@ use stockade_types::digest::ReserveOptions;
 use stockade_types::hold::{ContentHash, Hold, HoldLine, HoldState};
 use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::record::Actor;
-use stockade_types::refusal::Reason;
+use stockade_types::refusal::{Reason, Rule};
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::Engine;
@@ -244,7 +244,9 @@ impl ReserveRequest<'_> {
         let hold = own.hold();
         Ok(match hold.state {
             HoldState::Held | HoldState::Paying | HoldState::Claimed => own.decided(Outcome::Hold(hold.clone())),
-            HoldState::Released | HoldState::Expired => own.refused(ended(hold).unwrap_or(Reason::HoldReleased)),
+            HoldState::Released | HoldState::Expired => {
+                self.refuse_by_hold(own, ended(hold).unwrap_or(Reason::HoldReleased))
+            }
         })
     }
 
@@ -319,7 +321,10 @@ impl ReserveRequest<'_> {
 
     /// A refusal because of the drop's state. It is sent once that state is durable.
     fn refused_by_drop(&self, reason: Reason, retry_after: Option<Millis>) -> ReserveResult {
-        Decided { durable_after: self.inner.durable_after(), ..self.refuse(reason, retry_after, Vec::new(), None) }
+        Decided {
+            durable_after: self.inner.durable_after(),
+            ..self.refuse((reason, Rule::behind(reason)), retry_after, Vec::new(), None)
+        }
     }
 
     /// Why the drop takes no reserves now, and when it will.

@@ -1,12 +1,15 @@
 //! How a reserve is refused: which lines can't be served and why, and when to ask again.
 
 use stockade_types::ids::Sku;
-use stockade_types::refusal::Reason;
+use stockade_types::refusal::{Reason, Rule};
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::answer::{LimitHit, Outcome, Refusal, RefusedLine};
 use crate::attempt::{Attempt, Chore, Decided, Undecided};
+use crate::command::Operation;
 use crate::inventory::{Pool, Subject, Violations};
+use crate::locked_hold::LockedHold;
+use crate::refusals::Refused;
 use crate::verbs::reserve::limits::{due, limit_hit};
 use crate::verbs::reserve::{Line, LineShort, ReserveRequest, ReserveResult, ResolvedLine, Shorts};
 
@@ -73,7 +76,8 @@ impl ReserveRequest<'_> {
             may_come_back &= at != Timestamp::NEVER || by_trigger;
         }
         let retry_after = (retry_at != Timestamp::NEVER).then(|| self.now.until(retry_at));
-        self.refuse_with(Reason::SoldOut, (retry_after, may_come_back), lines, None)
+        let free = shorts.first().map(|(_, free)| u32::try_from(*free).unwrap_or(u32::MAX));
+        self.refuse_with((Reason::SoldOut, Rule::Stock { free }), (retry_after, may_come_back), lines, None)
     }
 
     fn all_shorts(&self, certain: &[LineShort]) -> Shorts {
@@ -121,7 +125,7 @@ impl ReserveRequest<'_> {
         let lines = lines.map(|(line, limited)| self.refused_line(line, limited.reason, limited.left)).collect();
         let reason = violations.reported.as_ref().map_or(Reason::LimitReached, |violation| violation.reason);
         let (limit, retry_after) = violations.reported.as_ref().map(|violation| limit_hit(violation, self.now)).unzip();
-        self.refuse(reason, retry_after.flatten(), lines, limit)
+        self.refuse((reason, Rule::Limit), retry_after.flatten(), lines, limit)
     }
 
     /// A line that can't be served, with the units that the customer could have of it.
@@ -143,18 +147,40 @@ impl ReserveRequest<'_> {
     /// caller's.
     pub(crate) fn refuse(
         &self,
-        reason: Reason,
+        by: (Reason, Rule),
         retry_after: Option<Millis>,
         lines: Vec<RefusedLine>,
         limit: Option<LimitHit>,
     ) -> ReserveResult {
-        self.refuse_with(reason, (retry_after, false), lines, limit)
+        self.refuse_with(by, (retry_after, false), lines, limit)
+    }
+
+    /// A refusal because of a hold.
+    pub(super) fn refuse_by_hold(&self, own: &LockedHold<'_, '_>, reason: Reason) -> ReserveResult {
+        let refused = own.refused(reason);
+        if let Outcome::Refused(refusal) = &refused.value {
+            self.keep(refusal);
+        }
+        refused
+    }
+
+    /// Keeps a refusal, so that it can be explained.
+    fn keep(&self, refusal: &Refusal) {
+        self.engine.refusals.keep(Refused {
+            at: self.now,
+            operation: Operation::Reserve,
+            hold: self.command.hold,
+            drop: self.drop.number,
+            definition: &self.inner.definition,
+            customer: self.resolved.limit_subjects.customer(),
+            refusal,
+        });
     }
 
     /// The same, which says whether units may come back.
     fn refuse_with(
         &self,
-        reason: Reason,
+        (reason, rule): (Reason, Rule),
         (retry_after, may_come_back): (Option<Millis>, bool),
         mut lines: Vec<RefusedLine>,
         limit: Option<LimitHit>,
@@ -162,7 +188,8 @@ impl ReserveRequest<'_> {
         lines.sort_by_key(|line| self.place_of(&line.sku));
         self.drop.count_refusal(reason);
         let sku: Option<Sku> = lines.iter().find(|line| line.reason == reason).map(|line| line.sku.clone());
-        let refusal = Refusal { reason, sku, retry_after, may_come_back, lines, limit, hold: None };
+        let refusal = Refusal { reason, rule, sku, retry_after, may_come_back, lines, limit, hold: None };
+        self.keep(&refusal);
         Decided::at_once(Outcome::Refused(Box::new(refusal)))
     }
 }

@@ -51,11 +51,11 @@ impl ReserveRequest<'_> {
         }
         let mut own = self.locked(shard, place);
         let Some(permit) = self.engine.expire_if_due(&mut own, permit, self.now)? else {
-            return Ok(Err(own.refused(Reason::HoldExpired)));
+            return Ok(Err(self.refuse_by_hold(&own, Reason::HoldExpired)));
         };
         let hold = own.hold().clone();
         if let Some(reason) = not_superseded(&hold) {
-            return Ok(Err(own.refused(reason)));
+            return Ok(Err(self.refuse_by_hold(&own, reason)));
         }
         let resolved = ResolvedReserve {
             limit_subjects: self.resolved.limit_subjects.with_subjects_of(&hold),

@@ -6,6 +6,7 @@
 mod conduct;
 mod corners;
 mod definitions;
+mod explained;
 mod tables;
 
 use std::fmt::Write as _;
@@ -17,6 +18,7 @@ use stockade_engine::attempt::Answer;
 use stockade_engine::background::agenda::{Agenda, AgendaEntry};
 use stockade_engine::command::{ExpiredPolicy, FireFlow, Release, Reserve, Return, Steer, WantedUnits};
 use stockade_engine::context::Context;
+use stockade_engine::verbs::explain::{Decision, Subject};
 use stockade_types::definition::Definition;
 use stockade_types::ids::HoldId;
 use stockade_types::record::StockChange;
@@ -104,6 +106,7 @@ fn reported(engine: &Arc<Engine>, words: &[&str], now: Timestamp) -> String {
             drop(agenda);
             shown(value(engine.get_drop(&drop_id("d"), context)))
         }
+        ["why", n] => why(engine, hold(n), context),
         ["show"] => shown(value(engine.get_drop(&drop_id("d"), context))),
         ["pause"] => shown(value(engine.steer(&drop_id("d"), Steer::Pause, context))),
         ["resume"] => shown(value(engine.steer(&drop_id("d"), Steer::Resume, context))),
@@ -206,6 +209,18 @@ fn answered(now: Timestamp, answer: Result<Outcome, Fault>) -> String {
         Err(fault) => text = said(&fault),
     }
     text
+}
+
+/// The rule of the last refusal of a request with this id, and what it saw.
+fn why(engine: &Engine, hold: HoldId, context: Context<'_>) -> String {
+    let known = match value(engine.explain(&Subject::Hold(hold), context)) {
+        Ok(known) => known,
+        Err(fault) => return said(&fault),
+    };
+    let decisions = known.decisions([]);
+    let Decision { operation, rule, facts, .. } = decisions.last().expect("a decision");
+    let facts: String = facts.iter().map(|(name, value)| format!(", {name} {value}")).collect();
+    format!("{operation} by {} {}{facts}", rule.kind, rule.id).trim_end().to_owned()
 }
 
 fn said(fault: &Fault) -> String {

@@ -1,0 +1,304 @@
+//! The refusals that were answered last, in memory: nothing of them is in the journal, and none outlasts the process.
+//!
+//! Each reason has rings of its own, so that a herd that is refused for one reason evicts refusals of that reason only.
+//! A reason's rings are split by thread: two cores that refuse at the same time write to different memory. Refusals by
+//! windows, prices and limits are also split by drop, and are kept longer: a herd in one drop leaves most of the others'.
+//!
+//! An entry has a fixed size but for a cart's further lines and the limit that was reached. Names are resolved when it
+//! is read: items, pools and windows never lose their numbers. A limit's name may change, so it is in the entry.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crossbeam_utils::CachePadded;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use stockade_counter::sync::parallelism;
+use stockade_types::definition::Definition;
+use stockade_types::ids::{DropNo, HoldId, ItemNo, Lsn, PoolNo, SubjectKey};
+use stockade_types::refusal::{Reason, Rule};
+use stockade_types::time::{Millis, Timestamp};
+
+use crate::answer::{LimitHit, Refusal, RefusedLine};
+use crate::command::Operation;
+
+/// Refusals that are kept of each reason; of those by windows, prices and limits, of each group of drops.
+const KEPT: usize = 4_096;
+/// Groups of drops. Drops of one group share the rings for refusals by windows, prices and limits.
+const GROUPS: usize = 8;
+/// Most threads with rings of their own. Further threads share them.
+const LANES_MAX: usize = 8;
+/// Bytes of limits and further lines that a ring may have for each of its entries.
+const MORE_BYTES: usize = 64;
+/// Entries that are read under one lock.
+const READ_AT_ONCE: usize = 256;
+/// The most entries of one ring that a reader gets: the newest.
+const FOUND_MAX: usize = 1_000;
+
+static NEXT_LANE: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// This thread's number, given to it when it refuses for the first time.
+    static LANE: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// A line that was refused, in numbers.
+#[derive(Debug, Clone, Copy)]
+struct KeptLine {
+    item: ItemNo,
+    pool: Option<PoolNo>,
+    reason: Reason,
+    requested: u32,
+    available: u32,
+}
+
+/// A refusal as it is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptRefusal {
+    /// When it was answered.
+    pub(crate) at: Timestamp,
+    /// To what.
+    pub(crate) operation: Operation,
+    /// The hold that was asked for, or that was to be changed.
+    pub(crate) hold: HoldId,
+    /// Its drop.
+    pub(crate) drop: DropNo,
+    /// The hold that the refusal showed, and its revision.
+    pub(crate) shown: Option<Box<(HoldId, Lsn)>>,
+    /// Half of the hash of the customer: enough to find the customer's.
+    customer: u64,
+    reason: Reason,
+    rule: Rule,
+    may_come_back: bool,
+    retry_after: Option<Millis>,
+    lines: SmallVec<[KeptLine; 1]>,
+    limit: Option<Box<LimitHit>>,
+}
+
+/// A refusal that is about to be answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refused<'a> {
+    pub(crate) at: Timestamp,
+    pub(crate) operation: Operation,
+    pub(crate) hold: HoldId,
+    pub(crate) drop: DropNo,
+    pub(crate) definition: &'a Definition,
+    pub(crate) customer: SubjectKey,
+    pub(crate) refusal: &'a Refusal,
+}
+
+/// Whose refusals are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RefusalsOf {
+    /// All about this hold, or about requests with its id.
+    Hold(HoldId),
+    /// All of this customer in this drop.
+    Customer(DropNo, SubjectKey),
+}
+
+/// Some of the refusals, and since when none of their kind was evicted.
+#[derive(Debug, Default)]
+pub(crate) struct FoundRefusals {
+    /// Oldest first.
+    pub(crate) refusals: Vec<KeptRefusal>,
+    /// Every later refusal is among them.
+    pub(crate) since: Timestamp,
+}
+
+/// The last refusals of one reason that one lane's threads have answered.
+#[derive(Debug, Default)]
+struct Ring {
+    entries: VecDeque<KeptRefusal>,
+    /// How many were evicted.
+    evicted: u64,
+    /// The latest instant of those.
+    evicted_at: Timestamp,
+    /// Bytes of limits and further lines of the entries.
+    more: usize,
+}
+
+type Rings = Box<[CachePadded<Mutex<Ring>>]>;
+
+/// The refusals that were answered last.
+#[derive(Debug)]
+pub(crate) struct Refusals {
+    lanes: usize,
+    /// By reason and lane.
+    of_all: Rings,
+    /// By reason, group of drops and lane.
+    by_drop: Rings,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        let lanes = parallelism().clamp(1, LANES_MAX);
+        let rings = |groups: usize| {
+            let count = Reason::ALL.len().saturating_mul(groups).saturating_mul(lanes);
+            (0..count).map(|_| CachePadded::default()).collect()
+        };
+        Self { lanes, of_all: rings(1), by_drop: rings(GROUPS) }
+    }
+}
+
+impl Refusals {
+    /// Keeps a refusal. It is called once for each answer.
+    pub(crate) fn keep(&self, refused: Refused<'_>) {
+        let Refused { drop, refusal: Refusal { reason, rule, .. }, .. } = refused;
+        let lane = LANE.get().unwrap_or_else(next_lane).checked_rem(self.lanes).unwrap_or_default();
+        let ring = if lasts(*rule) {
+            self.by_drop.get(self.place_by_drop(*reason, drop).saturating_add(lane))
+        } else {
+            self.of_all.get(self.place_of_all(*reason).saturating_add(lane))
+        };
+        if let Some(ring) = ring {
+            let entry = KeptRefusal::of(refused);
+            ring.lock().push(entry, KEPT.checked_div(self.lanes).unwrap_or(KEPT));
+        }
+    }
+
+    const fn place_of_all(&self, reason: Reason) -> usize {
+        reason.place().saturating_mul(self.lanes)
+    }
+
+    fn place_by_drop(&self, reason: Reason, drop: DropNo) -> usize {
+        let group = drop.index() % GROUPS;
+        reason.place().saturating_mul(GROUPS).saturating_add(group).saturating_mul(self.lanes)
+    }
+
+    /// The refusals that are kept of one hold or customer.
+    pub(crate) fn find(&self, of: RefusalsOf) -> FoundRefusals {
+        let mut found = FoundRefusals::default();
+        self.of_all.iter().for_each(|ring| found.add(ring, of));
+        match of {
+            RefusalsOf::Hold(_) => self.by_drop.iter().for_each(|ring| found.add(ring, of)),
+            RefusalsOf::Customer(drop, _) => {
+                for place in Reason::ALL.map(|reason| self.place_by_drop(reason, drop)) {
+                    let rings = self.by_drop.iter().skip(place).take(self.lanes);
+                    rings.for_each(|ring| found.add(ring, of));
+                }
+            }
+        }
+        found.refusals.sort_by_key(|refusal| refusal.at);
+        found
+    }
+}
+
+#[cold]
+fn next_lane() -> usize {
+    // Relaxed: the number orders no other data.
+    let lane = NEXT_LANE.fetch_add(1, Ordering::Relaxed);
+    LANE.set(Some(lane));
+    lane
+}
+
+/// Whether refusals by this rule are kept for each group of drops.
+const fn lasts(rule: Rule) -> bool {
+    match rule {
+        Rule::Window(_) | Rule::Terms | Rule::Limit => true,
+        Rule::Drop | Rule::Slot | Rule::Stock { .. } | Rule::Hold => false,
+    }
+}
+
+impl FoundRefusals {
+    /// Adds what a ring has. Its lock is released again and again, for those who wait to refuse.
+    fn add(&mut self, ring: &Mutex<Ring>, of: RefusalsOf) {
+        let (mut passed, mut found) = (0, VecDeque::new());
+        loop {
+            let ring = ring.lock();
+            self.since = self.since.max(ring.evicted_at);
+            let skipped = usize::try_from(u64::saturating_sub(passed, ring.evicted)).unwrap_or(usize::MAX);
+            let read = ring.entries.iter().skip(skipped).take(READ_AT_ONCE);
+            let count = read.len();
+            found.extend(read.filter(|entry| entry.is_of(of)).cloned());
+            passed = passed.max(ring.evicted).saturating_add(u64::try_from(count).unwrap_or_default());
+            drop(ring);
+            found.drain(..found.len().saturating_sub(FOUND_MAX));
+            if count < READ_AT_ONCE {
+                break;
+            }
+        }
+        self.refusals.extend(found);
+    }
+}
+
+impl Ring {
+    fn push(&mut self, entry: KeptRefusal, most: usize) {
+        self.more = self.more.saturating_add(entry.more_bytes());
+        while self.entries.len() >= most || self.more > most.saturating_mul(MORE_BYTES) {
+            let Some(oldest) = self.entries.pop_front() else { break };
+            self.more = self.more.saturating_sub(oldest.more_bytes());
+            self.evicted = self.evicted.saturating_add(1);
+            self.evicted_at = self.evicted_at.max(oldest.at);
+        }
+        self.entries.push_back(entry);
+    }
+}
+
+impl KeptRefusal {
+    fn of(refused: Refused<'_>) -> Self {
+        let Refused { at, operation, hold, drop, definition, customer, refusal } = refused;
+        let Refusal { reason, rule, sku: _, retry_after, may_come_back, lines, limit, hold: shown } = refusal;
+        let line = |line: &RefusedLine| {
+            let RefusedLine { sku, reason, requested, available, pool } = line;
+            let (item, of) = definition.item(sku)?;
+            let pool = pool.as_ref().and_then(|pool| of.pool_no(pool));
+            Some(KeptLine { item, pool, reason: *reason, requested: *requested, available: *available })
+        };
+        Self {
+            at,
+            operation,
+            hold,
+            drop,
+            shown: shown.as_ref().map(|view| Box::new((view.hold.id, view.hold.revision))),
+            customer: customer.place(),
+            reason: *reason,
+            rule: *rule,
+            may_come_back: *may_come_back,
+            retry_after: *retry_after,
+            lines: lines.iter().filter_map(line).collect(),
+            limit: limit.clone().map(Box::new),
+        }
+    }
+
+    /// The refusal, with the names of its drop, but without the hold that it showed.
+    pub(crate) fn refusal(&self, definition: &Definition) -> Refusal {
+        let Self { reason, rule, may_come_back, retry_after, lines, limit, .. } = self;
+        let line = |line: &KeptLine| {
+            let KeptLine { item, pool, reason, requested, available } = *line;
+            let pool = pool.map(|pool| definition.pool(item, pool).clone());
+            RefusedLine { sku: definition.sku(item).clone(), reason, requested, available, pool }
+        };
+        let lines: Vec<RefusedLine> = lines.iter().map(line).collect();
+        Refusal {
+            reason: *reason,
+            rule: *rule,
+            sku: lines.iter().find(|line| line.reason == *reason).map(|line| line.sku.clone()),
+            retry_after: *retry_after,
+            may_come_back: *may_come_back,
+            lines,
+            limit: limit.as_deref().cloned(),
+            hold: None,
+        }
+    }
+
+    fn is_of(&self, of: RefusalsOf) -> bool {
+        match of {
+            RefusalsOf::Hold(hold) => self.hold == hold || self.shown.as_ref().is_some_and(|shown| shown.0 == hold),
+            RefusalsOf::Customer(drop, customer) => self.drop == drop && self.customer == customer.place(),
+        }
+    }
+
+    /// Bytes that it takes beside its entry.
+    fn more_bytes(&self) -> usize {
+        let lines = if self.lines.spilled() { self.lines.capacity().saturating_mul(size_of::<KeptLine>()) } else { 0 };
+        let limit = self.limit.as_ref().map_or(0, |hit| {
+            let names = hit.identity_kind.as_ref().map_or(0, |kind| kind.as_str().len());
+            size_of::<LimitHit>().saturating_add(hit.id.as_str().len()).saturating_add(names)
+        });
+        let shown = if self.shown.is_some() { size_of::<(HoldId, Lsn)>() } else { 0 };
+        lines.saturating_add(limit).saturating_add(shown)
+    }
+}
+
+const _: () = assert!(size_of::<KeptRefusal>() <= 128, "what is kept of a refusal has grown");

@@ -1,0 +1,129 @@
+//! Which rule refused, and what it saw: each kind of rule.
+
+use stockade_types::definition::{Limit, Scope};
+use stockade_types::time::Millis;
+
+use super::definitions::{members, prices, sale, slots, windows};
+use super::play;
+
+#[test]
+fn a_drop_and_its_windows_say_when_they_open() {
+    play(
+        "drop and windows",
+        &windows(),
+        "
+        5   reserve 1 ada,gold 1*A -> not_open for 5 s
+        5   why 1 -> reserve by drop d, opens_in_ms 5000
+        10  reserve 2 bob@mitte 1*A 1*B -> not_open for 120 s; A not_open 0 of 1; B not_open 0 of 1
+        10  why 2 -> reserve by window all, requested 1, available 0, opens_in_ms 120000
+        10  reserve 3 eve 1*A -> not_open for 120 s; A not_open 0 of 1
+        10  why 3 -> reserve by window all, requested 1, available 0, opens_in_ms 120000
+        20  pause -> paused: A/general 5+0+0-0 B/general 5+0+0-0
+        20  reserve 3 eve 1*A -> paused
+        20  why 3 -> reserve by drop d
+        ",
+    );
+}
+
+#[test]
+fn a_window_that_is_over_is_named_and_none_where_none_is_for_the_customer() {
+    let mut few = windows();
+    few.rules.windows.truncate(2);
+    play(
+        "no window",
+        &few,
+        "
+        10  reserve 1 eve 1*A -> not_eligible; A not_eligible 0 of 1
+        10  why 1 -> reserve by window , requested 1, available 0
+        310 reserve 2 ada,gold 1*B -> closed; B closed 0 of 1
+        310 why 2 -> reserve by window members, requested 1, available 0
+        ",
+    );
+}
+
+#[test]
+fn prices_pools_and_slots_are_told_apart() {
+    let mut few = prices();
+    few.rules.prices.truncate(1);
+    play(
+        "no price",
+        &few,
+        "
+        10  reserve 1 eve 1*A -> not_eligible; A not_eligible 0 of 1
+        10  why 1 -> reserve by terms , requested 1, available 0
+        ",
+    );
+    let mut closed = members(None);
+    closed.items[0].pools.truncate(1);
+    closed.items[0].pools[0].flows.clear();
+    play(
+        "no pool",
+        &closed,
+        "
+        10  reserve 1 eve 1*A -> not_eligible; A not_eligible 0 of 1
+        10  why 1 -> reserve by stock A, requested 1, available 0
+        10  reserve 2 ada,gold 4*A -> sold_out; A sold_out 3 of 4
+        10  why 2 -> reserve by stock A, requested 4, available 3, free 3
+        ",
+    );
+    play(
+        "slots",
+        &slots(true),
+        "
+        10  reserve 1 eve 1*A -> slot_required
+        10  why 1 -> reserve by slot
+        110 reserve 2 eve 1*A 1*six -> closed; six closed 0 of 1
+        110 why 2 -> reserve by slot six, requested 1, available 0
+        ",
+    );
+}
+
+#[test]
+fn stock_and_limits_say_how_much_there_was() {
+    let mut few = sale(&[("A", 3), ("B", 9)]);
+    let limit = |name: &str| Limit::new(name.parse().expect("an id"), Scope::Drop);
+    few.limits = vec![
+        Limit { max_units: Some(4), ..limit("four-each") },
+        Limit { max_live_holds: Some(2), ..limit("two-carts") },
+        Limit { cooldown: Some(Millis::from_secs(5)), ..limit("wait") },
+    ];
+    play(
+        "stock and limits",
+        &few,
+        "
+        10  reserve 1 ada 2*A -> held: 2*A/general, for 300 s
+        10  reserve 2 bob 2*A 1*B -> sold_out for 300 s, may come back; A sold_out 1 of 2
+        10  why 2 -> reserve by stock A, requested 2, available 1, free 1, retry_after_ms 300000
+        11  reserve 3 ada 1*B -> cooldown for 4 s; B cooldown 0 of 1
+        11  why 3 -> reserve by limit wait, requested 1, available 0, retry_after_ms 4000
+        20  reserve 3 ada 3*B -> limit_reached; B limit_reached 2 of 3
+        20  why 3 -> reserve by limit four-each, requested 3, available 2, used 2, max 4
+        20  reserve 3 ada 1*B -> held: 1*B/general, for 300 s
+        30  reserve 4 ada 1*B -> too_many_holds for 280 s; B too_many_holds 0 of 1
+        30  why 4 -> reserve by limit two-carts, requested 1, available 0, used 2, max 2, retry_after_ms 280000
+        31  reserve 4 ada 2*A -> sold_out for 279 s, may come back; A sold_out 0 of 2
+        31  why 4 -> reserve by stock A, requested 2, available 0, free 1, retry_after_ms 279000
+        ",
+    );
+}
+
+#[test]
+fn a_hold_says_what_it_was_in_the_way_of() {
+    play(
+        "holds",
+        &sale(&[("A", 3)]),
+        "
+        10  reserve 1 ada 2*A -> held: 2*A/general, for 300 s
+        311 claim 1 -> hold_expired
+        311 why 1 -> claim by hold 9e3779b9-7f4a-7c15-0000-000000000001, late_ms 1000
+        312 reserve 2 bob 2*A -> held: 2*A/general, for 300 s
+        313 claim 1 late -> sold_out, may come back; A sold_out 1 of 2
+        313 why 1 -> claim by stock A, requested 2, available 1, free 1
+        314 reserve 3 ada 1*A for=1 -> hold_expired
+        314 why 3 -> reserve by hold 9e3779b9-7f4a-7c15-0000-000000000001
+        315 claim 2 -> claimed: 2*A/general
+        316 release 2 -> hold_claimed
+        316 why 2 -> release by hold 3c6ef372-fe94-f82a-0000-000000000002
+        ",
+    );
+}
