@@ -56,10 +56,7 @@ const SERVED: [(&str, &str); 47] = [
     ("Terms", "id audience skus starts ends price steps pools"),
     ("PriceStep", "when price"),
     ("Tranche", "id sku pool units when"),
-    (
-        "ConductRule",
-        "id identity_kind counts at_least within audience hold_ttl max_live_units max_units cooldown",
-    ),
+    ("ConductRule", "id identity_kind counts at_least within audience hold_ttl max_live_units max_units cooldown"),
     ("Limit", "id scope skus identity_kind max_units max_units_by_tier max_live_units max_live_holds rolling cooldown"),
     ("CreateDropRequest", "drop validate_only"),
     ("UpdateDropRequest", "drop update_mask revision validate_only"),

@@ -11,6 +11,7 @@ mod complaints;
 mod contract;
 mod errors;
 mod examples;
+mod explain;
 mod events;
 mod events_tail;
 mod holds;

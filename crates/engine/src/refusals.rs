@@ -2,7 +2,7 @@
 //!
 //! Each reason has rings of its own, so that a herd that is refused for one reason evicts refusals of that reason only.
 //! A reason's rings are split by thread: two cores that refuse at the same time write to different memory. Refusals by
-//! windows, prices and limits are also split by drop, and are kept longer: a herd in one drop leaves most of the others'.
+//! windows, prices, limits and conduct are also split by drop, and are kept longer: a herd in one drop leaves most of the others'.
 //!
 //! An entry has a fixed size but for a cart's further lines and the limit that was reached. Names are resolved when it
 //! is read: items, pools and windows never lose their numbers. A limit's name may change, so it is in the entry.
@@ -23,9 +23,9 @@ use stockade_types::time::{Millis, Timestamp};
 use crate::answer::{LimitHit, Refusal, RefusedLine};
 use crate::command::Operation;
 
-/// Refusals that are kept of each reason; of those by windows, prices and limits, of each group of drops.
+/// Refusals that are kept of each reason; of those by windows, prices, limits and conduct, of each group of drops.
 const KEPT: usize = 4_096;
-/// Groups of drops. Drops of one group share the rings for refusals by windows, prices and limits.
+/// Groups of drops. Drops of one group share the rings for refusals by windows, prices, limits and conduct.
 const GROUPS: usize = 8;
 /// Most threads with rings of their own. Further threads share them.
 const LANES_MAX: usize = 8;
@@ -195,7 +195,7 @@ fn next_lane() -> usize {
 /// Whether refusals by this rule are kept for each group of drops.
 const fn lasts(rule: Rule) -> bool {
     match rule {
-        Rule::Window(_) | Rule::Terms | Rule::Limit => true,
+        Rule::Window(_) | Rule::Terms | Rule::Limit | Rule::Conduct => true,
         Rule::Drop | Rule::Slot | Rule::Stock { .. } | Rule::Hold => false,
     }
 }

@@ -183,6 +183,8 @@ pub enum Rule {
     },
     /// A limit.
     Limit,
+    /// A rule of conduct.
+    Conduct,
     /// The hold in question.
     Hold,
 }
@@ -217,6 +219,7 @@ impl Rule {
             Self::Slot => "slot",
             Self::Stock { .. } => "stock",
             Self::Limit => "limit",
+            Self::Conduct => "conduct",
             Self::Hold => "hold",
         }
     }

@@ -88,7 +88,7 @@ impl RuleName {
             Rule::Window(window) => definition.rules.names.window(*window).map(ToString::to_string).unwrap_or_default(),
             Rule::Terms => String::new(),
             Rule::Slot | Rule::Stock { .. } => sku(),
-            Rule::Limit => limit.as_ref().map(|hit| hit.id.to_string()).unwrap_or_default(),
+            Rule::Limit | Rule::Conduct => limit.as_ref().map(|hit| hit.id.to_string()).unwrap_or_default(),
             Rule::Hold => hold.to_string(),
         };
         Self { kind: rule.label(), id }
@@ -216,7 +216,7 @@ fn refused_facts(refusal: &Refusal, at: Timestamp) -> Facts {
     let mut facts: Facts = line.map(of_line).into_iter().flatten().collect();
     match rule {
         Rule::Stock { free } => facts.extend(free.map(|free| ("free", i64::from(free)))),
-        Rule::Limit => {
+        Rule::Limit | Rule::Conduct => {
             // A cooldown counts nothing.
             let counts = limit.iter().filter(|hit| hit.max > 0 || hit.used > 0);
             facts.extend(counts.flat_map(|hit| [("used", i64::from(hit.used)), ("max", i64::from(hit.max))]));

@@ -125,7 +125,10 @@ impl ReserveRequest<'_> {
         let lines = lines.map(|(line, limited)| self.refused_line(line, limited.reason, limited.left)).collect();
         let reason = violations.reported.as_ref().map_or(Reason::LimitReached, |violation| violation.reason);
         let (limit, retry_after) = violations.reported.as_ref().map(|violation| limit_hit(violation, self.now)).unzip();
-        self.refuse((reason, Rule::Limit), retry_after.flatten(), lines, limit)
+        let conduct = &self.inner.definition.rules.conduct;
+        let is_conduct = limit.as_ref().is_some_and(|hit| conduct.iter().any(|rule| rule.limit.id == hit.id));
+        let rule = if is_conduct { Rule::Conduct } else { Rule::Limit };
+        self.refuse((reason, rule), retry_after.flatten(), lines, limit)
     }
 
     /// A line that can't be served, with the units that the customer could have of it.

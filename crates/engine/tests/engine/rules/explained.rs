@@ -4,7 +4,11 @@ use stockade_types::definition::{Limit, Scope};
 use stockade_types::time::Millis;
 
 use super::definitions::{members, prices, sale, slots, windows};
-use super::play;
+use super::{play, value, why};
+use stockade_engine::answer::Fault;
+use stockade_engine::context::Context;
+use stockade_engine::verbs::explain::Subject;
+use stockade_simulation::world::{START, World, create, definition, hold_id, settle};
 
 #[test]
 fn a_drop_and_its_windows_say_when_they_open() {
@@ -126,4 +130,25 @@ fn a_hold_says_what_it_was_in_the_way_of() {
         316 why 2 -> release by hold 3c6ef372-fe94-f82a-0000-000000000002
         ",
     );
+}
+
+#[test]
+fn a_herd_of_one_reason_evicts_no_refusal_of_another() {
+    let (engine, _) = World::new().start();
+    create(&engine, definition("d", &[("A", 3)], &[("two-each", Scope::Drop, 2)]), START);
+    let ask = |n, customer, units| {
+        let command = stockade_simulation::world::reserve(hold_id(n), "d", customer, &[("A", units)]);
+        value(settle(|| engine.reserve(&command, Context::anonymous(START))).map_err(Into::into)).expect("an answer")
+    };
+    ask(1, "ada", 2);
+    ask(2, "ada", 1);
+    ask(3, "bob", 1);
+    for n in 4..100_000 {
+        ask(n, "eve", 1);
+    }
+    let context = Context::anonymous(START);
+    assert_eq!(why(&engine, hold_id(2), context), "reserve by limit two-each, requested 1, available 0, used 2, max 2");
+    assert!(why(&engine, hold_id(99_999), context).starts_with("reserve by stock A"));
+    let gone = engine.explain(&Subject::Hold(hold_id(4)), context).map(|_| ()).expect_err("evicted");
+    assert!(matches!(gone.value, Fault::NoHold(_)));
 }
