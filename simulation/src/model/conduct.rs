@@ -115,7 +115,7 @@ impl Model {
 
     /// The longest life of a hold that conduct allows, with all extensions.
     pub fn life_max(&self, ask: &Ask) -> Option<u64> {
-        let old = ask.old.filter(|_| !ask.over.limits).and_then(|old| self.holds[&old].life_max);
+        let old = ask.old.filter(|_| !ask.over.limits).and_then(|old| self.holds.get(&old)?.life_max);
         self.active(ask).iter().filter_map(|active| active.plan.ttl).chain(old).min()
     }
 }
