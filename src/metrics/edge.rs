@@ -8,7 +8,7 @@ use stockade_engine::command::Operation;
 use stockade_types::metrics::{Counter, Gauge, Histogram, HistogramReading};
 
 /// The contract's calls, by name. The last stands for all others.
-const METHODS: [&str; 23] = [
+const METHODS: [&str; 24] = [
     "Reserve",
     "Extend",
     "Claim",

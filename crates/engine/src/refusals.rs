@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 use stockade_counter::sync::parallelism;
 use stockade_types::definition::Definition;
 use stockade_types::ids::{DropNo, HoldId, ItemNo, Lsn, PoolNo, SubjectKey};
@@ -23,14 +22,16 @@ use stockade_types::time::{Millis, Timestamp};
 use crate::answer::{LimitHit, Refusal, RefusedLine};
 use crate::command::Operation;
 
-/// Refusals that are kept of each reason; of those by windows, prices, limits and conduct, of each group of drops.
+/// Refusals that are kept of each reason.
 const KEPT: usize = 4_096;
+/// Of those by windows, prices, limits and conduct: for each group of drops.
+const KEPT_BY_DROP: usize = 2_048;
 /// Groups of drops. Drops of one group share the rings for refusals by windows, prices, limits and conduct.
 const GROUPS: usize = 8;
 /// Most threads with rings of their own. Further threads share them.
 const LANES_MAX: usize = 8;
 /// Bytes of limits and further lines that a ring may have for each of its entries.
-const MORE_BYTES: usize = 64;
+const MORE_BYTES: usize = 128;
 /// Entries that are read under one lock.
 const READ_AT_ONCE: usize = 256;
 /// The most entries of one ring that a reader gets: the newest.
@@ -64,16 +65,25 @@ pub(crate) struct KeptRefusal {
     pub(crate) hold: HoldId,
     /// Its drop.
     pub(crate) drop: DropNo,
-    /// The hold that the refusal showed, and its revision.
-    pub(crate) shown: Option<Box<(HoldId, Lsn)>>,
     /// Half of the hash of the customer: enough to find the customer's.
     customer: u64,
     reason: Reason,
     rule: Rule,
     may_come_back: bool,
     retry_after: Option<Millis>,
-    lines: SmallVec<[KeptLine; 1]>,
-    limit: Option<Box<LimitHit>>,
+    /// The first line that was refused.
+    line: Option<KeptLine>,
+    more: Option<Box<MoreOfRefusal>>,
+}
+
+/// What few refusals have, and a herd's has not.
+#[derive(Debug, Clone)]
+struct MoreOfRefusal {
+    /// The hold that the refusal showed, and its revision.
+    shown: Option<(HoldId, Lsn)>,
+    limit: Option<LimitHit>,
+    /// The lines behind the first.
+    lines: Box<[KeptLine]>,
 }
 
 /// A refusal that is about to be answered.
@@ -146,14 +156,14 @@ impl Refusals {
     pub(crate) fn keep(&self, refused: Refused<'_>) {
         let Refused { drop, refusal: Refusal { reason, rule, .. }, .. } = refused;
         let lane = LANE.get().unwrap_or_else(next_lane).checked_rem(self.lanes).unwrap_or_default();
-        let ring = if lasts(*rule) {
-            self.by_drop.get(self.place_by_drop(*reason, drop).saturating_add(lane))
+        let (ring, most) = if lasts(*rule) {
+            (self.by_drop.get(self.place_by_drop(*reason, drop).saturating_add(lane)), KEPT_BY_DROP)
         } else {
-            self.of_all.get(self.place_of_all(*reason).saturating_add(lane))
+            (self.of_all.get(self.place_of_all(*reason).saturating_add(lane)), KEPT)
         };
         if let Some(ring) = ring {
             let entry = KeptRefusal::of(refused);
-            ring.lock().push(entry, KEPT.checked_div(self.lanes).unwrap_or(KEPT));
+            ring.lock().push(entry, most.checked_div(self.lanes).unwrap_or(most));
         }
     }
 
@@ -224,6 +234,9 @@ impl FoundRefusals {
 
 impl Ring {
     fn push(&mut self, entry: KeptRefusal, most: usize) {
+        if self.entries.capacity() == 0 {
+            self.entries.reserve_exact(most);
+        }
         self.more = self.more.saturating_add(entry.more_bytes());
         while self.entries.len() >= most || self.more > most.saturating_mul(MORE_BYTES) {
             let Some(oldest) = self.entries.pop_front() else { break };
@@ -245,31 +258,37 @@ impl KeptRefusal {
             let pool = pool.as_ref().and_then(|pool| of.pool_no(pool));
             Some(KeptLine { item, pool, reason: *reason, requested: *requested, available: *available })
         };
+        let is_plain = shown.is_none() && limit.is_none() && lines.len() <= 1;
+        let more = || MoreOfRefusal {
+            shown: shown.as_ref().map(|view| (view.hold.id, view.hold.revision)),
+            limit: limit.clone(),
+            lines: lines.iter().skip(1).filter_map(line).collect(),
+        };
         Self {
             at,
             operation,
             hold,
             drop,
-            shown: shown.as_ref().map(|view| Box::new((view.hold.id, view.hold.revision))),
             customer: customer.place(),
             reason: *reason,
             rule: *rule,
             may_come_back: *may_come_back,
             retry_after: *retry_after,
-            lines: lines.iter().filter_map(line).collect(),
-            limit: limit.clone().map(Box::new),
+            line: lines.first().and_then(line),
+            more: if is_plain { None } else { Some(Box::new(more())) },
         }
     }
 
     /// The refusal, with the names of its drop, but without the hold that it showed.
     pub(crate) fn refusal(&self, definition: &Definition) -> Refusal {
-        let Self { reason, rule, may_come_back, retry_after, lines, limit, .. } = self;
+        let Self { reason, rule, may_come_back, retry_after, line: first, more, .. } = self;
+        let rest = more.iter().flat_map(|more| &more.lines);
         let line = |line: &KeptLine| {
             let KeptLine { item, pool, reason, requested, available } = *line;
             let pool = pool.map(|pool| definition.pool(item, pool).clone());
             RefusedLine { sku: definition.sku(item).clone(), reason, requested, available, pool }
         };
-        let lines: Vec<RefusedLine> = lines.iter().map(line).collect();
+        let lines: Vec<RefusedLine> = first.iter().chain(rest).map(line).collect();
         Refusal {
             reason: *reason,
             rule: *rule,
@@ -277,27 +296,32 @@ impl KeptRefusal {
             retry_after: *retry_after,
             may_come_back: *may_come_back,
             lines,
-            limit: limit.as_deref().cloned(),
+            limit: more.as_ref().and_then(|more| more.limit.clone()),
             hold: None,
         }
     }
 
     fn is_of(&self, of: RefusalsOf) -> bool {
         match of {
-            RefusalsOf::Hold(hold) => self.hold == hold || self.shown.as_ref().is_some_and(|shown| shown.0 == hold),
+            RefusalsOf::Hold(hold) => self.hold == hold || self.shown().is_some_and(|shown| shown.0 == hold),
             RefusalsOf::Customer(drop, customer) => self.drop == drop && self.customer == customer.place(),
         }
     }
 
+    /// The hold that the refusal showed, and its revision.
+    pub(crate) fn shown(&self) -> Option<(HoldId, Lsn)> {
+        self.more.as_ref()?.shown
+    }
+
     /// Bytes that it takes beside its entry.
     fn more_bytes(&self) -> usize {
-        let lines = if self.lines.spilled() { self.lines.capacity().saturating_mul(size_of::<KeptLine>()) } else { 0 };
-        let limit = self.limit.as_ref().map_or(0, |hit| {
-            let names = hit.identity_kind.as_ref().map_or(0, |kind| kind.as_str().len());
-            size_of::<LimitHit>().saturating_add(hit.id.as_str().len()).saturating_add(names)
+        let Some(more) = &self.more else { return 0 };
+        let MoreOfRefusal { shown: _, limit, lines } = more.as_ref();
+        let names = limit.as_ref().map_or(0, |hit| {
+            let kind = hit.identity_kind.as_ref().map_or(0, |kind| kind.as_str().len());
+            hit.id.as_str().len().saturating_add(kind)
         });
-        let shown = if self.shown.is_some() { size_of::<(HoldId, Lsn)>() } else { 0 };
-        lines.saturating_add(limit).saturating_add(shown)
+        size_of::<MoreOfRefusal>().saturating_add(size_of_val(&**lines)).saturating_add(names)
     }
 }
 

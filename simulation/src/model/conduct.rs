@@ -71,11 +71,8 @@ impl ModelHold {
     pub fn end(&mut self, state: HoldState, now: u64) {
         self.state = state;
         let late = 2 * (now - self.created_at) > self.expires_at.saturating_sub(self.created_at);
-        self.conduct_at = match state {
-            _ if self.grace => None,
-            HoldState::Expired => Some(self.expires_at),
-            _ => late.then_some(now),
-        };
+        let at = if state == HoldState::Expired { Some(self.expires_at) } else { late.then_some(now) };
+        self.conduct_at = at.filter(|_| !self.grace);
     }
 
     /// The deadline moves because somebody asked for it.

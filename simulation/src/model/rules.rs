@@ -195,16 +195,8 @@ impl Limited {
         let conduct = active.map(|active| active.plan.id);
         let mut refuse = |reason, kind, (used, max): (u32, u32), left: u32, over_at: Option<u64>| {
             let over_at = over_at.into_iter().chain(active.map(|active| active.over_at)).min();
-            self.hits.push(Hit {
-                reason,
-                rule: place,
-                conduct,
-                first,
-                kind,
-                left_over: std::cmp::Reverse(used),
-                max,
-                over_at,
-            });
+            let left_over = std::cmp::Reverse(used);
+            self.hits.push(Hit { reason, rule: place, conduct, first, kind, left_over, max, over_at });
             for (item, units) in lines {
                 let reported = self.lines.entry(*item).or_insert((reason, *units));
                 *reported = (reported.0.min(reason), reported.1.min(left));

@@ -288,8 +288,8 @@ impl Model {
         }
         let usual = self.usual_ttl(hold.drop(), &hold.has);
         let (state, live) = (hold.state, hold.is_live());
-        let life = hold.life_max.map_or(LIFE, |of_conduct| of_conduct.min(LIFE));
-        let (ceiling, total) = (hold.created_at + life, hold.created_at + life + PAYMENT);
+        let ceiling = hold.created_at + hold.life_max.map_or(LIFE, |of_conduct| of_conduct.min(LIFE));
+        let total = ceiling + PAYMENT;
         if let Verb::Release { keep, abandon, .. } = act
             && live
             && (*abandon || state == HoldState::Held)

@@ -135,8 +135,8 @@ impl Known {
         }
         for (kept, definition) in refusals {
             let mut refusal = kept.refusal(&definition);
-            refusal.hold = kept.shown.as_deref().and_then(|shown| images.get(shown)).cloned();
-            let in_question = kept.shown.as_deref().map(|(hold, _)| *hold);
+            refusal.hold = kept.shown().and_then(|shown| images.get(&shown)).cloned();
+            let in_question = kept.shown().map(|(hold, _)| hold);
             let asked = (kept.at, kept.operation.label(), kept.hold);
             decisions.push((kept.at, Decision::of_refusal(asked, in_question, refusal, &definition)));
         }

@@ -84,7 +84,9 @@ pub(super) fn encode_usage(image: &UsageImage, out: &mut Vec<u8>) {
     // Left out if there are none, as in snapshots of older versions.
     if !returns.is_empty() {
         put_count(returns.len(), out);
-        returns.iter().for_each(|at| put_u64(out, at.0));
+        for at in returns {
+            put_u64(out, at.0);
+        }
     }
 }
 

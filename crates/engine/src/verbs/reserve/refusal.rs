@@ -24,14 +24,12 @@ impl ReserveRequest<'_> {
             return Ok(self.refuse_stock(shorts, &[]));
         }
         self.engine.inventory.subjects.with(&self.resolved.limit_subjects.keys, |subjects| {
-            match due(subjects, self.now) {
-                // A due hold must not be shown as the reason.
-                Some(due) => Err(Undecided::Retry(Chore::SweepHold(due))),
-                None => {
-                    self.find_conduct(subjects)?;
-                    Ok(self.refuse_stock(shorts, subjects))
-                }
+            // A due hold must not be shown as the reason.
+            if let Some(due) = due(subjects, self.now) {
+                return Err(Undecided::Retry(Chore::SweepHold(due)));
             }
+            self.find_conduct(subjects)?;
+            Ok(self.refuse_stock(shorts, subjects))
         })
     }
 

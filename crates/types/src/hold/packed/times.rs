@@ -5,7 +5,6 @@ use crate::time::Timestamp;
 
 /// When a hold was made, when it is due and when it was settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(clippy::struct_field_names, reason = "as everywhere")]
 pub(super) struct Times {
     pub(super) created_at: Timestamp,
     pub(super) expires_at: Timestamp,
