@@ -17,7 +17,7 @@ use crate::structured::{DEEPEST, build};
 type Decode = fn(&[u8]) -> Option<(usize, usize)>;
 
 /// Every served request; the first byte of an input chooses one.
-const REQUESTS: [(&str, Decode); 22] = [
+const REQUESTS: [(&str, Decode); 23] = [
     ("stockade.v1.ReserveRequest", decode::<pb::ReserveRequest>),
     ("stockade.v1.ExtendRequest", decode::<pb::ExtendRequest>),
     ("stockade.v1.ClaimRequest", decode::<pb::ClaimRequest>),

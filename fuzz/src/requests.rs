@@ -25,7 +25,7 @@ pub type Kind = (&'static str, fn(&'static str, &[u8]));
 
 /// Every kind; the first byte of an input chooses one.
 #[must_use]
-pub fn kinds() -> [Kind; 13] {
+pub fn kinds() -> [Kind; 14] {
     [
         ("stockade.v1.ReserveRequest", reserve),
         ("stockade.v1.ExtendRequest", |name, bytes| drop(stable(name, bytes, convert::extend))),

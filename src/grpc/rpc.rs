@@ -135,6 +135,6 @@ mod tests {
             assert_eq!(find(row.path).map(|(_, found)| found.rpc), Some(row.rpc), "each path is there once");
         }
         assert!(find("/stockade.v1.ReservationService/CreateDrop").is_none());
-        assert!(find("/stockade.v1.ReservationService/Explain").is_none(), "not built yet");
+        assert!(find("/stockade.v1.EventService/CreateWebhook").is_none(), "not built yet");
     }
 }

@@ -149,6 +149,8 @@ mod kind {
         RECONCILED = 25,
         /// Remembered adjustments, reconciliations among them.
         ADJUSTMENTS_RECONCILED = 26,
+        /// Usage with returns.
+        USAGE_WITH_RETURNS = 27,
     }
 
     /// The highest of them.
@@ -321,7 +323,7 @@ impl Record {
                 archive::encode_archived(archived, out);
             }
             Self::Usage(image) => {
-                out.push(kind::USAGE);
+                out.push(if image.returns.is_empty() { kind::USAGE } else { kind::USAGE_WITH_RETURNS });
                 archive::encode_usage(image, out);
             }
         }
@@ -363,7 +365,9 @@ impl Record {
             }
             kind::STOCK => Self::Stock(stock::decode_image(&mut reader)?),
             kind::ARCHIVED => Self::Archived(archive::decode_archived(&mut reader)?),
-            kind::USAGE => Self::Usage(archive::decode_usage(&mut reader)?),
+            kind @ (kind::USAGE | kind::USAGE_WITH_RETURNS) => {
+                Self::Usage(archive::decode_usage(&mut reader, kind == kind::USAGE_WITH_RETURNS)?)
+            }
             _ => return Err(DecodeError::Bad("record kind")),
         };
         reader.finish()?;

@@ -81,7 +81,7 @@ pub(super) fn encode_usage(image: &UsageImage, out: &mut Vec<u8>) {
         put_u64(out, at.0);
         put_u64(out, *units);
     }
-    // Left out if there are none, as in snapshots of older versions.
+    // Left out if there are none: the record is of another kind then.
     if !returns.is_empty() {
         put_count(returns.len(), out);
         for at in returns {
@@ -90,7 +90,7 @@ pub(super) fn encode_usage(image: &UsageImage, out: &mut Vec<u8>) {
     }
 }
 
-pub(super) fn decode_usage(reader: &mut Reader<'_>) -> Result<UsageImage, DecodeError> {
+pub(super) fn decode_usage(reader: &mut Reader<'_>, has_returns: bool) -> Result<UsageImage, DecodeError> {
     let subject = SubjectKey(u128::from_le_bytes(reader.array()?));
     let count = reader.count(4)?;
     let mut usage = || {
@@ -98,7 +98,7 @@ pub(super) fn decode_usage(reader: &mut Reader<'_>) -> Result<UsageImage, Decode
         Ok(OldUsage { drop, item, at: Timestamp(reader.u64()?), units: reader.u64()? })
     };
     let usage = (0..count).map(|_| usage()).collect::<Result<_, DecodeError>>()?;
-    let returns = if reader.left() == 0 { 0 } else { reader.count(1)? };
+    let returns = if has_returns { reader.count(1)? } else { 0 };
     let returns = (0..returns).map(|_| Ok(Timestamp(reader.u64()?))).collect::<Result<_, DecodeError>>()?;
     Ok(UsageImage { subject, usage, returns })
 }

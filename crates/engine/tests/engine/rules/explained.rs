@@ -98,12 +98,12 @@ fn stock_and_limits_say_how_much_there_was() {
         10  reserve 1 ada 2*A -> held: 2*A/general, for 300 s
         10  reserve 2 bob 2*A 1*B -> sold_out for 300 s, may come back; A sold_out 1 of 2
         10  why 2 -> reserve by stock A, requested 2, available 1, free 1, retry_after_ms 300000
-        11  reserve 3 ada 1*B -> cooldown for 4 s; B cooldown 0 of 1
+        11  reserve 3 ada 1*B -> cooldown wait 0 of 0 for 4 s; B cooldown 0 of 1
         11  why 3 -> reserve by limit wait, requested 1, available 0, retry_after_ms 4000
-        20  reserve 3 ada 3*B -> limit_reached; B limit_reached 2 of 3
+        20  reserve 3 ada 3*B -> limit_reached four-each 2 of 4; B limit_reached 2 of 3
         20  why 3 -> reserve by limit four-each, requested 3, available 2, used 2, max 4
         20  reserve 3 ada 1*B -> held: 1*B/general, for 300 s
-        30  reserve 4 ada 1*B -> too_many_holds for 280 s; B too_many_holds 0 of 1
+        30  reserve 4 ada 1*B -> too_many_holds two-carts 2 of 2 for 280 s; B too_many_holds 0 of 1
         30  why 4 -> reserve by limit two-carts, requested 1, available 0, used 2, max 2, retry_after_ms 280000
         31  reserve 4 ada 2*A -> sold_out for 279 s, may come back; A sold_out 0 of 2
         31  why 4 -> reserve by stock A, requested 2, available 0, free 1, retry_after_ms 279000
