@@ -197,8 +197,9 @@ fn plain_samples() -> Vec<Record> {
             at,
             pools: vec![Sold { claimed: u64::MAX, withdrawn: 1, returned_total: 2 }, Sold::default()],
         }),
+        Record::Usage(UsageImage { subject: SubjectKey(1), usage: Vec::new(), returns: vec![at, at] }),
         Record::Usage(UsageImage {
-            returns: vec![at],
+            returns: Vec::new(),
             subject: SubjectKey(u128::MAX / 3),
             usage: vec![OldUsage { drop: DropNo(3), item: ItemNo(1), at, units: 300 }],
         }),
