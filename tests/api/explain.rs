@@ -43,8 +43,8 @@ async fn a_life_is_explained_and_its_changes_outlast_a_restart() {
     let of_hold = explain(&client, About::HoldId(hold_id(3))).await.expect("an answer");
     assert_eq!(operations(&of_hold), ["supersede", "claim", "return"]);
     assert_eq!((of_hold.decisions[0].rule_kind.as_str(), of_hold.decisions[0].rule_id.clone()), ("hold", hold_id(1)));
-    let of_old = explain(&client, About::HoldId(hold_id(1))).await.expect("an answer");
-    assert_eq!(operations(&of_old), ["reserve", "supersede"]);
+    let superseded = explain(&client, About::HoldId(hold_id(1))).await.expect("an answer");
+    assert_eq!(operations(&superseded), ["reserve", "supersede"]);
     let of_refused = explain(&client, About::HoldId(hold_id(2))).await.expect("an answer");
     let [decision] = of_refused.decisions.as_slice() else { panic!("{of_refused:?}") };
     assert_eq!((decision.lsn, decision.refusal.as_ref()), (0, Some(&no)), "the refusal, whole");

@@ -219,7 +219,8 @@ fn why(engine: &Engine, hold: HoldId, context: Context<'_>) -> String {
     };
     let decisions = known.decisions([]);
     let Decision { operation, rule, facts, .. } = decisions.last().expect("a decision");
-    let facts: String = facts.iter().map(|(name, value)| format!(", {name} {value}")).collect();
+    let facts: Vec<String> = facts.iter().map(|(name, value)| format!(", {name} {value}")).collect();
+    let facts = facts.concat();
     format!("{operation} by {} {}{facts}", rule.kind, rule.id).trim_end().to_owned()
 }
 
