@@ -176,8 +176,8 @@ async fn carts_that_are_left_behind_make_the_next_ones_shorter_and_fewer() {
         &plan,
         &[
             "all the time    left-behind: a customer with 2 unclaimed holds within 1day: holds of 1m 30s at most, \
-             1 units on hold at most",
-            "all the time    sent-back: a customer with 3 returns within 90 days: 1 units at most",
+             1 unit on hold at most",
+            "all the time    sent-back: a customer with 3 returns within 90 days: 1 unit at most",
         ],
     );
     let ask = |n, who: &str, units| reserve(n, "fair-cart", who, vec![line("SNEAKER/42", units)]);

@@ -72,7 +72,7 @@ async fn a_file_changes_the_rules_that_it_states_and_keeps_the_others() {
     assert!(code == 0 && output.contains("drop d changed: title; revision 2 became 3"), "{output}");
     let strict = "conduct: [{id: c, counts: returns, at_least: 3, within: 90d, max_units: 1}]\n";
     let (code, output) = files.apply(&format!("{plain}{strict}"), &["--dry-run"]);
-    let line = "  conduct[c]: - -> a customer with 3 returns within 90 days: 1 units at most";
+    let line = "  conduct[c]: - -> a customer with 3 returns within 90 days: 1 unit at most";
     assert!(code == 0 && output.contains(line), "{output}");
     let none = format!("{plain}windows: []\n");
     assert!(files.apply(&none, &[]).1.contains("drop d changed: windows; revision 3 became 4"));

@@ -133,21 +133,26 @@ pub(in crate::cli) fn conduct(rule: &pb::ConductRule) -> String {
     let pb::ConductRule { identity_kind, counts: _, at_least, within, audience: whom, hold_ttl, cooldown, .. } = rule;
     let subject = if ["", "customer"].contains(&identity_kind.as_str()) { "customer" } else { identity_kind };
     let deeds = match rule.counts() {
-        pb::Conduct::UnclaimedHolds => "unclaimed holds",
-        pb::Conduct::Cancellations => "cancellations",
-        pb::Conduct::Chargebacks => "chargebacks",
-        pb::Conduct::Returns => "returns",
+        pb::Conduct::UnclaimedHolds => "unclaimed hold",
+        pb::Conduct::Cancellations => "cancellation",
+        pb::Conduct::Chargebacks => "chargeback",
+        pb::Conduct::Returns => "return",
         pb::Conduct::Unspecified => super::NOTHING,
     };
     let whom = whom.as_ref().map(|whom| format!(", for {}", audience(Some(whom)))).unwrap_or_default();
     let cost = [
         hold_ttl.as_ref().map(|ttl| format!("holds of {} at most", span(Some(ttl)))),
-        rule.max_live_units.map(|most| format!("{most} units on hold at most")),
-        rule.max_units.map(|most| format!("{most} units at most")),
+        rule.max_live_units.map(|most| format!("{} on hold at most", plural(most, "unit"))),
+        rule.max_units.map(|most| format!("{} at most", plural(most, "unit"))),
         cooldown.as_ref().map(|pause| format!("{} between two reserves", span(Some(pause)))),
     ];
     let cost: Vec<String> = cost.into_iter().flatten().collect();
-    format!("a {subject} with {at_least} {deeds} within {}{whom}: {}", days(within.as_ref()), cost.join(", "))
+    format!("a {subject} with {} within {}{whom}: {}", plural(*at_least, deeds), days(within.as_ref()), cost.join(", "))
+}
+
+/// A number of things.
+fn plural(count: u32, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A span in days if it is whole days, for months are of different lengths.
