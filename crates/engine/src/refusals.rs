@@ -223,7 +223,8 @@ impl FoundRefusals {
             found.extend(read.filter(|entry| entry.is_of(of)).cloned());
             passed = passed.max(ring.evicted).saturating_add(u64::try_from(count).unwrap_or_default());
             drop(ring);
-            found.drain(..found.len().saturating_sub(FOUND_MAX));
+            let left_out = found.drain(..found.len().saturating_sub(FOUND_MAX));
+            self.since = left_out.map(|entry: KeptRefusal| entry.at).fold(self.since, Timestamp::max);
             if count < READ_AT_ONCE {
                 break;
             }

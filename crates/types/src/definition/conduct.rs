@@ -7,6 +7,8 @@ use crate::time::Millis;
 
 /// Most rules of conduct of a drop.
 pub const CONDUCT_RULES_MAX: usize = 8;
+/// The most often that a rule may ask for.
+pub const CONDUCT_AT_LEAST_MAX: u32 = 1_000;
 /// The longest time within which unclaimed holds count: ended holds are remembered for so long.
 pub const UNCLAIMED_WITHIN_MAX: Millis = Millis::from_secs(24 * 60 * 60);
 /// The longest time within which returns count.

@@ -2,7 +2,7 @@
 
 use stockade_proto as pb;
 use stockade_types::definition::{
-    CONDUCT_RULES_MAX, CONDUCT_WITHIN_MIN, Conduct, ConductRule, Limit, RETURNS_WITHIN_MAX, Scope,
+    CONDUCT_AT_LEAST_MAX, CONDUCT_RULES_MAX, CONDUCT_WITHIN_MIN, Conduct, ConductRule, Limit, RETURNS_WITHIN_MAX, Scope,
 };
 use stockade_types::ids::{IdentityKind, LimitId};
 
@@ -14,8 +14,6 @@ use super::super::limits::{COOLDOWN_MAX, COOLDOWN_RANGE};
 use super::reach::{audience, entry_id};
 
 const LIST: &str = "drop.conduct";
-/// The most often that a rule may ask for.
-const AT_LEAST_MAX: u32 = 1_000;
 
 /// All rules of conduct of a drop; `None` with the faults recorded.
 pub(super) fn conduct(faults: &mut Faults, drop: &pb::Drop) -> Option<Vec<ConductRule>> {
@@ -51,8 +49,8 @@ fn of_rule(faults: &mut Faults, path: &str, name: Option<LimitId>, rule: &pb::Co
         cooldown,
     } = rule;
     let counts = counted(faults, path, *counts);
-    if !(1..=AT_LEAST_MAX).contains(at_least) {
-        faults.invalid(format_args!("{path}.at_least"), format_args!("must be 1-{AT_LEAST_MAX}"));
+    if !(1..=CONDUCT_AT_LEAST_MAX).contains(at_least) {
+        faults.invalid(format_args!("{path}.at_least"), format_args!("must be 1-{CONDUCT_AT_LEAST_MAX}"));
     }
     let lasts = span(faults, format_args!("{path}.within"), within.as_ref());
     if within.is_none() {

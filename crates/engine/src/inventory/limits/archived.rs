@@ -1,7 +1,6 @@
 //! What a subject owns from archived drops. No hold contains it any more and it is never removed: limits of a series or
-//! shop count it as long as its drop is remembered. So it is kept small: 24 bytes for each item and hour.
+//! shop count it as long as its drop is remembered. So it is kept small: 24 bytes for each item and hour, and 16 for each order with returns.
 
-use stockade_types::definition::RETURNS_WITHIN_MAX;
 use stockade_types::ids::{DropNo, ItemNo};
 use stockade_types::packed::Packed;
 use stockade_types::record::OldUsage;
@@ -10,6 +9,9 @@ use stockade_types::time::Timestamp;
 use super::aggregate::{ReservedUnits, Sum};
 use super::conduct::{self, Instants};
 use super::sorted::Sorted;
+
+/// Most instants of returns that are kept of a subject: as many as a rule can ask for.
+pub(super) const RETURNS_MAX: usize = 1_000;
 
 /// One entry: an [`OldUsage`] packed so small that a subject holds it without an allocation.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +27,7 @@ pub struct Purchase {
 pub struct Folded {
     /// Units by the end of their hour, drop and item.
     units: Sorted<(Timestamp, DropNo, ItemNo), u64>,
-    /// Orders of which units were returned, by the instant of their last return, for as long as rules can count them.
+    /// Orders of which units were returned, by the instant of their last return: the newest.
     returns: Instants,
 }
 
@@ -37,12 +39,12 @@ impl Folded {
         self.units.set(key, Some(had.saturating_add(units)));
     }
 
-    /// Adds an order of which units came back at `at`, and forgets those that no rule can count any more.
+    /// Adds an order of which units came back at `at`. The newest are kept, as many as a rule can ask for: the same ones
+    /// in whatever order they are added.
     pub(super) fn add_return(&mut self, at: Timestamp) {
         conduct::add(&mut self.returns, at, 1);
-        let newest = self.returns.iter().map(|(at, _)| at).last().unwrap_or(at);
-        while let (Some(oldest), _) = self.returns.first_two()
-            && oldest.plus(RETURNS_WITHIN_MAX) <= newest
+        if self.returns.len() > RETURNS_MAX
+            && let (Some(oldest), _) = self.returns.first_two()
         {
             self.returns.set(oldest, None);
         }

@@ -354,8 +354,8 @@ impl From<Folded> for Subject {
 
 impl One {
     /// None for a hold of several lines or with numbers that do not fit: a deadline before its creation or over 49 days
-    /// after it, units that came back at once, units over 2^24 - 1 (lines of one SKU together may have more), or a creation instant of more than 48
-    /// bits.
+    /// after it, a return in the millisecond of its creation, units over 2^24 - 1 (lines of one SKU together may have
+    /// more), or a creation instant of more than 48 bits.
     fn of(hold_key: HoldKey, counted: CountedHoldRef<'_>) -> Option<Self> {
         let HoldKey { drop, place, created_at } = hold_key;
         let (none, state, item) = (Packed::ZERO, counted.state, ItemNo::default());

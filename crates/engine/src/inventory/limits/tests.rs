@@ -1,5 +1,6 @@
 //! Subjects by themselves: what they keep, how small they are, and that they are empty once all is forgotten.
 
+use stockade_types::definition::{CONDUCT_AT_LEAST_MAX, Conduct};
 use stockade_types::hold::{HoldLine, HoldState, Lines};
 use stockade_types::ids::{DropNo, ItemNo, PoolNo, SubjectKey};
 use stockade_types::record::OldUsage;
@@ -291,4 +292,19 @@ fn sums_that_would_fall_below_nothing_end_the_process() {
 #[should_panic(expected = "a bug: a subject has 0 units of item 0 by 0 holds, and 2 of them go, with -1 holds")]
 fn a_hold_that_was_made_at_another_time_ends_the_process() {
     hold(1, 6, 50, &[(KNIFE, 2)]).forgotten(&mut of_two());
+}
+
+#[test]
+fn of_folded_returns_the_newest_are_kept_in_whatever_order_they_come() {
+    let (mut first, mut last) = (Subject::None, Subject::None);
+    (0..1_500).for_each(|n| first.fold_return(Timestamp(n)));
+    (0..1_500).rev().for_each(|n| last.fold_return(Timestamp(n)));
+    first.fold_return(Timestamp(1_499));
+    last.fold_return(Timestamp(1_499));
+    assert_eq!(first.image(), last.image());
+    assert_eq!(u32::try_from(archived::RETURNS_MAX), Ok(CONDUCT_AT_LEAST_MAX));
+    let nth = |nth| first.nth_newest(Conduct::Returns, Timestamp(0), nth);
+    assert_eq!((first.folded_returns().len(), nth(1), nth(3)), (1_001, Some(Timestamp(1_499)), Some(Timestamp(1_498))));
+    assert_eq!((nth(1_000), nth(1_002)), (Some(Timestamp(501)), None));
+    assert_eq!(first.nth_newest(Conduct::UnclaimedHolds, Timestamp(0), 1), None);
 }

@@ -8,7 +8,7 @@ use super::{play, value, why};
 use stockade_engine::answer::Fault;
 use stockade_engine::context::Context;
 use stockade_engine::verbs::explain::Subject;
-use stockade_simulation::world::{START, World, create, definition, hold_id, settle};
+use stockade_simulation::world::{START, World, create, definition, drop_id, hold_id, settle};
 
 #[test]
 fn a_drop_and_its_windows_say_when_they_open() {
@@ -151,4 +151,21 @@ fn a_herd_of_one_reason_evicts_no_refusal_of_another() {
     assert!(why(&engine, hold_id(99_999), context).starts_with("reserve by stock A"));
     let gone = engine.explain(&Subject::Hold(hold_id(4)), context).map(|_| ()).expect_err("evicted");
     assert!(matches!(gone.value, Fault::NoHold(_)));
+}
+
+#[test]
+fn refusals_that_an_answer_leaves_out_are_not_said_to_be_there() {
+    let (engine, _) = World::new().start();
+    create(&engine, definition("d", &[("A", 0)], &[]), START);
+    for n in 1..=1_500 {
+        let command = stockade_simulation::world::reserve(hold_id(n), "d", "eve", &[("A", 1)]);
+        let context = Context::anonymous(START.plus(Millis(n)));
+        let refused = value(settle(|| engine.reserve(&command, context)).map_err(Into::into));
+        assert!(refused.is_ok(), "{refused:?}");
+    }
+    let about = Subject::Customer { drop: drop_id("d"), customer: "eve".parse().expect("an id") };
+    let known = value(engine.explain(&about, Context::anonymous(START.plus(Millis(2_000))))).expect("refusals");
+    let since = known.refusals_since;
+    let oldest = known.decisions([]).iter().map(|decision| decision.at).min().expect("some");
+    assert!(since >= START.plus(Millis(500)) && oldest >= since, "{oldest}, {since}");
 }
