@@ -22,7 +22,7 @@ use crate::command::{Operation, Target, WantedUnits};
 use crate::commit::Prepared;
 use crate::context::Context;
 use crate::inventory::{DropEntry, DropInner, DropTable, HoldSlot, Locked, LockedShard};
-use crate::refusals::Refused;
+use crate::refusals::{NumberedLine, Refused};
 
 /// The caller's own hold, with its shard locked and its drop's gate held.
 pub(crate) struct LockedHold<'a, 's> {
@@ -144,7 +144,9 @@ impl Engine {
         self.inventory.drops.with_number(hold.drop, |drop| {
             let customer = drop.scope.customers(&self.inventory.key).subject(&hold.customer);
             let (hold, drop) = (hold.id, hold.drop);
-            self.refusals.keep(Refused { at, operation, hold, drop, definition, customer, refusal });
+            let lines: SmallVec<[NumberedLine; 4]> =
+                refusal.lines.iter().filter_map(|line| NumberedLine::of(line, definition)).collect();
+            self.refusals.keep(Refused { at, operation, hold, drop, customer, refusal, lines: &lines });
         });
     }
 

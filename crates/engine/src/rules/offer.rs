@@ -1,38 +1,37 @@
 //! What a customer is offered of one line: through which window, from which pools in which order, at which price.
 
-use smallvec::SmallVec;
 use stockade_types::definition::{OfferNo, WindowNo};
-use stockade_types::ids::{ItemNo, PoolNo, TierId, ZoneId};
+use stockade_types::hold::Pinned;
+use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::refusal::Rule;
 use stockade_types::time::Timestamp;
 
-use super::standing::{Pools, SlotState, Standing, StandingItem, StandingPool, StandingWindow, WindowState};
+use super::pools::Pools;
+use super::standing::{SlotState, Standing, StandingItem, StandingPool, StandingWindow, WindowState};
+use super::visitor::Visitor;
 
-/// The customer of a request, as rules see one.
-#[derive(Debug, Clone, Copy)]
-pub struct Visitor<'a> {
-    /// The customer's tiers.
-    pub tiers: &'a [TierId],
-    /// The customer's zones.
-    pub zones: &'a [ZoneId],
-    /// Staff overrides windows and audiences.
-    pub is_over_windows: bool,
-}
-
-/// What is offered of a line: one choice for each window that is open, in the order in which they are tried.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What is offered of a line: pools and windows, in bits. [`Standing::choices`] spells it out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LineOffer {
-    /// At least one, unless nothing was asked for.
-    pub choices: SmallVec<[WindowOffer; 1]>,
+    /// The customer's own pools: at least one, or one of the others, unless nothing was asked for.
+    own: Pools,
+    /// Pools whose flow to one of the customer's own has fired: they are drawn on after those.
+    flowing: Pools,
+    /// The open windows, one bit each by its place: a drop has at most 32. None for a drop without windows.
+    windows: u32,
+    /// Whether the line comes through no window: the drop has none, or staff overrides them.
+    is_without_window: bool,
 }
 
-/// What is offered through one window.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WindowOffer {
+/// What is offered through one window: pools in the order of drawing, each with its price. At least one.
+#[derive(Debug, Clone, Copy)]
+pub struct WindowOffer<'s> {
     /// The window; 0 for a drop without windows.
-    pub window: WindowNo,
-    /// The pools, in the order of drawing, each with its price. At least one.
-    pub pools: SmallVec<[(PoolNo, OfferNo); 4]>,
+    window: WindowNo,
+    own: Pools,
+    flowing: Pools,
+    /// Where prices are found; none in a drop without rules.
+    priced: Option<(&'s StandingItem, &'s Visitor)>,
 }
 
 /// Why nothing of a line is offered.
@@ -69,19 +68,15 @@ impl LaterChance {
     }
 }
 
-impl Visitor<'_> {
-    fn is_in(&self, audience: &stockade_types::definition::Audience) -> bool {
-        self.is_over_windows || audience.contains(self.tiers, self.zones)
-    }
-}
-
 impl StandingPool {
     /// The first of its prices that is for this customer.
-    fn price_for(&self, visitor: Visitor<'_>) -> Option<OfferNo> {
-        self.prices.iter().find(|price| visitor.is_in(&price.audience)).map(|price| price.offer)
+    #[inline]
+    fn price_for(&self, visitor: &Visitor) -> Option<OfferNo> {
+        self.prices.iter().find(|price| visitor.is_in(price.audience)).map(|price| price.offer)
     }
 
     /// Whether a line may draw on it that names this pool, or none.
+    #[inline]
     fn is_for_lines_of(&self, named: Option<PoolNo>, place: usize) -> bool {
         named.map_or(!self.is_place, |named| named.index() == place)
     }
@@ -89,38 +84,31 @@ impl StandingPool {
 
 impl StandingItem {
     /// The pools of this customer's own.
-    fn own(&self, visitor: Visitor<'_>) -> Pools {
-        let mut own = Pools::default();
-        for (place, pool) in self.pools.iter().enumerate() {
-            if visitor.is_in(&pool.audience) {
-                own.add(place);
-            }
-        }
-        own
+    #[inline]
+    fn own(&self, visitor: &Visitor) -> Pools {
+        let places = self.pools.iter().enumerate();
+        Pools::of(places.filter(|(_, pool)| visitor.is_in(pool.audience)).map(|(place, _)| place))
     }
 
-    /// The pools that a line may draw on, in order: the customer's own, then those whose flow to one of these has fired.
-    fn eligible(&self, visitor: Visitor<'_>, named: Option<PoolNo>) -> SmallVec<[(PoolNo, OfferNo); 4]> {
+    /// The pools that a line may draw on: the customer's own, and those whose flow to one of these has fired.
+    #[inline]
+    fn eligible(&self, visitor: &Visitor, named: Option<PoolNo>) -> (Pools, Pools) {
         let own = self.own(visitor);
-        let mut pools = SmallVec::new();
-        for flowing in [false, true] {
-            for (place, pool) in self.pools.iter().enumerate() {
-                let is_own = own.has(place);
-                let fits = if flowing { !is_own && !pool.flows_to.and(own).is_empty() } else { is_own };
-                if !fits || !pool.is_for_lines_of(named, place) {
-                    continue;
-                }
-                let price = if self.is_priced { pool.price_for(visitor) } else { Some(OfferNo::default()) };
-                if let (Some(price), Ok(number)) = (price, u16::try_from(place)) {
-                    pools.push((PoolNo(number), price));
-                }
+        let mut flowing = Pools::default();
+        let mut drawn = Pools::default();
+        for (place, pool) in self.pools.iter().enumerate() {
+            if !pool.flows_to.and(own).is_empty() {
+                flowing.add(place);
+            }
+            if pool.is_for_lines_of(named, place) && (!self.is_priced || pool.price_for(visitor).is_some()) {
+                drawn.add(place);
             }
         }
-        pools
+        (own.and(drawn), flowing.without(own).and(drawn))
     }
 
     /// The rule by which this customer may draw on no pool: none is for them, or none has a price for them.
-    fn closed_by(&self, visitor: Visitor<'_>, named: Option<PoolNo>) -> Rule {
+    fn closed_by(&self, visitor: &Visitor, named: Option<PoolNo>) -> Rule {
         let own = self.own(visitor);
         let mut pools = self.pools.iter().enumerate().filter(|(place, pool)| pool.is_for_lines_of(named, *place));
         let is_theirs = pools.any(|(place, pool)| own.has(place) || !pool.flows_to.and(own).is_empty());
@@ -130,15 +118,17 @@ impl StandingItem {
 
 impl StandingWindow {
     /// The pools of an item that may be drawn on through it.
+    #[inline]
     fn pools_of(&self, item: ItemNo) -> Pools {
         self.pools.get(item.index()).copied().unwrap_or_default()
     }
 
     /// Whether it is for this customer and for any of these pools of an item.
-    fn is_for(&self, visitor: Visitor<'_>, item: ItemNo, named: Option<PoolNo>) -> bool {
+    #[inline]
+    fn is_for(&self, visitor: &Visitor, item: ItemNo, named: Option<PoolNo>) -> bool {
         let through = self.pools_of(item);
         let reaches = named.map_or(!through.is_empty(), |named| through.has(named.index()));
-        reaches && visitor.is_in(&self.audience)
+        reaches && visitor.is_in(self.audience)
     }
 }
 
@@ -147,21 +137,46 @@ impl Standing {
     ///
     /// # Errors
     /// Why nothing is.
-    pub fn offer(&self, visitor: Visitor<'_>, item: ItemNo, named: Option<PoolNo>) -> Result<LineOffer, NotOffered> {
+    pub fn offer(&self, visitor: &Visitor, item: ItemNo, named: Option<PoolNo>) -> Result<LineOffer, NotOffered> {
         let Some(of) = self.items.get(item.index()) else {
             return Err((Closedness::NotEligible, Rule::Stock { free: None }));
         };
         if of.slot == SlotState::Begun {
             return Err((Closedness::Closed, Rule::Slot));
         }
-        let pools = of.eligible(visitor, named);
-        let by_pools = || (Closedness::NotEligible, of.closed_by(visitor, named));
-        if self.windows.is_empty() || visitor.is_over_windows {
-            let choice = WindowOffer { window: WindowNo::default(), pools };
-            return if choice.pools.is_empty() { Err(by_pools()) } else { Ok(LineOffer::of(choice)) };
+        let (own, flowing) = of.eligible(visitor, named);
+        let pools = own.or(flowing);
+        if pools.is_empty() && self.comes_through_none(visitor) {
+            return Err((Closedness::NotEligible, of.closed_by(visitor, named)));
         }
-        let mut choices: SmallVec<[WindowOffer; 1]> = SmallVec::new();
-        let (mut next, mut last) = (None::<(Timestamp, WindowNo)>, WindowNo::default());
+        if self.comes_through_none(visitor) {
+            return Ok(LineOffer { own, flowing, windows: 0, is_without_window: true });
+        }
+        let mut windows = 0_u32;
+        for (bit, window) in window_bits().zip(&self.windows) {
+            let is_open = window.state == WindowState::Open && window.is_for(visitor, item, named);
+            if is_open && !window.pools_of(item).and(pools).is_empty() {
+                windows |= bit;
+            }
+        }
+        if windows == 0 {
+            return Err(self.closed_by(visitor, (item, of, pools), named));
+        }
+        Ok(LineOffer { own, flowing, windows, is_without_window: false })
+    }
+
+    /// Why no window offers a line of these pools to a customer.
+    #[cold]
+    fn closed_by(
+        &self,
+        visitor: &Visitor,
+        (item, of, pools): (ItemNo, &StandingItem, Pools),
+        named: Option<PoolNo>,
+    ) -> NotOffered {
+        if pools.is_empty() {
+            return (Closedness::NotEligible, of.closed_by(visitor, named));
+        }
+        let (mut next, mut last, mut is_any_open) = (None::<(Timestamp, WindowNo)>, WindowNo::default(), false);
         for window in self.windows.iter().filter(|window| window.is_for(visitor, item, named)) {
             last = window.number;
             match window.state {
@@ -170,39 +185,49 @@ impl Standing {
                     next = Some(next.map_or(this, |next| next.min(this)));
                 }
                 WindowState::Over => {}
-                WindowState::Open => {
-                    let through = window.pools.get(item.index()).copied().unwrap_or(Pools::ALL);
-                    let here = pools.iter().filter(|(pool, _)| through.has(pool.index())).copied();
-                    let choice = WindowOffer { window: window.number, pools: here.collect() };
-                    if !choice.pools.is_empty() {
-                        choices.push(choice);
-                    }
-                }
+                WindowState::Open => is_any_open = true,
             }
         }
-        match (choices.is_empty(), next) {
-            (false, _) => Ok(LineOffer { choices }),
-            (true, _) if pools.is_empty() => Err(by_pools()),
-            (true, _) if last == WindowNo::default() => Err((Closedness::NotEligible, Rule::Window(last))),
-            (true, Some((at, window))) => Err((Closedness::NotOpen(at), Rule::Window(window))),
-            (true, None) if self.is_any_open(visitor, item, named) => {
-                Err((Closedness::NotEligible, Rule::Window(last)))
-            }
-            (true, None) => Err((Closedness::Closed, Rule::Window(last))),
+        match next {
+            _ if last == WindowNo::default() => (Closedness::NotEligible, Rule::Window(last)),
+            Some((at, window)) => (Closedness::NotOpen(at), Rule::Window(window)),
+            None if is_any_open => (Closedness::NotEligible, Rule::Window(last)),
+            None => (Closedness::Closed, Rule::Window(last)),
         }
     }
 
-    fn is_any_open(&self, visitor: Visitor<'_>, item: ItemNo, named: Option<PoolNo>) -> bool {
-        let mut fitting = self.windows.iter().filter(|window| window.is_for(visitor, item, named));
-        fitting.any(|window| window.state == WindowState::Open)
+    /// Whether this customer's lines come through no window.
+    #[inline]
+    fn comes_through_none(&self, visitor: &Visitor) -> bool {
+        self.windows.is_empty() || visitor.is_over_windows()
+    }
+
+    /// An offer's choices: one for each window that is open to the line, in the order in which they are tried.
+    #[inline]
+    pub fn choices<'s>(
+        &'s self,
+        visitor: &'s Visitor,
+        item: ItemNo,
+        offer: LineOffer,
+    ) -> impl Iterator<Item = WindowOffer<'s>> + Clone {
+        let LineOffer { own, flowing, windows, is_without_window } = offer;
+        let priced = self.items.get(item.index()).filter(|item| item.is_priced).map(|item| (item, visitor));
+        let whole = WindowOffer { window: WindowNo::default(), own, flowing, priced };
+        let open = window_bits().zip(&self.windows).filter(move |(bit, _)| windows & bit != 0);
+        let through = open.map(move |(_, window)| {
+            let through = window.pools_of(item);
+            WindowOffer { window: window.number, own: own.and(through), flowing: flowing.and(through), priced }
+        });
+        is_without_window.then_some(whole).into_iter().chain(through)
     }
 
     /// What may serve this customer later, of a line that stock can't serve now.
     #[must_use]
-    pub fn later(&self, visitor: Visitor<'_>, item: ItemNo, named: Option<PoolNo>) -> LaterChance {
+    pub fn later(&self, visitor: &Visitor, item: ItemNo, named: Option<PoolNo>) -> LaterChance {
         let mut later = LaterChance { at: Timestamp::NEVER, by_trigger: false };
         let Some(of) = self.items.get(item.index()) else { return later };
-        let theirs = Pools::of(of.eligible(visitor, named).iter().map(|(pool, _)| pool.index()));
+        let (own, flowing) = of.eligible(visitor, named);
+        let theirs = own.or(flowing);
         let now = self.through_open_windows(visitor, item, named).and(theirs);
         for (_, at) in of.tranches_to_come.iter().filter(|(pool, _)| now.has(*pool)) {
             later.may_come(*at);
@@ -215,7 +240,7 @@ impl Standing {
                 to_him.for_each(|(_, at)| later.may_come(*at));
             }
         }
-        if !visitor.is_over_windows {
+        if !visitor.is_over_windows() {
             for window in self.windows.iter().filter(|window| window.is_for(visitor, item, named)) {
                 if let WindowState::ToCome(at) = window.state
                     && !window.pools_of(item).and(theirs).without(now).is_empty()
@@ -228,8 +253,8 @@ impl Standing {
     }
 
     /// The pools of an item that windows leave to this customer now.
-    fn through_open_windows(&self, visitor: Visitor<'_>, item: ItemNo, named: Option<PoolNo>) -> Pools {
-        if self.windows.is_empty() || visitor.is_over_windows {
+    fn through_open_windows(&self, visitor: &Visitor, item: ItemNo, named: Option<PoolNo>) -> Pools {
+        if self.comes_through_none(visitor) {
             return Pools::ALL;
         }
         let open = self.windows.iter().filter(|window| window.state == WindowState::Open);
@@ -238,8 +263,37 @@ impl Standing {
     }
 }
 
+/// The bit of each window, by its place.
+fn window_bits() -> impl Iterator<Item = u32> + Clone {
+    std::iter::successors(Some(1_u32), |bit| bit.checked_mul(2))
+}
+
 impl LineOffer {
-    fn of(choice: WindowOffer) -> Self {
-        Self { choices: SmallVec::from_buf([choice]) }
+    /// Whether several windows are open to the line.
+    #[must_use]
+    pub const fn has_choice(self) -> bool {
+        self.windows.count_ones() > 1
+    }
+}
+
+impl<'s> WindowOffer<'s> {
+    /// The first `count` pools of an item, for everyone and without a price: what a drop without rules offers.
+    #[must_use]
+    pub fn of_all(count: usize) -> Self {
+        Self { window: WindowNo::default(), own: Pools::first(count), flowing: Pools::default(), priced: None }
+    }
+
+    /// The pools, in the order of drawing, each with what is pinned to its units.
+    #[inline]
+    pub fn pools(self) -> impl Iterator<Item = (PoolNo, Pinned)> + use<'s> {
+        let Self { window, own, flowing, priced } = self;
+        let offer = move |pool: PoolNo| match priced {
+            None => OfferNo::default(),
+            // An offered pool has a price for the customer.
+            Some((item, visitor)) => {
+                item.pools.get(pool.index()).and_then(|pool| pool.price_for(visitor)).unwrap_or_default()
+            }
+        };
+        own.chain(flowing).map(move |pool| (pool, Pinned { window, offer: offer(pool) }))
     }
 }

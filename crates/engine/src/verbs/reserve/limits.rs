@@ -121,23 +121,23 @@ impl ReserveRequest<'_> {
     pub(crate) fn extras(&self, shorts: Vec<ShortLine>) -> Option<Box<HoldExtras>> {
         let Reserve { tiers, over_limits, over_windows, .. } = self.command;
         let identities = &self.resolved.limit_subjects.identities;
+        let limits = &self.inner.definition.limits;
+        let named = |tier: &&TierId| limits.iter().any(|limit| limit.max_units_by_tier.contains_key(*tier));
+        let tiers: Vec<TierId> = tiers.iter().filter(named).cloned().collect();
         let overridden = over_limits.is_some() || over_windows.is_some();
         let life_max = self.life_max().filter(|life| *life < self.inner.definition.terms.max_hold_life);
         if identities.is_empty() && tiers.is_empty() && !overridden && shorts.is_empty() && life_max.is_none() {
             return None;
         }
-        let limits = &self.inner.definition.limits;
-        let named = |tier: &&TierId| limits.iter().any(|limit| limit.max_units_by_tier.contains_key(*tier));
-        let extras = HoldExtras {
+        Some(Box::new(HoldExtras {
             identities: identities.clone(),
-            tiers: tiers.iter().filter(named).cloned().collect(),
+            tiers,
             over_limits: over_limits.clone(),
             over_windows: over_windows.clone(),
             shorts,
             life_max,
             ..HoldExtras::default()
-        };
-        (extras != HoldExtras::default()).then(|| Box::new(extras))
+        }))
     }
 }
 

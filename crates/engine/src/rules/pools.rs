@@ -1,0 +1,79 @@
+//! Sets of an item's pools.
+
+use stockade_types::ids::PoolNo;
+
+/// Pools of an item, one bit each: an item has at most 32. As an iterator: each pool, in the item's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Pools(u32);
+
+impl Pools {
+    pub(super) const ALL: Self = Self(u32::MAX);
+
+    /// The first `count` pools.
+    pub(super) fn first(count: usize) -> Self {
+        let none_behind = u32::try_from(count).ok().and_then(|count| u32::MAX.checked_shl(count));
+        Self(!none_behind.unwrap_or(0))
+    }
+
+    pub(super) fn of(places: impl Iterator<Item = usize>) -> Self {
+        places.fold(Self::default(), |mut pools, place| {
+            pools.add(place);
+            pools
+        })
+    }
+
+    pub(super) fn add(&mut self, place: usize) {
+        self.0 |= u32::try_from(place).ok().and_then(|place| 1_u32.checked_shl(place)).unwrap_or(0);
+    }
+
+    pub(super) fn has(self, place: usize) -> bool {
+        let mut one = Self::default();
+        one.add(place);
+        self.0 & one.0 != 0
+    }
+
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub(super) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl Iterator for Pools {
+    type Item = PoolNo;
+
+    #[inline]
+    fn next(&mut self) -> Option<PoolNo> {
+        let rest = self.0.checked_sub(1)?;
+        let place = u16::try_from(self.0.trailing_zeros()).ok()?;
+        self.0 &= rest;
+        Some(PoolNo(place))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pool_is_visited_once_and_in_order() {
+        for places in [&[][..], &[0], &[31], &[0, 1, 7, 30, 31]] {
+            let pools = Pools::of(places.iter().copied());
+            assert_eq!(pools.map(PoolNo::index).collect::<Vec<_>>(), places);
+            assert!((0..40).all(|place| pools.has(place) == places.contains(&place)));
+        }
+        for count in [0, 1, 5, 31, 32] {
+            assert!(Pools::first(count).map(PoolNo::index).eq(0..count), "{count}");
+        }
+    }
+}
