@@ -129,12 +129,12 @@ impl Engine {
         })
     }
 
-    /// The answer to a request to change a hold. A refusal is kept, so that it can be explained.
-    pub(crate) fn answered(&self, operation: Operation, answer: Answer<Outcome>, now: Timestamp) -> Answer<Outcome> {
-        if let Ok(Decided { value: Outcome::Refused(refusal), .. }) = &answer {
+    /// Keeps the answer to a request to change a hold if it is a refusal, so that it can be explained.
+    #[inline]
+    pub(crate) fn keep_refused(&self, operation: Operation, answer: &Answer<Outcome>, now: Timestamp) {
+        if let Ok(Decided { value: Outcome::Refused(refusal), .. }) = answer {
             self.keep_refusal(operation, refusal, now);
         }
-        answer
     }
 
     /// Keeps a refusal because of the hold that it shows. No lock may be held.

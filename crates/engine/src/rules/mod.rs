@@ -10,13 +10,13 @@
 
 mod level;
 mod offer;
-mod pools;
+mod places;
 mod resolve;
 mod standing;
 mod visitor;
 
 pub use level::{StockTrigger, stock_triggers};
-pub use offer::{Closedness, LineOffer, NotOffered, WindowOffer};
+pub use offer::{Choices, Closedness, LineOffer, NotOffered, WindowOffer};
 pub use resolve::{Gap, MomentFault, resolve};
 pub use standing::{Standing, usual_ttl};
 pub use visitor::Visitor;

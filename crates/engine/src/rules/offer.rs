@@ -6,7 +6,7 @@ use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::refusal::Rule;
 use stockade_types::time::Timestamp;
 
-use super::pools::Pools;
+use super::places::Places;
 use super::standing::{SlotState, Standing, StandingItem, StandingPool, StandingWindow, WindowState};
 use super::visitor::Visitor;
 
@@ -14,24 +14,38 @@ use super::visitor::Visitor;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LineOffer {
     /// The customer's own pools: at least one, or one of the others, unless nothing was asked for.
-    own: Pools,
-    /// Pools whose flow to one of the customer's own has fired: they are drawn on after those.
-    flowing: Pools,
-    /// The open windows, one bit each by its place: a drop has at most 32. None for a drop without windows.
-    windows: u32,
+    own: Places,
+    /// Places whose flow to one of the customer's own has fired: they are drawn on after those.
+    flowing: Places,
+    /// The open windows. None for a drop without windows.
+    windows: Places,
     /// Whether the line comes through no window: the drop has none, or staff overrides them.
     is_without_window: bool,
 }
 
-/// What is offered through one window: pools in the order of drawing, each with its price. At least one.
+/// What is offered through one window, as an iterator: pools in the order of drawing, each with its price. At least one.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::copy_iterator, reason = "a choice is looked at more than once, each time from its beginning")]
 pub struct WindowOffer<'s> {
     /// The window; 0 for a drop without windows.
     window: WindowNo,
-    own: Pools,
-    flowing: Pools,
+    own: Places,
+    flowing: Places,
     /// Where prices are found; none in a drop without rules.
     priced: Option<(&'s StandingItem, &'s Visitor)>,
+}
+
+/// What is offered of a line, window by window: see [`Standing::choices`].
+#[derive(Debug, Clone)]
+pub struct Choices<'s> {
+    /// Whether all pools are offered through no window, and that is the next choice.
+    is_whole_next: bool,
+    /// All pools, whatever windows they come through.
+    whole: WindowOffer<'s>,
+    /// The windows that are still to be visited.
+    open: Places,
+    windows: &'s [StandingWindow],
+    item: ItemNo,
 }
 
 /// Why nothing of a line is offered.
@@ -85,17 +99,17 @@ impl StandingPool {
 impl StandingItem {
     /// The pools of this customer's own.
     #[inline]
-    fn own(&self, visitor: &Visitor) -> Pools {
+    fn own(&self, visitor: &Visitor) -> Places {
         let places = self.pools.iter().enumerate();
-        Pools::of(places.filter(|(_, pool)| visitor.is_in(pool.audience)).map(|(place, _)| place))
+        Places::of(places.filter(|(_, pool)| visitor.is_in(pool.audience)).map(|(place, _)| place))
     }
 
     /// The pools that a line may draw on: the customer's own, and those whose flow to one of these has fired.
     #[inline]
-    fn eligible(&self, visitor: &Visitor, named: Option<PoolNo>) -> (Pools, Pools) {
+    fn eligible(&self, visitor: &Visitor, named: Option<PoolNo>) -> (Places, Places) {
         let own = self.own(visitor);
-        let mut flowing = Pools::default();
-        let mut drawn = Pools::default();
+        let mut flowing = Places::default();
+        let mut drawn = Places::default();
         for (place, pool) in self.pools.iter().enumerate() {
             if !pool.flows_to.and(own).is_empty() {
                 flowing.add(place);
@@ -119,7 +133,7 @@ impl StandingItem {
 impl StandingWindow {
     /// The pools of an item that may be drawn on through it.
     #[inline]
-    fn pools_of(&self, item: ItemNo) -> Pools {
+    fn pools_of(&self, item: ItemNo) -> Places {
         self.pools.get(item.index()).copied().unwrap_or_default()
     }
 
@@ -150,16 +164,16 @@ impl Standing {
             return Err((Closedness::NotEligible, of.closed_by(visitor, named)));
         }
         if self.comes_through_none(visitor) {
-            return Ok(LineOffer { own, flowing, windows: 0, is_without_window: true });
+            return Ok(LineOffer { own, flowing, windows: Places::default(), is_without_window: true });
         }
-        let mut windows = 0_u32;
-        for (bit, window) in window_bits().zip(&self.windows) {
+        let mut windows = Places::default();
+        for (place, window) in self.windows.iter().enumerate() {
             let is_open = window.state == WindowState::Open && window.is_for(visitor, item, named);
             if is_open && !window.pools_of(item).and(pools).is_empty() {
-                windows |= bit;
+                windows.add(place);
             }
         }
-        if windows == 0 {
+        if windows.is_empty() {
             return Err(self.closed_by(visitor, (item, of, pools), named));
         }
         Ok(LineOffer { own, flowing, windows, is_without_window: false })
@@ -170,7 +184,7 @@ impl Standing {
     fn closed_by(
         &self,
         visitor: &Visitor,
-        (item, of, pools): (ItemNo, &StandingItem, Pools),
+        (item, of, pools): (ItemNo, &StandingItem, Places),
         named: Option<PoolNo>,
     ) -> NotOffered {
         if pools.is_empty() {
@@ -204,21 +218,12 @@ impl Standing {
 
     /// An offer's choices: one for each window that is open to the line, in the order in which they are tried.
     #[inline]
-    pub fn choices<'s>(
-        &'s self,
-        visitor: &'s Visitor,
-        item: ItemNo,
-        offer: LineOffer,
-    ) -> impl Iterator<Item = WindowOffer<'s>> + Clone {
-        let LineOffer { own, flowing, windows, is_without_window } = offer;
+    #[must_use]
+    pub fn choices<'s>(&'s self, visitor: &'s Visitor, item: ItemNo, offer: LineOffer) -> Choices<'s> {
+        let LineOffer { own, flowing, windows: open, is_without_window } = offer;
         let priced = self.items.get(item.index()).filter(|item| item.is_priced).map(|item| (item, visitor));
         let whole = WindowOffer { window: WindowNo::default(), own, flowing, priced };
-        let open = window_bits().zip(&self.windows).filter(move |(bit, _)| windows & bit != 0);
-        let through = open.map(move |(_, window)| {
-            let through = window.pools_of(item);
-            WindowOffer { window: window.number, own: own.and(through), flowing: flowing.and(through), priced }
-        });
-        is_without_window.then_some(whole).into_iter().chain(through)
+        Choices { is_whole_next: is_without_window, whole, open, windows: &self.windows, item }
     }
 
     /// What may serve this customer later, of a line that stock can't serve now.
@@ -253,47 +258,63 @@ impl Standing {
     }
 
     /// The pools of an item that windows leave to this customer now.
-    fn through_open_windows(&self, visitor: &Visitor, item: ItemNo, named: Option<PoolNo>) -> Pools {
+    fn through_open_windows(&self, visitor: &Visitor, item: ItemNo, named: Option<PoolNo>) -> Places {
         if self.comes_through_none(visitor) {
-            return Pools::ALL;
+            return Places::ALL;
         }
         let open = self.windows.iter().filter(|window| window.state == WindowState::Open);
         let theirs = open.filter(|window| window.is_for(visitor, item, named));
-        theirs.fold(Pools::default(), |pools, window| pools.or(window.pools_of(item)))
+        theirs.fold(Places::default(), |pools, window| pools.or(window.pools_of(item)))
     }
-}
-
-/// The bit of each window, by its place.
-fn window_bits() -> impl Iterator<Item = u32> + Clone {
-    std::iter::successors(Some(1_u32), |bit| bit.checked_mul(2))
 }
 
 impl LineOffer {
     /// Whether several windows are open to the line.
     #[must_use]
-    pub const fn has_choice(self) -> bool {
-        self.windows.count_ones() > 1
+    pub fn has_choice(self) -> bool {
+        self.windows.count() > 1
     }
 }
 
-impl<'s> WindowOffer<'s> {
+impl Choices<'_> {
     /// The first `count` pools of an item, for everyone and without a price: what a drop without rules offers.
     #[must_use]
     pub fn of_all(count: usize) -> Self {
-        Self { window: WindowNo::default(), own: Pools::first(count), flowing: Pools::default(), priced: None }
+        let own = Places::first(count);
+        let whole = WindowOffer { window: WindowNo::default(), own, flowing: Places::default(), priced: None };
+        Self { is_whole_next: true, whole, open: Places::default(), windows: &[], item: ItemNo::default() }
     }
+}
 
-    /// The pools, in the order of drawing, each with what is pinned to its units.
+impl<'s> Iterator for Choices<'s> {
+    type Item = WindowOffer<'s>;
+
     #[inline]
-    pub fn pools(self) -> impl Iterator<Item = (PoolNo, Pinned)> + use<'s> {
-        let Self { window, own, flowing, priced } = self;
-        let offer = move |pool: PoolNo| match priced {
+    fn next(&mut self) -> Option<WindowOffer<'s>> {
+        if std::mem::take(&mut self.is_whole_next) {
+            return Some(self.whole);
+        }
+        let window = self.windows.get(self.open.next()?)?;
+        let (through, WindowOffer { own, flowing, .. }) = (window.pools_of(self.item), self.whole);
+        Some(WindowOffer { window: window.number, own: own.and(through), flowing: flowing.and(through), ..self.whole })
+    }
+}
+
+/// The pools, in the order of drawing, each with what is pinned to its units.
+impl Iterator for WindowOffer<'_> {
+    type Item = (PoolNo, Pinned);
+
+    #[inline]
+    fn next(&mut self) -> Option<(PoolNo, Pinned)> {
+        let place = match self.own.next() {
+            Some(place) => place,
+            None => self.flowing.next()?,
+        };
+        let offer = match self.priced {
             None => OfferNo::default(),
             // An offered pool has a price for the customer.
-            Some((item, visitor)) => {
-                item.pools.get(pool.index()).and_then(|pool| pool.price_for(visitor)).unwrap_or_default()
-            }
+            Some((item, visitor)) => item.pools.get(place)?.price_for(visitor)?,
         };
-        own.chain(flowing).map(move |pool| (pool, Pinned { window, offer: offer(pool) }))
+        Some((PoolNo(u16::try_from(place).ok()?), Pinned { window: self.window, offer }))
     }
 }

@@ -9,7 +9,7 @@ use stockade_types::ids::{ItemNo, PoolNo, TierId, ZoneId};
 use stockade_types::record::{FlowPlace, Lifecycle, MarkKind};
 use stockade_types::time::{Millis, Timestamp};
 
-use super::pools::Pools;
+use super::places::Places;
 use super::visitor::{AudienceNo, Audiences, Visitor};
 
 /// The rules of a drop as they stand.
@@ -20,6 +20,8 @@ pub struct Standing {
     pub(super) items: Vec<StandingItem>,
     /// Whether goods are reserved with a pickup slot only.
     pub slot_required: bool,
+    /// The shortest life that any window sets.
+    shortest_hold_ttl: Option<Millis>,
 }
 
 /// A window, or one that is still to come.
@@ -30,7 +32,7 @@ pub(super) struct StandingWindow {
     pub(super) state: WindowState,
     pub(super) hold_ttl: Option<Millis>,
     /// By item: the pools that may be drawn on through it.
-    pub(super) pools: Vec<Pools>,
+    pub(super) pools: Vec<Places>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +68,7 @@ pub(super) struct StandingPool {
     /// Whether only lines that name it draw on it.
     pub(super) is_place: bool,
     /// The pools whose customers may draw on it by a flow that has fired.
-    pub(super) flows_to: Pools,
+    pub(super) flows_to: Places,
     /// Flows that have not fired: to whose customers, and when if that is an instant.
     pub(super) flows_to_come: SmallVec<[(usize, Option<Timestamp>); 1]>,
     /// Prices that are offered now, in the order in which they are tried.
@@ -93,14 +95,15 @@ impl Standing {
             .iter()
             .filter_map(|terms| CurrentTerms::of(definition, lifecycle, (terms, &mut audiences)))
             .collect();
-        let windows = rules
+        let windows: Vec<StandingWindow> = rules
             .windows
             .iter()
             .filter_map(|window| StandingWindow::of(definition, lifecycle, (window, opens_at), &mut audiences))
             .collect();
         let items = (0..).map(ItemNo).zip(&definition.items);
         let items = items.map(|item| StandingItem::of(definition, lifecycle, item, (&terms, &mut audiences))).collect();
-        Some(Self { audiences, windows, items, slot_required: rules.slot_required })
+        let shortest_hold_ttl = windows.iter().filter_map(|window| window.hold_ttl).min();
+        Some(Self { audiences, windows, items, slot_required: rules.slot_required, shortest_hold_ttl })
     }
 
     /// The customer of a request, as these rules see one.
@@ -117,8 +120,8 @@ impl Standing {
 
     /// The shortest life that any window sets.
     #[must_use]
-    pub fn shortest_hold_ttl(&self) -> Option<Millis> {
-        self.windows.iter().filter_map(|window| window.hold_ttl).min()
+    pub const fn shortest_hold_ttl(&self) -> Option<Millis> {
+        self.shortest_hold_ttl
     }
 
     /// Whether a pickup slot has begun.
@@ -151,7 +154,7 @@ impl StandingWindow {
         };
         let through = |item: &Item| {
             let reached = item.pools.iter().enumerate().filter(|(_, pool)| window.reaches(&pool.id));
-            if window.covers(&item.sku) { Pools::of(reached.map(|(place, _)| place)) } else { Pools::default() }
+            if window.covers(&item.sku) { Places::of(reached.map(|(place, _)| place)) } else { Places::default() }
         };
         let pools = definition.items.iter().map(through).collect();
         Some(Self { number, audience: audiences.number(audience), state, hold_ttl: *hold_ttl, pools })
@@ -175,7 +178,7 @@ impl StandingItem {
             Some((pool, instant(&tranche.when)))
         });
         let pools = (0..).map(PoolNo).zip(&item.pools).map(|(from, pool)| {
-            let mut flows_to = Pools::default();
+            let mut flows_to = Places::default();
             let mut flows_to_come = SmallVec::new();
             for flow in &pool.flows {
                 let Some(to) = item.pool_no(&flow.to) else { continue };
@@ -252,6 +255,7 @@ pub fn usual_ttl(
     standing: Option<&Standing>,
     lines: impl Iterator<Item = HoldLine>,
 ) -> Millis {
-    let of_windows = standing.and_then(|standing| lines.filter_map(|line| standing.hold_ttl(line.pinned.window)).min());
+    let with_own = standing.filter(|standing| standing.shortest_hold_ttl.is_some());
+    let of_windows = with_own.and_then(|standing| lines.filter_map(|line| standing.hold_ttl(line.pinned.window)).min());
     of_windows.unwrap_or(definition.terms.hold_ttl)
 }

@@ -30,7 +30,7 @@ use super::grant::TakenUnits;
 use super::{Line, ReserveRequest, ResolvedLine};
 use crate::attempt::{Attempt, Chore, Undecided};
 use crate::inventory::{Availability, Pool};
-use crate::rules::WindowOffer;
+use crate::rules::{Choices, WindowOffer};
 
 /// The outcome of an attempt for one line: `T`, or, if too few units are free, how many are.
 pub(crate) type LineAttempt<T> = Attempt<Result<T, u64>>;
@@ -70,10 +70,8 @@ impl<'l> Line<'l> {
 
     /// What it may draw on: one choice for each window that is open to it, in the order in which they are tried.
     #[inline]
-    fn choices(self) -> impl Iterator<Item = WindowOffer<'l>> {
-        let by_rules = self.offers.map(|offers| offers.choices(self));
-        let all = self.offers.is_none().then(|| WindowOffer::of_all(self.stock.pools().len()));
-        by_rules.into_iter().flatten().chain(all)
+    fn choices(self) -> Choices<'l> {
+        self.offers.map_or_else(|| Choices::of_all(self.stock.pools().len()), |offers| offers.choices(self))
     }
 
     /// The pool that it tries first. Nearly every line is served by it.
@@ -109,7 +107,7 @@ impl<'l> Line<'l> {
     /// The pools of a choice.
     #[inline]
     fn pools_of(self, choice: WindowOffer<'l>) -> impl Iterator<Item = (PoolNo, Pinned, &'l Pool)> {
-        choice.pools().filter_map(move |(place, pinned)| Some((place, pinned, self.stock.pool(place)?)))
+        choice.filter_map(move |(place, pinned)| Some((place, pinned, self.stock.pool(place)?)))
     }
 }
 

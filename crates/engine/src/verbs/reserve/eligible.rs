@@ -10,7 +10,7 @@ use super::{Line, ReserveRequest, ReserveResult, ResolvedLine};
 use crate::answer::{Fault, InvalidField};
 use crate::attempt::Decided;
 use crate::command::WantedUnits;
-use crate::rules::{Closedness, LineOffer, NotOffered, Standing, Visitor, WindowOffer};
+use crate::rules::{Choices, Closedness, LineOffer, NotOffered, Standing, Visitor};
 
 /// What the drop's rules offer to the customer of a request.
 pub(super) struct Offers<'a> {
@@ -29,7 +29,7 @@ impl Offers<'_> {
 
     /// The same, spelled out: see [`Standing::choices`].
     #[inline]
-    pub(super) fn choices(&self, line: Line<'_>) -> impl Iterator<Item = WindowOffer<'_>> + use<'_> {
+    pub(super) fn choices(&self, line: Line<'_>) -> Choices<'_> {
         self.standing.choices(&self.visitor, line.item, self.of(line))
     }
 }
@@ -60,7 +60,7 @@ impl<'a> ReserveRequest<'a> {
         let offers = Offers { standing, visitor, lines };
         if self.resolved.named.is_some() {
             self.names_apart(|line, pool| {
-                offers.choices(line).any(|choice| choice.pools().any(|(offered, _)| offered == pool))
+                offers.choices(line).any(|mut choice| choice.any(|(offered, _)| offered == pool))
             })?;
         }
         if standing.slot_required && command.over_windows.is_none() && !self.has_slot(standing) {

@@ -50,7 +50,13 @@ impl ReserveRequest<'_> {
     /// Refuses for lack of stock. `shorts` are known to be short; other short lines of the cart are found here, as far
     /// as nothing is in doubt.
     pub(crate) fn refuse_stock(&self, shorts: &[LineShort], subjects: &[Subject]) -> ReserveResult {
-        let shorts = self.all_shorts(shorts);
+        let all;
+        let shorts = if shorts.len() == self.resolved.count() {
+            shorts
+        } else {
+            all = self.all_shorts(shorts);
+            all.as_slice()
+        };
         // Limits are checked only if subjects were passed in.
         let violations = if subjects.is_empty() { Violations::default() } else { self.violations(subjects) };
         let mut lines = RefusedLines::new();
@@ -72,7 +78,7 @@ impl ReserveRequest<'_> {
         // Worth another try once every short line may have units again; never if one has nothing held and nothing to
         // come. A rule that fires at a level of stock or by hand may bring units at an instant that is not known.
         let (mut retry_at, mut may_come_back) = (Timestamp(0), true);
-        for short in &shorts {
+        for short in shorts {
             let (at, by_trigger) = self.back_at(*short);
             retry_at = retry_at.max(at);
             may_come_back &= at != Timestamp::NEVER || by_trigger;
@@ -84,9 +90,6 @@ impl ReserveRequest<'_> {
 
     fn all_shorts(&self, certain: &[LineShort]) -> Shorts {
         let mut shorts = Shorts::from(certain);
-        if shorts.len() == self.resolved.count() {
-            return shorts;
-        }
         for line in self.lines().filter(|line| line.needs() > 0) {
             let known = shorts.iter().any(|(place, _)| *place == line.place);
             // Lines in doubt may still be served: they are not named.

@@ -1,24 +1,23 @@
-//! Sets of an item's pools.
+//! Sets of places: pools of an item, windows of a drop.
 
-use stockade_types::ids::PoolNo;
-
-/// Pools of an item, one bit each: an item has at most 32. As an iterator: each pool, in the item's order.
+/// Places below 32, one bit each: an item has at most 32 pools, and a drop at most 32 windows. As an iterator: each
+/// place, ascending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Pools(u32);
+pub(super) struct Places(u32);
 
-impl Pools {
+impl Places {
     pub(super) const ALL: Self = Self(u32::MAX);
 
-    /// The first `count` pools.
+    /// The first `count` places.
     pub(super) fn first(count: usize) -> Self {
         let none_behind = u32::try_from(count).ok().and_then(|count| u32::MAX.checked_shl(count));
         Self(!none_behind.unwrap_or(0))
     }
 
     pub(super) fn of(places: impl Iterator<Item = usize>) -> Self {
-        places.fold(Self::default(), |mut pools, place| {
-            pools.add(place);
-            pools
+        places.fold(Self::default(), |mut places, place| {
+            places.add(place);
+            places
         })
     }
 
@@ -32,6 +31,7 @@ impl Pools {
         self.0 & one.0 != 0
     }
 
+    #[inline]
     pub(super) const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
@@ -44,20 +44,21 @@ impl Pools {
         Self(self.0 & !other.0)
     }
 
+    #[inline]
     pub(super) const fn is_empty(self) -> bool {
         self.0 == 0
     }
 }
 
-impl Iterator for Pools {
-    type Item = PoolNo;
+impl Iterator for Places {
+    type Item = usize;
 
     #[inline]
-    fn next(&mut self) -> Option<PoolNo> {
-        let rest = self.0.checked_sub(1)?;
-        let place = u16::try_from(self.0.trailing_zeros()).ok()?;
-        self.0 &= rest;
-        Some(PoolNo(place))
+    fn next(&mut self) -> Option<usize> {
+        let below = self.0.checked_sub(1)?;
+        let place = usize::try_from(self.0.trailing_zeros()).ok()?;
+        self.0 &= below;
+        Some(place)
     }
 }
 
@@ -66,14 +67,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_pool_is_visited_once_and_in_order() {
+    fn each_place_is_visited_once_and_in_order() {
         for places in [&[][..], &[0], &[31], &[0, 1, 7, 30, 31]] {
-            let pools = Pools::of(places.iter().copied());
-            assert_eq!(pools.map(PoolNo::index).collect::<Vec<_>>(), places);
-            assert!((0..40).all(|place| pools.has(place) == places.contains(&place)));
+            let set = Places::of(places.iter().copied());
+            assert_eq!(set.collect::<Vec<_>>(), places);
+            assert!((0..40).all(|place| set.has(place) == places.contains(&place)));
         }
         for count in [0, 1, 5, 31, 32] {
-            assert!(Pools::first(count).map(PoolNo::index).eq(0..count), "{count}");
+            assert!(Places::first(count).eq(0..count), "{count}");
         }
     }
 }
