@@ -230,6 +230,7 @@ impl Hold {
     }
 
     /// The hold that took its place.
+    #[inline]
     #[must_use]
     pub fn superseded_by(&self) -> Option<HoldId> {
         self.extras()?.superseded_by

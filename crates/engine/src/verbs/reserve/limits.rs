@@ -123,19 +123,27 @@ impl ReserveRequest<'_> {
     }
 
     /// What the hold keeps of the request's rare parts; none if there is nothing.
+    #[inline]
     pub(crate) fn extras(&self, shorts: Vec<ShortLine>) -> Option<Box<HoldExtras>> {
         let Reserve { tiers, over_limits, over_windows, .. } = self.command;
-        let identities = &self.resolved.limit_subjects.identities;
         let overridden = over_limits.is_some() || over_windows.is_some();
-        let life_max = self.life_max().filter(|life| *life < self.inner.definition.terms.max_hold_life);
-        let is_plain = identities.is_empty() && !overridden && shorts.is_empty() && life_max.is_none();
-        if is_plain && tiers.is_empty() {
+        let names_no_one = tiers.is_empty() && self.resolved.limit_subjects.identities.is_empty();
+        if names_no_one && !overridden && shorts.is_empty() && self.life_max().is_none() {
             return None;
         }
+        self.rare_extras(shorts)
+    }
+
+    #[inline(never)]
+    fn rare_extras(&self, shorts: Vec<ShortLine>) -> Option<Box<HoldExtras>> {
+        let Reserve { tiers, over_limits, over_windows, .. } = self.command;
+        let identities = &self.resolved.limit_subjects.identities;
         let limits = &self.inner.definition.limits;
         let named = |tier: &&TierId| limits.iter().any(|limit| limit.max_units_by_tier.contains_key(*tier));
         let tiers: Vec<TierId> = tiers.iter().filter(named).cloned().collect();
-        if is_plain && tiers.is_empty() {
+        let overridden = over_limits.is_some() || over_windows.is_some();
+        let life_max = self.life_max().filter(|life| *life < self.inner.definition.terms.max_hold_life);
+        if identities.is_empty() && tiers.is_empty() && !overridden && shorts.is_empty() && life_max.is_none() {
             return None;
         }
         Some(Box::new(HoldExtras {
