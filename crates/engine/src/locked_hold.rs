@@ -22,7 +22,7 @@ use crate::command::{Operation, Target, WantedUnits};
 use crate::commit::Prepared;
 use crate::context::Context;
 use crate::inventory::{DropEntry, DropInner, DropTable, HoldSlot, Locked, LockedShard};
-use crate::refusals::Refused;
+use crate::refusals::{NumberedLine, Refused};
 
 /// The caller's own hold, with its shard locked and its drop's gate held.
 pub(crate) struct LockedHold<'a, 's> {
@@ -129,12 +129,12 @@ impl Engine {
         })
     }
 
-    /// The answer to a request to change a hold. A refusal is kept, so that it can be explained.
-    pub(crate) fn answered(&self, operation: Operation, answer: Answer<Outcome>, now: Timestamp) -> Answer<Outcome> {
-        if let Ok(Decided { value: Outcome::Refused(refusal), .. }) = &answer {
+    /// Keeps the answer to a request to change a hold if it is a refusal, so that it can be explained.
+    #[inline]
+    pub(crate) fn keep_refused(&self, operation: Operation, answer: &Answer<Outcome>, now: Timestamp) {
+        if let Ok(Decided { value: Outcome::Refused(refusal), .. }) = answer {
             self.keep_refusal(operation, refusal, now);
         }
-        answer
     }
 
     /// Keeps a refusal because of the hold that it shows. No lock may be held.
@@ -144,7 +144,9 @@ impl Engine {
         self.inventory.drops.with_number(hold.drop, |drop| {
             let customer = drop.scope.customers(&self.inventory.key).subject(&hold.customer);
             let (hold, drop) = (hold.id, hold.drop);
-            self.refusals.keep(Refused { at, operation, hold, drop, definition, customer, refusal });
+            let lines: SmallVec<[NumberedLine; 4]> =
+                refusal.lines.iter().filter_map(|line| NumberedLine::of(line, definition)).collect();
+            self.refusals.keep(Refused { at, operation, hold, drop, customer, refusal, lines: &lines });
         });
     }
 

@@ -46,12 +46,13 @@ thread_local! {
 
 /// A line that was refused, in numbers.
 #[derive(Debug, Clone, Copy)]
-struct KeptLine {
-    item: ItemNo,
-    pool: Option<PoolNo>,
-    reason: Reason,
-    requested: u32,
-    available: u32,
+pub(crate) struct NumberedLine {
+    pub(crate) item: ItemNo,
+    /// The pool that it names.
+    pub(crate) pool: Option<PoolNo>,
+    pub(crate) reason: Reason,
+    pub(crate) requested: u32,
+    pub(crate) available: u32,
 }
 
 /// A refusal as it is kept.
@@ -72,7 +73,7 @@ pub(crate) struct KeptRefusal {
     may_come_back: bool,
     retry_after: Option<Millis>,
     /// The first line that was refused.
-    line: Option<KeptLine>,
+    line: Option<NumberedLine>,
     more: Option<Box<MoreOfRefusal>>,
 }
 
@@ -83,7 +84,7 @@ struct MoreOfRefusal {
     shown: Option<(HoldId, Lsn)>,
     limit: Option<LimitHit>,
     /// The lines behind the first.
-    lines: Box<[KeptLine]>,
+    lines: Box<[NumberedLine]>,
 }
 
 /// A refusal that is about to be answered.
@@ -93,9 +94,10 @@ pub(crate) struct Refused<'a> {
     pub(crate) operation: Operation,
     pub(crate) hold: HoldId,
     pub(crate) drop: DropNo,
-    pub(crate) definition: &'a Definition,
     pub(crate) customer: SubjectKey,
     pub(crate) refusal: &'a Refusal,
+    /// The refusal's lines.
+    pub(crate) lines: &'a [NumberedLine],
 }
 
 /// Whose refusals are wanted.
@@ -249,21 +251,32 @@ impl Ring {
     }
 }
 
+impl NumberedLine {
+    /// The numbers of a line of this drop.
+    pub(crate) fn of(line: &RefusedLine, definition: &Definition) -> Option<Self> {
+        let RefusedLine { sku, reason, requested, available, pool } = line;
+        let (item, of) = definition.item(sku)?;
+        let pool = pool.as_ref().and_then(|pool| of.pool_no(pool));
+        Some(Self { item, pool, reason: *reason, requested: *requested, available: *available })
+    }
+
+    /// The line with the names of its drop.
+    pub(crate) fn shown(self, definition: &Definition) -> RefusedLine {
+        let Self { item, pool, reason, requested, available } = self;
+        let pool = pool.map(|pool| definition.pool(item, pool).clone());
+        RefusedLine { sku: definition.sku(item).clone(), reason, requested, available, pool }
+    }
+}
+
 impl KeptRefusal {
     fn of(refused: Refused<'_>) -> Self {
-        let Refused { at, operation, hold, drop, definition, customer, refusal } = refused;
-        let Refusal { reason, rule, sku: _, retry_after, may_come_back, lines, limit, hold: shown } = refusal;
-        let line = |line: &RefusedLine| {
-            let RefusedLine { sku, reason, requested, available, pool } = line;
-            let (item, of) = definition.item(sku)?;
-            let pool = pool.as_ref().and_then(|pool| of.pool_no(pool));
-            Some(KeptLine { item, pool, reason: *reason, requested: *requested, available: *available })
-        };
+        let Refused { at, operation, hold, drop, customer, refusal, lines } = refused;
+        let Refusal { reason, rule, sku: _, retry_after, may_come_back, lines: _, limit, hold: shown } = refusal;
         let is_plain = shown.is_none() && limit.is_none() && lines.len() <= 1;
         let more = || MoreOfRefusal {
             shown: shown.as_ref().map(|view| (view.hold.id, view.hold.revision)),
             limit: limit.clone(),
-            lines: lines.iter().skip(1).filter_map(line).collect(),
+            lines: lines.iter().skip(1).copied().collect(),
         };
         Self {
             at,
@@ -275,7 +288,7 @@ impl KeptRefusal {
             rule: *rule,
             may_come_back: *may_come_back,
             retry_after: *retry_after,
-            line: lines.first().and_then(line),
+            line: lines.first().copied(),
             more: if is_plain { None } else { Some(Box::new(more())) },
         }
     }
@@ -284,12 +297,7 @@ impl KeptRefusal {
     pub(crate) fn refusal(&self, definition: &Definition) -> Refusal {
         let Self { reason, rule, may_come_back, retry_after, line: first, more, .. } = self;
         let rest = more.iter().flat_map(|more| &more.lines);
-        let line = |line: &KeptLine| {
-            let KeptLine { item, pool, reason, requested, available } = *line;
-            let pool = pool.map(|pool| definition.pool(item, pool).clone());
-            RefusedLine { sku: definition.sku(item).clone(), reason, requested, available, pool }
-        };
-        let lines: Vec<RefusedLine> = first.iter().chain(rest).map(line).collect();
+        let lines: Vec<RefusedLine> = first.iter().chain(rest).map(|line| line.shown(definition)).collect();
         Refusal {
             reason: *reason,
             rule: *rule,

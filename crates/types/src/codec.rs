@@ -67,6 +67,7 @@ fn put_large(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Appends a text, preceded by its length.
+#[inline]
 pub fn put_text(out: &mut Vec<u8>, text: &str) {
     put_u64(out, u64::try_from(text.len()).unwrap_or(u64::MAX));
     out.extend_from_slice(text.as_bytes());

@@ -51,6 +51,7 @@ macro_rules! text_id {
 
         impl $name {
             /// The id as text.
+            #[inline]
             #[must_use]
             pub fn as_str(&self) -> &str {
                 self.0.as_str()

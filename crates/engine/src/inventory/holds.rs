@@ -73,6 +73,7 @@ pub struct CountedHold {
 
 impl CountedHold {
     /// What this hold counts for.
+    #[inline]
     #[must_use]
     pub fn of(hold: &Hold) -> Self {
         let (expires_at, conduct_at) = (hold.expires_at(), hold.conduct_at());

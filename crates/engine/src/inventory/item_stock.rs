@@ -67,7 +67,7 @@ impl ItemStock {
     }
 
     /// Its pools, in the definition's order.
-    pub fn pools(&self) -> impl Iterator<Item = &Pool> {
+    pub fn pools(&self) -> impl ExactSizeIterator<Item = &Pool> {
         self.pools.iter()
     }
 

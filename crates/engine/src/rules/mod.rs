@@ -5,14 +5,18 @@
 //! - [`resolve()`]: the instants that a definition names, when the drop is made or changed.
 //! - [`Standing`]: the rules as they stand, by the marks that are set. Made anew at each mark, so that a request compares
 //!   numbers and reads no name twice.
+//! - [`Visitor`]: in which of a drop's audiences a customer is.
 //! - [`LineOffer`]: what a customer is offered of one line: windows, pools in order, prices; or why nothing is.
 
 mod level;
 mod offer;
+mod places;
 mod resolve;
 mod standing;
+mod visitor;
 
 pub use level::{StockTrigger, stock_triggers};
-pub use offer::{Closedness, LineOffer, NotOffered, Visitor, WindowOffer};
+pub use offer::{Choices, Closedness, LineOffer, NotOffered, WindowOffer};
 pub use resolve::{Gap, MomentFault, resolve};
 pub use standing::{Standing, usual_ttl};
+pub use visitor::Visitor;

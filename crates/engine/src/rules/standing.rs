@@ -1,75 +1,38 @@
 //! A drop's rules as they stand: its definition and the marks that are set, in numbers.
 
-use std::sync::Arc;
-
 use smallvec::SmallVec;
 use stockade_types::definition::{
-    Audience, Definition, Item, OfferNo, PriceTerms, RuleNames, TermsNo, Trigger, Window, WindowNo,
+    Definition, Item, OfferNo, PriceTerms, RuleNames, TermsNo, Trigger, Window, WindowNo,
 };
 use stockade_types::hold::HoldLine;
-use stockade_types::ids::{ItemNo, PoolNo};
+use stockade_types::ids::{ItemNo, PoolNo, TierId, ZoneId};
 use stockade_types::record::{FlowPlace, Lifecycle, MarkKind};
 use stockade_types::time::{Millis, Timestamp};
 
-/// Pools of an item, one bit each: an item has at most 32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Pools(u32);
-
-impl Pools {
-    pub(super) const ALL: Self = Self(u32::MAX);
-
-    pub(super) fn of(places: impl Iterator<Item = usize>) -> Self {
-        places.fold(Self::default(), |mut pools, place| {
-            pools.add(place);
-            pools
-        })
-    }
-
-    pub(super) fn add(&mut self, place: usize) {
-        self.0 |= u32::try_from(place).ok().and_then(|place| 1_u32.checked_shl(place)).unwrap_or(0);
-    }
-
-    pub(super) fn has(self, place: usize) -> bool {
-        let mut one = Self::default();
-        one.add(place);
-        self.0 & one.0 != 0
-    }
-
-    pub(super) const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    pub(super) const fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    pub(super) const fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    pub(super) const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
+use super::places::Places;
+use super::visitor::{AudienceNo, Audiences, Visitor};
 
 /// The rules of a drop as they stand.
 #[derive(Debug, Clone)]
 pub struct Standing {
+    audiences: Audiences,
     pub(super) windows: Vec<StandingWindow>,
     pub(super) items: Vec<StandingItem>,
     /// Whether goods are reserved with a pickup slot only.
     pub slot_required: bool,
+    /// The shortest life that any window sets.
+    shortest_hold_ttl: Option<Millis>,
 }
 
 /// A window, or one that is still to come.
 #[derive(Debug, Clone)]
 pub(super) struct StandingWindow {
     pub(super) number: WindowNo,
-    pub(super) audience: Audience,
+    pub(super) audience: AudienceNo,
     pub(super) state: WindowState,
     pub(super) hold_ttl: Option<Millis>,
     /// By item: the pools that may be drawn on through it.
-    pub(super) pools: Vec<Pools>,
+    pub(super) pools: Vec<Places>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,21 +64,20 @@ pub(super) struct StandingItem {
 
 #[derive(Debug, Clone)]
 pub(super) struct StandingPool {
-    pub(super) audience: Audience,
+    pub(super) audience: AudienceNo,
     /// Whether only lines that name it draw on it.
     pub(super) is_place: bool,
     /// The pools whose customers may draw on it by a flow that has fired.
-    pub(super) flows_to: Pools,
+    pub(super) flows_to: Places,
     /// Flows that have not fired: to whose customers, and when if that is an instant.
     pub(super) flows_to_come: SmallVec<[(usize, Option<Timestamp>); 1]>,
     /// Prices that are offered now, in the order in which they are tried.
     pub(super) prices: Vec<StandingPrice>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct StandingPrice {
-    /// Shared by all pools that the terms are for.
-    pub(super) audience: Arc<Audience>,
+    pub(super) audience: AudienceNo,
     pub(super) offer: OfferNo,
 }
 
@@ -126,21 +88,28 @@ impl Standing {
         if !definition.has_offers() {
             return None;
         }
-        let terms: Vec<CurrentTerms<'_>> =
-            definition.rules.prices.iter().filter_map(|terms| CurrentTerms::of(definition, lifecycle, terms)).collect();
+        let rules = &definition.rules;
+        let mut audiences = Audiences::default();
+        let terms: Vec<CurrentTerms<'_>> = rules
+            .prices
+            .iter()
+            .filter_map(|terms| CurrentTerms::of(definition, lifecycle, (terms, &mut audiences)))
+            .collect();
+        let windows: Vec<StandingWindow> = rules
+            .windows
+            .iter()
+            .filter_map(|window| StandingWindow::of(definition, lifecycle, (window, opens_at), &mut audiences))
+            .collect();
         let items = (0..).map(ItemNo).zip(&definition.items);
-        Some(Self {
-            windows: definition
-                .rules
-                .windows
-                .iter()
-                .filter_map(|window| StandingWindow::of(definition, lifecycle, (window, opens_at)))
-                .collect(),
-            items: items
-                .map(|(number, item)| StandingItem::of(definition, lifecycle, (number, item), &terms))
-                .collect(),
-            slot_required: definition.rules.slot_required,
-        })
+        let items = items.map(|item| StandingItem::of(definition, lifecycle, item, (&terms, &mut audiences))).collect();
+        let shortest_hold_ttl = windows.iter().filter_map(|window| window.hold_ttl).min();
+        Some(Self { audiences, windows, items, slot_required: rules.slot_required, shortest_hold_ttl })
+    }
+
+    /// The customer of a request, as these rules see one.
+    #[must_use]
+    pub fn visitor(&self, tiers: &[TierId], zones: &[ZoneId], is_over_windows: bool) -> Visitor {
+        self.audiences.visitor(tiers, zones, is_over_windows)
     }
 
     /// Whether an item is a pickup slot.
@@ -151,8 +120,8 @@ impl Standing {
 
     /// The shortest life that any window sets.
     #[must_use]
-    pub fn shortest_hold_ttl(&self) -> Option<Millis> {
-        self.windows.iter().filter_map(|window| window.hold_ttl).min()
+    pub const fn shortest_hold_ttl(&self) -> Option<Millis> {
+        self.shortest_hold_ttl
     }
 
     /// Whether a pickup slot has begun.
@@ -169,7 +138,12 @@ impl Standing {
 }
 
 impl StandingWindow {
-    fn of(definition: &Definition, lifecycle: &Lifecycle, (window, opens_at): (&Window, Timestamp)) -> Option<Self> {
+    fn of(
+        definition: &Definition,
+        lifecycle: &Lifecycle,
+        (window, opens_at): (&Window, Timestamp),
+        audiences: &mut Audiences,
+    ) -> Option<Self> {
         let Window { id, audience, starts, ends, hold_ttl, .. } = window;
         let number = definition.rules.names.window_no(id)?;
         let begun = starts.is_none() && lifecycle.opened.is_some() || lifecycle.has(MarkKind::WindowOpens(number));
@@ -180,10 +154,10 @@ impl StandingWindow {
         };
         let through = |item: &Item| {
             let reached = item.pools.iter().enumerate().filter(|(_, pool)| window.reaches(&pool.id));
-            if window.covers(&item.sku) { Pools::of(reached.map(|(place, _)| place)) } else { Pools::default() }
+            if window.covers(&item.sku) { Places::of(reached.map(|(place, _)| place)) } else { Places::default() }
         };
         let pools = definition.items.iter().map(through).collect();
-        Some(Self { number, audience: audience.clone(), state, hold_ttl: *hold_ttl, pools })
+        Some(Self { number, audience: audiences.number(audience), state, hold_ttl: *hold_ttl, pools })
     }
 }
 
@@ -192,7 +166,7 @@ impl StandingItem {
         definition: &Definition,
         lifecycle: &Lifecycle,
         (number, item): (ItemNo, &Item),
-        terms: &[CurrentTerms<'_>],
+        (terms, audiences): (&[CurrentTerms<'_>], &mut Audiences),
     ) -> Self {
         let to_come = definition.rules.tranches.iter().filter(|tranche| {
             let known = definition.rules.names.tranche_no(&tranche.id);
@@ -204,7 +178,7 @@ impl StandingItem {
             Some((pool, instant(&tranche.when)))
         });
         let pools = (0..).map(PoolNo).zip(&item.pools).map(|(from, pool)| {
-            let mut flows_to = Pools::default();
+            let mut flows_to = Places::default();
             let mut flows_to_come = SmallVec::new();
             for flow in &pool.flows {
                 let Some(to) = item.pool_no(&flow.to) else { continue };
@@ -216,9 +190,9 @@ impl StandingItem {
                 }
             }
             let here = terms.iter().filter(|terms| terms.of.covers(&item.sku) && terms.of.reaches(&pool.id));
-            let prices = here.map(|terms| StandingPrice { audience: Arc::clone(&terms.audience), offer: terms.offer });
+            let prices = here.map(|terms| terms.price);
             StandingPool {
-                audience: pool.audience.clone(),
+                audience: audiences.number(&pool.audience),
                 is_place: pool.place.is_some(),
                 flows_to,
                 flows_to_come,
@@ -249,12 +223,15 @@ const fn instant(trigger: &Trigger) -> Option<Timestamp> {
 /// Terms that are offered now, at their current price.
 struct CurrentTerms<'a> {
     of: &'a PriceTerms,
-    audience: Arc<Audience>,
-    offer: OfferNo,
+    price: StandingPrice,
 }
 
 impl<'a> CurrentTerms<'a> {
-    fn of(definition: &Definition, lifecycle: &Lifecycle, terms: &'a PriceTerms) -> Option<Self> {
+    fn of(
+        definition: &Definition,
+        lifecycle: &Lifecycle,
+        (terms, audiences): (&'a PriceTerms, &mut Audiences),
+    ) -> Option<Self> {
         let names: &RuleNames = &definition.rules.names;
         let number: TermsNo = names.terms_no(&terms.id)?;
         let begun = terms.starts.is_none() || lifecycle.has(MarkKind::TermsStart(number));
@@ -263,7 +240,10 @@ impl<'a> CurrentTerms<'a> {
         let fired = (0..).zip(&terms.steps).filter(|(place, _)| lifecycle.has(MarkKind::PriceStep(number, *place)));
         let price = fired.last().map_or(terms.price, |(_, step)| step.price);
         let offer = names.offer_no(number, price)?;
-        (begun && !over).then(|| Self { of: terms, audience: Arc::new(terms.audience.clone()), offer })
+        (begun && !over).then(|| {
+            let audience = audiences.number(&terms.audience);
+            Self { of: terms, price: StandingPrice { audience, offer } }
+        })
     }
 }
 
@@ -275,6 +255,7 @@ pub fn usual_ttl(
     standing: Option<&Standing>,
     lines: impl Iterator<Item = HoldLine>,
 ) -> Millis {
-    let of_windows = standing.and_then(|standing| lines.filter_map(|line| standing.hold_ttl(line.pinned.window)).min());
+    let with_own = standing.filter(|standing| standing.shortest_hold_ttl.is_some());
+    let of_windows = with_own.and_then(|standing| lines.filter_map(|line| standing.hold_ttl(line.pinned.window)).min());
     of_windows.unwrap_or(definition.terms.hold_ttl)
 }

@@ -51,7 +51,8 @@ impl Engine {
                 }
             })
         });
-        self.answered(Operation::Claim, answer, now)
+        self.keep_refused(Operation::Claim, &answer, now);
+        answer
     }
 }
 

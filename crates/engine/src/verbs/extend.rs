@@ -42,7 +42,8 @@ impl Engine {
             }
             Ok(own.shown())
         });
-        self.answered(Operation::Extend, answer, context.now)
+        self.keep_refused(Operation::Extend, &answer, context.now);
+        answer
     }
 }
 

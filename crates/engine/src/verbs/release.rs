@@ -48,6 +48,7 @@ impl Engine {
             self.change(own, permit, &Change::Released { at: context.now, kept }, context)?;
             Ok(own.shown())
         });
-        self.answered(Operation::Release, answer, context.now)
+        self.keep_refused(Operation::Release, &answer, context.now);
+        answer
     }
 }

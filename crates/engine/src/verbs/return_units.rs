@@ -41,7 +41,8 @@ impl Engine {
             }
             Ok(own.shown())
         });
-        self.answered(Operation::Return, answer, context.now)
+        self.keep_refused(Operation::Return, &answer, context.now);
+        answer
     }
 }
 

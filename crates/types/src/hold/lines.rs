@@ -87,6 +87,7 @@ pub enum Lines {
 
 impl Lines {
     /// From ordered lines.
+    #[inline]
     #[must_use]
     pub fn from_slice(lines: &[HoldLine]) -> Self {
         match lines {
@@ -191,6 +192,7 @@ impl<'a> LinesView<'a> {
     }
 
     /// A copy of them.
+    #[inline]
     #[must_use]
     pub fn to_lines(self) -> Lines {
         match self {

@@ -98,7 +98,7 @@ impl From<HoldFields> for Hold {
             lines,
             extras,
         } = fields;
-        let (none, body) = (Packed::ZERO, Body::new(lines, extras.map(|extras| *extras)));
+        let (none, body) = (Packed::ZERO, Body::new(lines, extras));
         let mut hold =
             Self { id, drop, state, created_at: Packed::ZERO, life: none, customer, content, revision, body };
         hold.set_times(Times { created_at, expires_at, settled_at, has_grace });
@@ -230,6 +230,7 @@ impl Hold {
     }
 
     /// The hold that took its place.
+    #[inline]
     #[must_use]
     pub fn superseded_by(&self) -> Option<HoldId> {
         self.extras()?.superseded_by

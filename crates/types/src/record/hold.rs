@@ -128,12 +128,17 @@ fn encode_head(id: HoldId, [state, flags]: [u8; 2], drop: DropNo, out: &mut Vec<
 }
 
 fn encode_lines(lines: LinesView<'_>, (given_back, pinned): (bool, bool), out: &mut Vec<u8>) {
-    if let LinesView::One { item, pool, pinned: Pinned::NOTHING, quantity } = lines
+    if let LinesView::One { item, pool, pinned: Pinned { window, offer }, quantity } = lines
         && let (Ok(item), Ok(pool), Ok(quantity)) = (u8::try_from(item.0), u8::try_from(pool.0), u8::try_from(quantity))
-        && [item, pool, quantity].iter().all(|number| *number < 0x80)
+        && let Ok(offer) = u8::try_from(offer.0)
+        && [item, pool, quantity, window.0, offer].iter().all(|number| *number < 0x80)
     {
         // Nearly every hold is like this. Each number takes one byte, so all are appended in one piece.
-        return out.extend_from_slice(&[1, item, pool, quantity]);
+        return if pinned {
+            out.extend_from_slice(&[1, item, pool, quantity, window.0, offer]);
+        } else {
+            out.extend_from_slice(&[1, item, pool, quantity]);
+        };
     }
     put_count(lines.count(), out);
     for line in lines {

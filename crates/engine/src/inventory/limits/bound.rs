@@ -16,8 +16,8 @@ use crate::inventory::drop_entry::DropEntry;
 
 /// What a limit covers: lines of the request, and usage of subjects.
 #[derive(Debug)]
-pub(super) struct Coverage<'a> {
-    query: LimitQuery<'a>,
+pub(super) struct Coverage<'q, 'a> {
+    query: &'q LimitQuery<'a>,
     limit: &'a Limit,
     /// The item, if the limit counts each item by itself.
     item: Option<ItemNo>,
@@ -26,15 +26,15 @@ pub(super) struct Coverage<'a> {
 }
 
 /// One bound of a limit for one subject.
-#[derive(Debug)]
-pub(super) struct Bound<'a> {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bound<'c, 'a> {
     limit: &'a Limit,
     kind: BoundKind,
     max: u64,
     /// What the subject has, without this request.
     used: u64,
     /// The request's lines that it covers.
-    pub(super) lines: SmallVec<[(ItemNo, u32); 4]>,
+    pub(super) lines: &'c [(ItemNo, u32)],
     /// When the bound will no longer refuse this request, if it does now and that is known.
     over_at: Option<Timestamp>,
 }
@@ -52,12 +52,12 @@ pub(super) enum BoundKind {
     Units,
 }
 
-impl Bound<'_> {
+impl Bound<'_, '_> {
     /// What the request adds to the count.
     pub(super) fn asked(&self) -> u64 {
         match self.kind {
             BoundKind::Cooldown | BoundKind::LiveHolds => 1,
-            BoundKind::LiveUnits | BoundKind::Units => asked(&self.lines),
+            BoundKind::LiveUnits | BoundKind::Units => asked(self.lines),
         }
     }
 
@@ -89,11 +89,11 @@ impl Bound<'_> {
     }
 }
 
-impl<'a> Bound<'a> {
+impl<'a> Bound<'_, 'a> {
     /// The same bound of a rule that no longer applies from `at` on.
     pub(super) fn until(&self, at: Timestamp) -> Self {
         let over_at = self.is_violated().then(|| self.over_at.map_or(at, |over_at| over_at.min(at)));
-        Self { over_at, lines: self.lines.clone(), ..*self }
+        Self { over_at, ..*self }
     }
 
     pub(super) const fn violation(&self) -> Violation<'a> {
@@ -111,15 +111,18 @@ fn asked(lines: &[(ItemNo, u32)]) -> u64 {
     lines.iter().map(|(_, units)| u64::from(*units)).fold(0, u64::saturating_add)
 }
 
-impl<'a> Coverage<'a> {
+/// The parts of a request that a limit counts separately.
+pub(super) type Coverages<'q, 'a> = SmallVec<[Coverage<'q, 'a>; 1]>;
+
+impl<'q, 'a> Coverage<'q, 'a> {
     /// The parts of a request that a limit counts separately: each item by itself, or all together; none if it covers
     /// none of the items.
-    pub(super) fn each(query: &LimitQuery<'a>, limit: &'a Limit) -> impl Iterator<Item = Self> {
+    pub(super) fn each(query: &'q LimitQuery<'a>, limit: &'a Limit) -> Coverages<'q, 'a> {
         let covered = query.lines.iter().filter(|(item, _)| covers(limit, query.drop, *item)).copied();
-        let mut covers: SmallVec<[Self; 1]> = SmallVec::new();
+        let mut covers = Coverages::new();
         match limit.scope {
             Scope::Item => covers.extend(covered.map(|line| Self {
-                query: *query,
+                query,
                 limit,
                 item: Some(line.0),
                 lines: SmallVec::from_slice(&[line]),
@@ -127,11 +130,11 @@ impl<'a> Coverage<'a> {
             Scope::Drop | Scope::Series | Scope::Shop => {
                 let lines: SmallVec<_> = covered.collect();
                 if !lines.is_empty() {
-                    covers.push(Self { query: *query, limit, item: None, lines });
+                    covers.push(Self { query, limit, item: None, lines });
                 }
             }
         }
-        covers.into_iter()
+        covers
     }
 
     /// Whether units of this item, in any drop, count.
@@ -152,21 +155,22 @@ impl<'a> Coverage<'a> {
         &self,
         subject: &Subject,
         excluded: Option<ExcludedHold<'a>>,
-        f: &mut impl FnMut(&Bound<'a>),
+        f: &mut impl FnMut(&Bound<'_, 'a>),
     ) {
         let of = |kind, max: u32, used| Bound {
             limit: self.limit,
             kind,
             max: u64::from(max),
             used,
-            lines: self.lines.clone(),
+            lines: &self.lines,
             over_at: None,
         };
-        let report =
-            |bound: Bound<'a>, over_at: &dyn Fn(&Bound<'a>) -> Option<Timestamp>, f: &mut dyn FnMut(&Bound<'a>)| {
-                let over_at = if bound.is_violated() { over_at(&bound) } else { None };
-                f(&Bound { over_at, ..bound });
-            };
+        let report = |bound: Bound<'_, 'a>,
+                      over_at: &dyn Fn(&Bound<'_, 'a>) -> Option<Timestamp>,
+                      f: &mut dyn FnMut(&Bound<'_, 'a>)| {
+            let over_at = if bound.is_violated() { over_at(&bound) } else { None };
+            f(&Bound { over_at, ..bound });
+        };
         let late = match self.query.purpose {
             Purpose::LateClaim { created_at } => Some(created_at),
             Purpose::Reserve | Purpose::Instead(_) => None,
@@ -198,7 +202,7 @@ impl<'a> Coverage<'a> {
                 let used = window.iter().map(|(_, units)| *units).fold(0, u64::saturating_add);
                 // A late claim also passes once its own units have left the window.
                 let left = late.map(|created_at| created_at.plus(span));
-                let over_at = |bound: &Bound<'a>| bound.leaves_room(&window, span).into_iter().chain(left).min();
+                let over_at = |bound: &Bound<'_, 'a>| bound.leaves_room(&window, span).into_iter().chain(left).min();
                 report(of(BoundKind::Units, max, used), &over_at, f);
             }
         }
@@ -284,7 +288,7 @@ impl<'a> Coverage<'a> {
     }
 }
 
-impl Bound<'_> {
+impl Bound<'_, '_> {
     /// When enough of the window has passed for the request; none if it asks for more than the bound allows at all.
     fn leaves_room(&self, window: &[(Timestamp, u64)], span: Millis) -> Option<Timestamp> {
         let mut used = self.used;

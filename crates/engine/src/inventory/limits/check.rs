@@ -204,13 +204,13 @@ impl<'a> LimitQuery<'a> {
         &self,
         CountedLimit { limit, active }: CountedLimit<'a>,
         subjects: &[Subject],
-        mut f: impl FnMut(&Bound<'a>),
+        mut f: impl FnMut(&Bound<'_, 'a>),
     ) {
         let excluded = match self.purpose {
             Purpose::Instead(excluded) => Some(excluded),
             Purpose::Reserve | Purpose::LateClaim { .. } => None,
         };
-        let covers: SmallVec<[Coverage<'a>; 1]> = Coverage::each(self, limit).collect();
+        let covers = Coverage::each(self, limit);
         for ActiveConduct { rule: _, subject, over_at } in active {
             let Some(counted) = subjects.get(*subject) else { continue };
             let identity = subject.checked_sub(1).and_then(|place| self.identities.get(place));
@@ -253,7 +253,7 @@ pub(crate) fn add_units(lines: &mut SmallVec<[(ItemNo, u32); 4]>, (item, more): 
 
 impl<'d> Violations<'d> {
     /// Notes that a bound refuses a line.
-    fn note_line(&mut self, bound: &Bound<'d>, (item, wanted): (ItemNo, u32)) {
+    fn note_line(&mut self, bound: &Bound<'_, 'd>, (item, wanted): (ItemNo, u32)) {
         let left = u32::try_from(bound.left()).unwrap_or(u32::MAX).min(wanted);
         match self.lines.iter_mut().find(|line| line.item == item) {
             Some(line) => {

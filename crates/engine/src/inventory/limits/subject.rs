@@ -77,11 +77,14 @@ pub struct CountedHoldRef<'a> {
 impl<'a> CountedHoldRef<'a> {
     /// What the hold's subjects count; none once it is superseded. Its successor has its creation instant and counts
     /// for both, so a cart may change any number of times.
+    #[inline]
     #[must_use]
     pub fn of(hold: &'a Hold) -> Option<Self> {
+        if hold.superseded_by().is_some() {
+            return None;
+        }
         let (expires_at, conduct_at) = (hold.expires_at(), hold.conduct_at());
-        let counted = Self { state: hold.state, expires_at, conduct_at, lines: hold.lines() };
-        hold.superseded_by().is_none().then_some(counted)
+        Some(Self { state: hold.state, expires_at, conduct_at, lines: hold.lines() })
     }
 }
 

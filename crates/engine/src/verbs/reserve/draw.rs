@@ -30,16 +30,13 @@ use super::grant::TakenUnits;
 use super::{Line, ReserveRequest, ResolvedLine};
 use crate::attempt::{Attempt, Chore, Undecided};
 use crate::inventory::{Availability, Pool};
-use crate::rules::WindowOffer;
+use crate::rules::{Choices, WindowOffer};
 
 /// The outcome of an attempt for one line: `T`, or, if too few units are free, how many are.
 pub(crate) type LineAttempt<T> = Attempt<Result<T, u64>>;
 
 /// Units came back while several pools were read: decide again.
 const DISTURBED: Undecided = Undecided::Retry(Chore::Again);
-
-/// Pools to draw on, in order, each with what is pinned to its units: what a line is offered through one window.
-type Choice = SmallVec<[(PoolNo, Pinned); 4]>;
 
 /// Units taken for a line from one pool.
 pub(super) struct Draw<'d> {
@@ -68,7 +65,19 @@ impl<'l> Line<'l> {
     /// The item's only pool, with its place, if the drop has no rules and the item one pool; nearly every line's has.
     #[inline]
     fn only(self) -> Option<(PoolNo, &'l Pool)> {
-        if self.offer.is_none() { self.stock.only() } else { None }
+        if self.offers.is_none() { self.stock.only() } else { None }
+    }
+
+    /// What it may draw on: one choice for each window that is open to it, in the order in which they are tried.
+    #[inline]
+    fn choices(self) -> Choices<'l> {
+        self.offers.map_or_else(|| Choices::of_all(self.stock.pools().len()), |offers| offers.choices(self))
+    }
+
+    /// The pool that it tries first. Nearly every line is served by it.
+    #[inline]
+    fn first(self) -> Option<(PoolNo, Pinned, &'l Pool)> {
+        self.pools_of(self.choices().next()?).next()
     }
 
     /// The least of `of` over the pools that it may draw on.
@@ -77,41 +86,29 @@ impl<'l> Line<'l> {
         if let Some((_, pool)) = self.only() {
             return of(pool);
         }
-        let choices = choices(self);
-        let pools = choices.iter().flat_map(|choice| self.pools_of(choice));
+        let pools = self.choices().flat_map(|choice| self.pools_of(choice));
         pools.map(|(_, _, pool)| of(pool)).min().unwrap_or(Timestamp::NEVER)
     }
 
     /// Whether units of its pools have been taken that are not entered yet, where `free` were free.
     pub(super) fn is_being_taken_from(self, free: u64) -> bool {
-        let most = |choice: &Choice| {
+        let most = |choice| {
             let known = self.pools_of(choice).filter_map(|(_, _, pool)| pool.free_at_most());
             known.fold(0, u64::saturating_add)
         };
-        choices(self).iter().map(most).max().is_some_and(|most| most > free)
+        self.choices().map(most).max().is_some_and(|most| most > free)
     }
 
     /// Whether several windows are open to it.
     fn has_choice(self) -> bool {
-        self.offer.is_some_and(|offer| offer.choices.len() > 1)
+        self.offers.is_some_and(|offers| offers.of(self).has_choice())
     }
 
     /// The pools of a choice.
-    fn pools_of<'c>(self, choice: &'c Choice) -> impl Iterator<Item = (PoolNo, Pinned, &'l Pool)> + use<'c, 'l> {
-        choice.iter().filter_map(move |(place, pinned)| Some((*place, *pinned, self.stock.pool(*place)?)))
+    #[inline]
+    fn pools_of(self, choice: WindowOffer<'l>) -> impl Iterator<Item = (PoolNo, Pinned, &'l Pool)> {
+        choice.filter_map(move |(place, pinned)| Some((place, pinned, self.stock.pool(place)?)))
     }
-}
-
-/// What a line may draw on: one choice for each window that is open to it, in the order in which they are tried.
-fn choices(line: Line<'_>) -> SmallVec<[Choice; 1]> {
-    let Some(offer) = line.offer else {
-        let all = (0..).map(PoolNo).zip(line.stock.pools()).map(|(place, _)| (place, Pinned::NOTHING));
-        return SmallVec::from_buf([all.collect()]);
-    };
-    let pinned = |WindowOffer { window, pools }: &WindowOffer| {
-        pools.iter().map(|(pool, offer)| (*pool, Pinned { window: *window, offer: *offer })).collect()
-    };
-    offer.choices.iter().map(pinned).collect()
 }
 
 impl ReserveRequest<'_> {
@@ -147,8 +144,16 @@ impl ReserveRequest<'_> {
         Ok(Ok(()))
     }
 
-    #[cold]
+    #[inline(never)]
     fn take_over<'d>(&'d self, line: Line<'d>, certainty: Certainty, shares: &mut Shares<'d>) -> LineAttempt<()> {
+        if self.superseded.is_none()
+            && let Some((place, pinned, pool)) = line.first()
+            && let Ok(taken) = self.attempt_of(line, pool.take(line.needs(), certainty, self.now))?
+        {
+            shares.taken.push(taken);
+            shares.lines.push(HoldLine { pinned, ..HoldLine::new(line.item, place, line.units) });
+            return Ok(Ok(()));
+        }
         Ok(self.draw_over(line, certainty)?.map(|draws| self.share(line, line.units, draws, shares)))
     }
 
@@ -175,7 +180,7 @@ impl ReserveRequest<'_> {
     #[cold]
     fn draw_available<'d>(&'d self, line: Line<'d>, draws: &mut Draws<'d>) -> Attempt<bool> {
         let mut rest = line.needs();
-        for (place, pinned, pool) in choices(line).iter().flat_map(|choice| line.pools_of(choice)) {
+        for (place, pinned, pool) in line.choices().flat_map(|choice| line.pools_of(choice)) {
             if rest == 0 {
                 break;
             }
@@ -240,8 +245,8 @@ impl ReserveRequest<'_> {
         if line.needs() == 0 {
             return Ok(Ok(Draws::new()));
         }
-        for choice in choices(line) {
-            if let Some(draws) = self.draw_from(line, &choice, certainty)? {
+        for choice in line.choices() {
+            if let Some(draws) = self.draw_from(line, choice, certainty)? {
                 return Ok(Ok(draws));
             }
         }
@@ -252,7 +257,12 @@ impl ReserveRequest<'_> {
     }
 
     /// The same from the pools of one choice; none if they have too few.
-    fn draw_from<'d>(&'d self, line: Line<'d>, choice: &Choice, certainty: Certainty) -> Attempt<Option<Draws<'d>>> {
+    fn draw_from<'d>(
+        &'d self,
+        line: Line<'d>,
+        choice: WindowOffer<'d>,
+        certainty: Certainty,
+    ) -> Attempt<Option<Draws<'d>>> {
         let mut rest = line.needs();
         let mut draws = Draws::new();
         for (place, pinned, pool) in line.pools_of(choice) {
@@ -273,8 +283,13 @@ impl ReserveRequest<'_> {
         Ok(None) // the guards give the units back
     }
 
-    #[cold]
+    #[inline(never)]
     fn peek_over(&self, line: Line<'_>, units: u64) -> LineAttempt<()> {
+        if let Some((_, _, pool)) = line.first()
+            && let Ok(()) = self.attempt_of(line, pool.peek(units, self.now))?
+        {
+            return Ok(Ok(()));
+        }
         match line.stock.watch(|| self.peek_each(line, units)) {
             (Ok(Err(_too_few)), false) => Err(DISTURBED),
             (found, _) => found,
@@ -284,9 +299,9 @@ impl ReserveRequest<'_> {
     /// Whether any choice has the units; otherwise the most that one of them has.
     fn peek_each(&self, line: Line<'_>, units: u64) -> LineAttempt<()> {
         let mut most = 0_u64;
-        for choice in choices(line) {
+        for choice in line.choices() {
             let mut sum = 0_u64;
-            for (_, _, pool) in line.pools_of(&choice) {
+            for (_, _, pool) in line.pools_of(choice) {
                 match self.attempt_of(line, pool.peek(units.saturating_sub(sum), self.now))? {
                     Ok(()) => return Ok(Ok(())),
                     Err(free) => sum = sum.saturating_add(free),

@@ -1,52 +1,72 @@
 //! What the drop's rules offer of each line to the customer of a request.
 
+use smallvec::SmallVec;
 use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::refusal::{Reason, Rule};
 use stockade_types::time::{Millis, Timestamp};
 
-use super::{ReserveRequest, ReserveResult, ResolvedLine};
-use crate::answer::{Fault, InvalidField, RefusedLine};
+use super::refusal::refused_line;
+use super::{Line, ReserveRequest, ReserveResult, ResolvedLine};
+use crate::answer::{Fault, InvalidField};
 use crate::attempt::Decided;
 use crate::command::WantedUnits;
-use crate::rules::{Closedness, LineOffer, NotOffered, Standing, Visitor};
+use crate::rules::{Choices, Closedness, LineOffer, NotOffered, Standing, Visitor};
 
-impl ReserveRequest<'_> {
-    /// The customer, as rules see one.
-    pub(super) fn visitor(&self) -> Visitor<'_> {
-        let command = self.command;
-        let is_over_windows = command.over_windows.is_some();
-        Visitor { tiers: &command.tiers, zones: &command.zones, is_over_windows }
+/// What the drop's rules offer to the customer of a request.
+pub(super) struct Offers<'a> {
+    standing: &'a Standing,
+    visitor: Visitor,
+    /// One for each line.
+    lines: SmallVec<[LineOffer; 2]>,
+}
+
+impl Offers<'_> {
+    /// What is offered of a line.
+    #[inline]
+    pub(super) fn of(&self, line: Line<'_>) -> LineOffer {
+        self.lines.get(line.place).copied().unwrap_or_default()
     }
 
+    /// The same, spelled out: see [`Standing::choices`].
+    #[inline]
+    pub(super) fn choices(&self, line: Line<'_>) -> Choices<'_> {
+        self.standing.choices(&self.visitor, line.item, self.of(line))
+    }
+}
+
+impl<'a> ReserveRequest<'a> {
     /// Finds what is offered of each line. Returns a refusal if a line is offered nothing that it needs. What the
     /// customer has already, in the hold that is superseded, needs no offer.
-    #[cold]
-    pub(super) fn find_offers(&self, standing: &Standing) -> Result<Option<ReserveResult>, Fault> {
+    #[inline(never)]
+    pub(super) fn find_offers(&self, standing: &'a Standing) -> Result<Option<ReserveResult>, Fault> {
         self.has_goods(standing)?;
-        let mut offers = Vec::with_capacity(self.resolved.count());
+        let command = self.command;
+        let visitor = standing.visitor(&command.tiers, &command.zones, command.over_windows.is_some());
+        let mut lines = SmallVec::new();
         let mut closed: Vec<(ResolvedLine, NotOffered)> = Vec::new();
         for line in self.resolved.lines() {
             if line.units <= self.own(line) {
-                offers.push(LineOffer::default());
+                lines.push(LineOffer::default());
                 continue;
             }
-            match standing.offer(self.visitor(), line.item, line.named) {
-                Ok(offer) => offers.push(offer),
+            match standing.offer(&visitor, line.item, line.named) {
+                Ok(offer) => lines.push(offer),
                 Err(why) => closed.push((line, why)),
             }
         }
         if !closed.is_empty() {
             return Ok(Some(self.not_offered(&closed)));
         }
-        let offered = |place: usize, pool| {
-            let choices = offers.get(place).map_or(&[][..], |offer| &offer.choices[..]);
-            choices.iter().any(|choice| choice.pools.iter().any(|(of, _)| *of == pool))
-        };
-        self.names_apart(offered)?;
-        if standing.slot_required && self.command.over_windows.is_none() && !self.has_slot(standing) {
+        let offers = Offers { standing, visitor, lines };
+        if self.resolved.named.is_some() {
+            self.names_apart(|line, pool| {
+                offers.choices(line).any(|mut choice| choice.any(|(offered, _)| offered == pool))
+            })?;
+        }
+        if standing.slot_required && command.over_windows.is_none() && !self.has_slot(standing) {
             return Ok(Some(self.refused_by_drop(Reason::SlotRequired, None)));
         }
-        let set = self.offers.set(offers.into());
+        let set = self.offers.set(offers);
         stockade_types::invariant!(set.is_ok(), "offers of a request are found twice");
         Ok(None)
     }
@@ -54,18 +74,17 @@ impl ReserveRequest<'_> {
     /// The same of a drop without rules: every line is offered all pools of its item.
     #[cold]
     pub(super) fn names_apart_without_rules(&self) -> Result<(), Fault> {
-        let needs = |line: &ResolvedLine| line.units > self.own(*line);
-        self.names_apart(|place, _| self.resolved.line(place).is_some_and(|line| needs(&line)))
+        self.names_apart(|line, _| line.needs() > 0)
     }
 
     /// A pool that one line names must not be offered to a line of the same SKU that names none: units that the request
     /// itself has taken from it are in doubt until the hold is made, and it would wait for itself. `offered` says whether
-    /// the line at a place is offered a pool.
-    fn names_apart(&self, offered: impl Fn(usize, PoolNo) -> bool) -> Result<(), Fault> {
-        let lines = || self.resolved.lines();
-        for (at, line) in lines().enumerate().filter(|(_, line)| line.named.is_none()) {
-            let is_offered = |pool| offered(at, pool);
-            let both = |other: &ResolvedLine| other.item == line.item && other.named.is_some_and(is_offered);
+    /// a line is offered a pool.
+    fn names_apart(&self, offered: impl Fn(Line<'_>, PoolNo) -> bool) -> Result<(), Fault> {
+        let lines = || self.lines();
+        for line in lines().filter(|line| line.named.is_none()) {
+            let is_offered = |pool| offered(line, pool);
+            let both = |other: &Line<'_>| other.item == line.item && other.named.is_some_and(is_offered);
             let Some(pool) = lines().find(both).and_then(|other| other.named) else { continue };
             let definition = &self.inner.definition;
             let (sku, pool) = (definition.sku(line.item), definition.pool(line.item, pool));
@@ -119,15 +138,14 @@ impl ReserveRequest<'_> {
         });
         let opens = opens.max().filter(|at| *at != Timestamp::NEVER);
         let retry_after: Option<Millis> = opens.map(|at| self.now.until(at));
-        let lines: Vec<RefusedLine> =
-            closed.iter().map(|(line, why)| self.refused_line(*line, reason(why), self.own(*line))).collect();
+        let lines = closed.iter().map(|(line, why)| refused_line(*line, reason(why), self.own(*line))).collect();
         Decided { durable_after: self.inner.durable_after(), ..self.refuse(first, retry_after, lines, None) }
     }
 
     /// What rules may bring this line later.
     pub(super) fn later(&self, item: ItemNo, named: Option<PoolNo>) -> (Timestamp, bool) {
-        self.inner.standing.as_deref().map_or((Timestamp::NEVER, false), |standing| {
-            let later = standing.later(self.visitor(), item, named);
+        self.offers.get().map_or((Timestamp::NEVER, false), |Offers { standing, visitor, lines: _ }| {
+            let later = standing.later(visitor, item, named);
             (later.at, later.by_trigger)
         })
     }

@@ -13,7 +13,7 @@ use crate::answer::{Fault, Outcome};
 use crate::attempt::{Attempt, Decided};
 use crate::commit::Prepared;
 use crate::inventory::{Locked, LockedSubjects};
-use crate::rules::usual_ttl;
+use crate::rules::{Standing, usual_ttl};
 
 /// A hold with a shorter life may be past its deadline before that is in the queue, if its thread is held up after
 /// reading the clock. Until the deadline is entered, its pools' refusals are kept in doubt.
@@ -32,12 +32,14 @@ impl ReserveRequest<'_> {
     /// Checks limits, takes the units, makes the hold: all lines or none.
     #[inline]
     pub(super) fn serve(&self, locks: ReserveLocks<'_, '_, '_>) -> Attempt<ReserveResult> {
-        let violations = self.violations(locks.subjects);
-        if !violations.is_empty() {
-            return self.over_limit(&violations, locks.subjects);
+        if !self.fits_plainly(locks.subjects) {
+            let violations = self.violations(locks.subjects);
+            if !violations.is_empty() {
+                return self.over_limit(&violations, locks.subjects);
+            }
         }
         // In doubt until entered: a cart, a successor, and a hold shorter than a thread may be held up.
-        let certain = self.resolved.count() == 1 && self.superseded.is_none() && self.shortest_ttl() >= SHORT_TTL;
+        let certain = self.resolved.count() == 1 && self.superseded.is_none() && self.lives_long();
         let certainty = if certain { Certainty::Certain } else { Certainty::Doubtful };
         let mut shares = Shares::default();
         for line in self.lines() {
@@ -77,20 +79,23 @@ impl ReserveRequest<'_> {
         self.life_max().map_or(ttl, |life_max| ttl.min(life_max))
     }
 
-    /// The shortest life that the hold may get.
-    fn shortest_ttl(&self) -> Millis {
-        let ttl = self.ttl(&[]);
-        match &self.inner.standing {
-            Some(standing) if self.command.ttl.is_none() => standing.shortest_hold_ttl().map_or(ttl, |of| of.min(ttl)),
-            Some(_) | None => ttl,
-        }
+    /// Whether the hold's life is not short, whichever windows it comes through.
+    #[inline]
+    fn lives_long(&self) -> bool {
+        let of_windows = self.inner.standing.as_deref().and_then(Standing::shortest_hold_ttl);
+        let usual = || {
+            let of_drop = self.inner.definition.terms.hold_ttl;
+            of_windows.map_or(of_drop, |of_windows| of_windows.min(of_drop))
+        };
+        let ttl = self.command.ttl.unwrap_or_else(usual).min(self.inner.definition.terms.max_hold_life);
+        ttl >= SHORT_TTL && self.life_max().is_none_or(|life_max| life_max >= SHORT_TTL)
     }
 
     /// Brings the lines into the order in which a hold keeps them, those of one pool, window and price as one. Without
     /// rules they are in it.
     #[inline]
     pub(super) fn order(&self, shares: &mut Shares<'_>) {
-        if self.inner.standing.is_some() {
+        if shares.lines.len() > 1 && self.inner.standing.is_some() {
             order(&mut shares.lines);
         }
     }

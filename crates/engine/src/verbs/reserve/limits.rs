@@ -79,19 +79,24 @@ pub(crate) fn limit_hit(violation: &Violation<'_>, now: Timestamp) -> (LimitHit,
 }
 
 impl ReserveRequest<'_> {
+    /// Whether limits allow the whole request; nearly every request is decided by this. If it returns false, they may
+    /// still allow it: see [`Self::violations`].
+    #[inline]
+    pub(super) fn fits_plainly(&self, subjects: &[Subject]) -> bool {
+        self.is_unlimited() || self.query().fits_plainly(subjects)
+    }
+
     /// What limits refuse of the request. With `over_limits`, which staff may set, nothing.
     pub(crate) fn violations(&self, subjects: &[Subject]) -> Violations<'_> {
         if self.is_unlimited() {
             return Violations::default();
         }
         let query = self.query();
-        if query.fits_plainly(subjects) {
-            return Violations::default();
-        }
         query.check(subjects, |item| self.place_of(self.inner.definition.sku(item)))
     }
 
     /// Whether no limit applies.
+    #[inline]
     pub(crate) fn is_unlimited(&self) -> bool {
         let is_without = self.inner.definition.limits.is_empty() && self.conduct().is_empty();
         is_without || self.command.over_limits.is_some()
@@ -118,26 +123,38 @@ impl ReserveRequest<'_> {
     }
 
     /// What the hold keeps of the request's rare parts; none if there is nothing.
+    #[inline]
     pub(crate) fn extras(&self, shorts: Vec<ShortLine>) -> Option<Box<HoldExtras>> {
         let Reserve { tiers, over_limits, over_windows, .. } = self.command;
+        let overridden = over_limits.is_some() || over_windows.is_some();
+        let names_no_one = tiers.is_empty() && self.resolved.limit_subjects.identities.is_empty();
+        if names_no_one && !overridden && shorts.is_empty() && self.life_max().is_none() {
+            return None;
+        }
+        self.rare_extras(shorts)
+    }
+
+    #[inline(never)]
+    fn rare_extras(&self, shorts: Vec<ShortLine>) -> Option<Box<HoldExtras>> {
+        let Reserve { tiers, over_limits, over_windows, .. } = self.command;
         let identities = &self.resolved.limit_subjects.identities;
+        let limits = &self.inner.definition.limits;
+        let named = |tier: &&TierId| limits.iter().any(|limit| limit.max_units_by_tier.contains_key(*tier));
+        let tiers: Vec<TierId> = tiers.iter().filter(named).cloned().collect();
         let overridden = over_limits.is_some() || over_windows.is_some();
         let life_max = self.life_max().filter(|life| *life < self.inner.definition.terms.max_hold_life);
         if identities.is_empty() && tiers.is_empty() && !overridden && shorts.is_empty() && life_max.is_none() {
             return None;
         }
-        let limits = &self.inner.definition.limits;
-        let named = |tier: &&TierId| limits.iter().any(|limit| limit.max_units_by_tier.contains_key(*tier));
-        let extras = HoldExtras {
+        Some(Box::new(HoldExtras {
             identities: identities.clone(),
-            tiers: tiers.iter().filter(named).cloned().collect(),
+            tiers,
             over_limits: over_limits.clone(),
             over_windows: over_windows.clone(),
             shorts,
             life_max,
             ..HoldExtras::default()
-        };
-        (extras != HoldExtras::default()).then(|| Box::new(extras))
+        }))
     }
 }
 

@@ -39,9 +39,10 @@ use crate::inventory::{
     DropEntry, DropInner, DropScope, DropState, DropTable, HoldSlot, ItemStock, LockedShard, LockedShards, Subject,
 };
 use crate::locked_hold::{LockedHold, ended, known_skus, place_of};
-use crate::rules::LineOffer;
 use crate::verbs::reserve::limits::LimitSubjects;
 use draw::LineAttempt;
+use eligible::Offers;
+use refusal::RefusedLines;
 use supersede::SupersededHold;
 
 /// Why no hold is made while the clock is in doubt.
@@ -109,7 +110,7 @@ pub(crate) struct Line<'a> {
     /// The pool that it names.
     pub(crate) named: Option<PoolNo>,
     /// What the drop's rules offer; none if it has none: all pools of the item.
-    offer: Option<&'a LineOffer>,
+    offers: Option<&'a Offers<'a>>,
     stock: &'a ItemStock,
     /// Units asked for.
     pub(crate) units: u32,
@@ -180,7 +181,7 @@ pub(crate) struct ReserveRequest<'a> {
     /// The hold to supersede, once it is found and may be superseded.
     pub(crate) superseded: Option<SupersededHold>,
     /// What the drop's rules offer of each line, once that is found; never set for a drop without rules.
-    offers: OnceCell<Box<[LineOffer]>>,
+    offers: OnceCell<Offers<'a>>,
     /// The rules of conduct that apply, once they are found; never set for a drop without such rules.
     conduct: OnceCell<Box<[ActiveConduct<'a>]>>,
 }
@@ -323,7 +324,7 @@ impl ReserveRequest<'_> {
     fn refused_by_drop(&self, reason: Reason, retry_after: Option<Millis>) -> ReserveResult {
         Decided {
             durable_after: self.inner.durable_after(),
-            ..self.refuse((reason, Rule::behind(reason)), retry_after, Vec::new(), None)
+            ..self.refuse((reason, Rule::behind(reason)), retry_after, RefusedLines::new(), None)
         }
     }
 
@@ -363,7 +364,7 @@ impl ReserveRequest<'_> {
         self.resolved.lines().enumerate().map(move |(place, line)| {
             let ResolvedLine { item, named, units } = line;
             let (stock, own) = (self.drop.item_stock(item), self.own(line));
-            Line { place, item, named, offer: offers.and_then(|offers| offers.get(place)), stock, units, own }
+            Line { place, item, named, offers, stock, units, own }
         })
     }
 

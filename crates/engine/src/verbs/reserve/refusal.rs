@@ -1,17 +1,21 @@
 //! How a reserve is refused: which lines can't be served and why, and when to ask again.
 
+use smallvec::SmallVec;
 use stockade_types::ids::Sku;
 use stockade_types::refusal::{Reason, Rule};
 use stockade_types::time::{Millis, Timestamp};
 
-use crate::answer::{LimitHit, Outcome, Refusal, RefusedLine};
+use crate::answer::{LimitHit, Outcome, Refusal};
 use crate::attempt::{Attempt, Chore, Decided, Undecided};
 use crate::command::Operation;
 use crate::inventory::{Pool, Subject, Violations};
 use crate::locked_hold::LockedHold;
-use crate::refusals::Refused;
+use crate::refusals::{NumberedLine, Refused};
 use crate::verbs::reserve::limits::{due, limit_hit};
 use crate::verbs::reserve::{Line, LineShort, ReserveRequest, ReserveResult, ResolvedLine, Shorts};
+
+/// Lines that can't be served.
+pub(super) type RefusedLines = SmallVec<[NumberedLine; 2]>;
 
 impl ReserveRequest<'_> {
     /// Refuses for lack of stock, and names the lines that limits would refuse as well.
@@ -46,10 +50,16 @@ impl ReserveRequest<'_> {
     /// Refuses for lack of stock. `shorts` are known to be short; other short lines of the cart are found here, as far
     /// as nothing is in doubt.
     pub(crate) fn refuse_stock(&self, shorts: &[LineShort], subjects: &[Subject]) -> ReserveResult {
-        let shorts = self.all_shorts(shorts);
+        let all;
+        let shorts = if shorts.len() == self.resolved.count() {
+            shorts
+        } else {
+            all = self.all_shorts(shorts);
+            all.as_slice()
+        };
         // Limits are checked only if subjects were passed in.
         let violations = if subjects.is_empty() { Violations::default() } else { self.violations(subjects) };
-        let mut lines = Vec::new();
+        let mut lines = RefusedLines::new();
         for (place, line) in self.resolved.lines().enumerate() {
             let short = shorts.iter().find(|(short, _)| *short == place);
             let limited = violations.line(line.item);
@@ -63,12 +73,12 @@ impl ReserveRequest<'_> {
                 (None, None) => continue,
             };
             let available = free.min(limited.map_or(u32::MAX, |line| line.left));
-            lines.push(self.refused_line(line, reason, available));
+            lines.push(refused_line(line, reason, available));
         }
         // Worth another try once every short line may have units again; never if one has nothing held and nothing to
         // come. A rule that fires at a level of stock or by hand may bring units at an instant that is not known.
         let (mut retry_at, mut may_come_back) = (Timestamp(0), true);
-        for short in &shorts {
+        for short in shorts {
             let (at, by_trigger) = self.back_at(*short);
             retry_at = retry_at.max(at);
             may_come_back &= at != Timestamp::NEVER || by_trigger;
@@ -80,9 +90,6 @@ impl ReserveRequest<'_> {
 
     fn all_shorts(&self, certain: &[LineShort]) -> Shorts {
         let mut shorts = Shorts::from(certain);
-        if shorts.len() == self.resolved.count() {
-            return shorts;
-        }
         for line in self.lines().filter(|line| line.needs() > 0) {
             let known = shorts.iter().any(|(place, _)| *place == line.place);
             // Lines in doubt may still be served: they are not named.
@@ -120,22 +127,13 @@ impl ReserveRequest<'_> {
     pub(crate) fn limited(&self, violations: &Violations<'_>) -> ReserveResult {
         let limited = |line: ResolvedLine| Some((line, violations.line(line.item)?));
         let lines = self.resolved.lines().filter_map(limited);
-        let lines = lines.map(|(line, limited)| self.refused_line(line, limited.reason, limited.left)).collect();
+        let lines = lines.map(|(line, limited)| refused_line(line, limited.reason, limited.left)).collect();
         let reason = violations.reported.as_ref().map_or(Reason::LimitReached, |violation| violation.reason);
         let (limit, retry_after) = violations.reported.as_ref().map(|violation| limit_hit(violation, self.now)).unzip();
         let conduct = &self.inner.definition.rules.conduct;
         let is_conduct = limit.as_ref().is_some_and(|hit| conduct.iter().any(|rule| rule.limit.id == hit.id));
         let rule = if is_conduct { Rule::Conduct } else { Rule::Limit };
         self.refuse((reason, rule), retry_after.flatten(), lines, limit)
-    }
-
-    /// A line that can't be served, with the units that the customer could have of it.
-    pub(super) fn refused_line(&self, line: ResolvedLine, reason: Reason, available: u32) -> RefusedLine {
-        let ResolvedLine { item, named, units: requested } = line;
-        let definition = &self.inner.definition;
-        let pool = named.map(|named| definition.pool(item, named).clone());
-        let available = available.min(requested);
-        RefusedLine { sku: definition.sku(item).clone(), reason, requested, available, pool }
     }
 
     /// The place in the request at which it names a SKU first.
@@ -150,7 +148,7 @@ impl ReserveRequest<'_> {
         &self,
         by: (Reason, Rule),
         retry_after: Option<Millis>,
-        lines: Vec<RefusedLine>,
+        lines: RefusedLines,
         limit: Option<LimitHit>,
     ) -> ReserveResult {
         self.refuse_with(by, (retry_after, false), lines, limit)
@@ -160,21 +158,21 @@ impl ReserveRequest<'_> {
     pub(super) fn refuse_by_hold(&self, own: &LockedHold<'_, '_>, reason: Reason) -> ReserveResult {
         let refused = own.refused(reason);
         if let Outcome::Refused(refusal) = &refused.value {
-            self.keep(refusal);
+            self.keep(refusal, &[]);
         }
         refused
     }
 
     /// Keeps a refusal, so that it can be explained.
-    fn keep(&self, refusal: &Refusal) {
+    fn keep(&self, refusal: &Refusal, lines: &[NumberedLine]) {
         self.engine.refusals.keep(Refused {
             at: self.now,
             operation: Operation::Reserve,
             hold: self.command.hold,
             drop: self.drop.number,
-            definition: &self.inner.definition,
             customer: self.resolved.limit_subjects.customer(),
             refusal,
+            lines,
         });
     }
 
@@ -183,14 +181,30 @@ impl ReserveRequest<'_> {
         &self,
         (reason, rule): (Reason, Rule),
         (retry_after, may_come_back): (Option<Millis>, bool),
-        mut lines: Vec<RefusedLine>,
+        mut lines: RefusedLines,
         limit: Option<LimitHit>,
     ) -> ReserveResult {
-        lines.sort_by_key(|line| self.place_of(&line.sku));
+        let definition = &self.inner.definition;
+        lines.sort_by_key(|line| self.place_of(definition.sku(line.item)));
         self.drop.count_refusal(reason);
-        let sku: Option<Sku> = lines.iter().find(|line| line.reason == reason).map(|line| line.sku.clone());
-        let refusal = Refusal { reason, rule, sku, retry_after, may_come_back, lines, limit, hold: None };
-        self.keep(&refusal);
+        let first = lines.iter().find(|line| line.reason == reason);
+        let refusal = Refusal {
+            reason,
+            rule,
+            sku: first.map(|line| definition.sku(line.item).clone()),
+            retry_after,
+            may_come_back,
+            lines: lines.iter().map(|line| line.shown(definition)).collect(),
+            limit,
+            hold: None,
+        };
+        self.keep(&refusal, &lines);
         Decided::at_once(Outcome::Refused(Box::new(refusal)))
     }
+}
+
+/// A line that can't be served, with the units that the customer could have of it.
+pub(super) fn refused_line(line: ResolvedLine, reason: Reason, available: u32) -> NumberedLine {
+    let ResolvedLine { item, named: pool, units: requested } = line;
+    NumberedLine { item, pool, reason, requested, available: available.min(requested) }
 }

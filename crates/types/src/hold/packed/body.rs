@@ -39,8 +39,15 @@ impl Default for Body {
 
 impl Body {
     /// The body of a hold that is not settled.
-    pub(super) fn new(lines: Lines, extras: Option<HoldExtras>) -> Self {
-        Self::of(ExtendedBody { lines, extras, times: None }, Packed::ZERO)
+    #[inline]
+    pub(super) fn new(lines: Lines, extras: Option<Box<HoldExtras>>) -> Self {
+        match extras {
+            None => Self::plain(lines, Packed::ZERO),
+            Some(extras) => {
+                let extended = ExtendedBody { lines, extras: Some(*extras), times: None };
+                Self::Extended { settled: Packed::ZERO, extended: Arc::new(extended) }
+            }
+        }
     }
 
     #[inline]
@@ -110,10 +117,16 @@ impl Body {
         if extended.is_extended() {
             return Self::Extended { settled, extended: Arc::new(extended) };
         }
-        match extended.lines {
+        Self::plain(extended.lines, settled)
+    }
+
+    /// The body of a hold that has nothing rare.
+    #[inline]
+    fn plain(lines: Lines, settled: Packed<5>) -> Self {
+        match lines {
             Lines::One { item, pool, pinned: Pinned { window, offer }, quantity } => match u8::try_from(offer.0) {
                 Ok(offer) => Self::Line { settled, window: window.0, offer, item, pool, quantity },
-                Err(_) => Self::Cart { settled, lines: Arc::new(extended.lines.iter().collect()) },
+                Err(_) => Self::Cart { settled, lines: Arc::new(lines.iter().collect()) },
             },
             Lines::Many(lines) => Self::Cart { settled, lines: Arc::new(lines) },
         }
