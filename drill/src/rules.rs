@@ -32,6 +32,8 @@ pub enum Mark {
     TermsEnded(String),
     /// The price of these terms has made this step.
     Stepped(String, u8),
+    /// This pickup slot has begun: it can't be reserved any more.
+    SlotStarted(String),
 }
 
 /// Whether a fact was there at an instant.

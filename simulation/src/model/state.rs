@@ -432,7 +432,7 @@ impl Model {
         let question = Question { drop, subjects, units, slots, late: Some(hold.created_at), now: self.now };
         let lines: Units = units.iter().map(|(item, units)| line(*item, *units)).collect();
         if !hold.ask.over.limits
-            && let Some(reported) = self.limited(&question, None, &[]).reported(&question, &lines)
+            && let Some(reported) = self.limited(&question, None, &[]).reported(&question, &lines, |_| None)
         {
             return Some(reported);
         }

@@ -4,7 +4,7 @@ use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::refusal::{Reason, Rule};
 use stockade_types::time::{Millis, Timestamp};
 
-use super::{ReserveRequest, ReserveResult, ResolvedLine};
+use super::{Line, ReserveRequest, ReserveResult, ResolvedLine};
 use crate::answer::{Fault, InvalidField, RefusedLine};
 use crate::attempt::Decided;
 use crate::command::WantedUnits;
@@ -18,7 +18,8 @@ impl ReserveRequest<'_> {
         Visitor { tiers: &command.tiers, zones: &command.zones, is_over_windows }
     }
 
-    /// Finds what is offered of each line. Returns a refusal if a line is offered nothing that it needs. What the
+    /// Finds what is offered of each line. Returns a refusal if a line is offered nothing that it needs, unless the request
+    /// may be served without it. What the
     /// customer has already, in the hold that is superseded, needs no offer.
     #[cold]
     pub(super) fn find_offers(&self, standing: &Standing) -> Result<Option<ReserveResult>, Fault> {
@@ -32,10 +33,13 @@ impl ReserveRequest<'_> {
             }
             match standing.offer(self.visitor(), line.item, line.named) {
                 Ok(offer) => offers.push(offer),
-                Err(why) => closed.push((line, why)),
+                Err(why) => {
+                    offers.push(LineOffer::default());
+                    closed.push((line, why));
+                }
             }
         }
-        if !closed.is_empty() {
+        if !closed.is_empty() && !self.may_do_without(standing, &closed) {
             return Ok(Some(self.not_offered(&closed)));
         }
         let offered = |place: usize, pool| {
@@ -80,6 +84,27 @@ impl ReserveRequest<'_> {
         Ok(())
     }
 
+    /// Whether the request may be served without the lines of which nothing is offered: with `allow_partial`, if goods are
+    /// offered of another line. Slots are served whole or not at all.
+    fn may_do_without(&self, standing: &Standing, closed: &[(ResolvedLine, NotOffered)]) -> bool {
+        let is_slot = |line: ResolvedLine| standing.is_slot(line.item);
+        let is_closed =
+            |line: ResolvedLine| closed.iter().any(|(of, _)| (of.item, of.named) == (line.item, line.named));
+        let no_slot = || !closed.iter().any(|(line, _)| is_slot(*line));
+        self.command.allow_partial && no_slot() && self.resolved.lines().any(|line| !is_slot(line) && !is_closed(line))
+    }
+
+    /// Why nothing is offered of a line that needs more than the customer has already; none if something is.
+    #[cold]
+    pub(super) fn not_offered_by(&self, line: Line<'_>) -> Option<Reason> {
+        if line.needs() == 0 || line.offer.is_none_or(|offer| !offer.choices.is_empty()) {
+            return None;
+        }
+        // Decided as it was before: the drop's gate is held.
+        let offer = self.inner.standing.as_deref()?.offer(self.visitor(), line.item, line.named);
+        offer.err().map(|why| reason_of(&why))
+    }
+
     fn has_slot(&self, standing: &Standing) -> bool {
         self.resolved.lines().any(|line| standing.is_slot(line.item))
     }
@@ -98,16 +123,11 @@ impl ReserveRequest<'_> {
 
     /// Refuses lines of which nothing is offered. The refusal follows from marks, so it is sent once they are durable.
     fn not_offered(&self, closed: &[(ResolvedLine, NotOffered)]) -> ReserveResult {
-        let reason = |(why, _): &NotOffered| match why {
-            Closedness::Closed => Reason::Closed,
-            Closedness::NotOpen(_) => Reason::NotOpen,
-            Closedness::NotEligible => Reason::NotEligible,
-        };
         let order = [Reason::Closed, Reason::NotOpen, Reason::NotEligible];
         // Of several that are to open, the one that opens last; otherwise the first.
         let opens_at = |why: &Closedness| if let Closedness::NotOpen(at) = why { *at } else { Timestamp::default() };
         let rule = |first| {
-            let of_reason = closed.iter().rev().map(|(_, why)| why).filter(|why| reason(why) == first);
+            let of_reason = closed.iter().rev().map(|(_, why)| why).filter(|why| reason_of(why) == first);
             of_reason.max_by_key(|(why, _)| opens_at(why)).map(|(_, rule)| *rule)
         };
         let first = order.into_iter().find_map(|first| Some((first, rule(first)?)));
@@ -120,7 +140,7 @@ impl ReserveRequest<'_> {
         let opens = opens.max().filter(|at| *at != Timestamp::NEVER);
         let retry_after: Option<Millis> = opens.map(|at| self.now.until(at));
         let lines: Vec<RefusedLine> =
-            closed.iter().map(|(line, why)| self.refused_line(*line, reason(why), self.own(*line))).collect();
+            closed.iter().map(|(line, why)| self.refused_line(*line, reason_of(why), self.own(*line))).collect();
         Decided { durable_after: self.inner.durable_after(), ..self.refuse(first, retry_after, lines, None) }
     }
 
@@ -130,5 +150,13 @@ impl ReserveRequest<'_> {
             let later = standing.later(self.visitor(), item, named);
             (later.at, later.by_trigger)
         })
+    }
+}
+
+const fn reason_of((why, _): &NotOffered) -> Reason {
+    match why {
+        Closedness::Closed => Reason::Closed,
+        Closedness::NotOpen(_) => Reason::NotOpen,
+        Closedness::NotEligible => Reason::NotEligible,
     }
 }

@@ -7,6 +7,8 @@ mod conduct;
 mod corners;
 mod definitions;
 mod explained;
+mod fired;
+mod slots;
 mod tables;
 
 use std::fmt::Write as _;
@@ -109,6 +111,8 @@ fn reported(engine: &Arc<Engine>, words: &[&str], now: Timestamp) -> String {
         ["why", n] => why(engine, hold(n), context),
         ["show"] => shown(value(engine.get_drop(&drop_id("d"), context))),
         ["pause"] => shown(value(engine.steer(&drop_id("d"), Steer::Pause, context))),
+        ["close"] => shown(value(engine.steer(&drop_id("d"), Steer::Close, context))),
+        ["archive"] => format!("{:?}", engine.archive(now)),
         ["resume"] => shown(value(engine.steer(&drop_id("d"), Steer::Resume, context))),
         ["update", change] => {
             let change = definitions::change(change);
