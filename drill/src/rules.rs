@@ -252,6 +252,10 @@ pub fn by_time(shown: &pb::Drop, at: u64, margin: u64) -> impl Fn(&Mark) -> Fire
                 let is_exact = flows.iter().all(|flow| is_moment(flow.when.as_ref()));
                 flows.iter().map(|flow| about(flow.fired_at, is_exact)).max().unwrap_or(Fired::No)
             }
+            Mark::SlotStarted(sku) => {
+                let slot = shown.items.iter().find(|item| item.sku == *sku).and_then(|item| item.slot.as_ref());
+                exact(slot.and_then(|slot| slot.resolved_starts_at))
+            }
             Mark::Tranche(id) => {
                 let tranche = shown.tranches.iter().find(|tranche| tranche.id == *id);
                 tranche.map_or(Fired::No, |tranche| about(tranche.fired_at, is_moment(tranche.when.as_ref())))

@@ -157,7 +157,7 @@ fn conduct(dice: &mut Dice, plan: &mut Plan) -> ConductPlan {
     ConductPlan {
         id: id(plan),
         counts: dice.weighted(&[(3, Conduct::UnclaimedHolds), (2, Conduct::Returns)]),
-        at_least: u32::try_from(dice.between(1, 3)).expect("few"),
+        at_least: dice.weighted(&[(4, 1), (2, 2), (1, 3)]),
         within: dice.weighted(&[(2, 3_000), (2, 20_000), (1, 3 * HOUR)]),
         crowd: crowd(dice, 60),
         ttl,

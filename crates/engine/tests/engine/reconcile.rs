@@ -16,13 +16,13 @@ use crate::adjustments::made_at;
 
 const EVERYTHING: KeepPolicy = KeepPolicy { age: Millis::from_secs(400 * 24 * 3_600), bytes: u64::MAX };
 
-const NOTHING: KeepPolicy = KeepPolicy { age: Millis(0), bytes: 0 };
+pub const NOTHING: KeepPolicy = KeepPolicy { age: Millis(0), bytes: 0 };
 
 /// A machine whose journal is kept, and its engine.
 pub struct Keeping {
     pub world: World,
     pub engine: Arc<Engine>,
-    policy: KeepPolicy,
+    pub policy: KeepPolicy,
 }
 
 impl Keeping {

@@ -170,6 +170,7 @@ pub fn change(name: &str) -> impl FnOnce(&mut Definition) + use<> {
         "behind-closing" => wanted.rules.windows[1].ends = Some(Moment::from(Named::At(Timestamp(u64::MAX / 2)))),
         "closes-at-50" => wanted.schedule.closes_at = Some(START.plus(Millis::from_secs(50))),
         "closes-at-900" => wanted.schedule.closes_at = Some(START.plus(Millis::from_secs(900))),
+        "slots-required" => wanted.rules.slot_required = true,
         "slot-before-opening" => {
             let slot = Slot { place: "market".into(), starts: Named::At(START).into(), ends: after(1) };
             let early = definition("d", &[("early", 1)], &[]).items.remove(0);

@@ -94,3 +94,22 @@ fn a_drop_is_archived_a_week_after_its_last_slot_and_400_days_after_its_closing_
     ",
     );
 }
+
+#[test]
+fn slots_that_are_required_from_now_on_leave_older_holds_without_one_alone() {
+    play(
+        "slots required by an update",
+        &slots(false),
+        "
+        10 reserve 1 ada 3*A ttl=20 -> held: 3*A/general, for 20 s
+        10 reserve 2 bob 2*A 1*six -> held: 2*A/general; 1*six/general, for 300 s
+        11 update slots-required -> open: A/general 4+5+0-0 six/general 1+1+0-0 seven/general 2+0+0-0
+        12 reserve 3 cid 1*A -> slot_required
+        12 reserve 3 ada 1*A for=1 -> slot_required
+        13 release 1 2*A -> held: 2*A/general, for 17 s
+        14 release 2 1*A -> slot_required
+        14 claim 2 1*A -> slot_required
+        40 claim 1 1*A late -> claimed: 1*A/general
+    ",
+    );
+}
