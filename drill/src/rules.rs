@@ -32,6 +32,8 @@ pub enum Mark {
     TermsEnded(String),
     /// The price of these terms has made this step.
     Stepped(String, u8),
+    /// This pickup slot has begun: it can't be reserved any more.
+    SlotStarted(String),
 }
 
 /// Whether a fact was there at an instant.
@@ -249,6 +251,10 @@ pub fn by_time(shown: &pb::Drop, at: u64, margin: u64) -> impl Fn(&Mark) -> Fire
                 // Of several to one pool whichever comes first has fired them.
                 let is_exact = flows.iter().all(|flow| is_moment(flow.when.as_ref()));
                 flows.iter().map(|flow| about(flow.fired_at, is_exact)).max().unwrap_or(Fired::No)
+            }
+            Mark::SlotStarted(sku) => {
+                let slot = shown.items.iter().find(|item| item.sku == *sku).and_then(|item| item.slot.as_ref());
+                exact(slot.and_then(|slot| slot.resolved_starts_at))
             }
             Mark::Tranche(id) => {
                 let tranche = shown.tranches.iter().find(|tranche| tranche.id == *id);

@@ -48,7 +48,11 @@ const IMPORTANT: &[(&str, &str)] = &[
     ("followers", "met"),
     ("verified", "offline"),
     ("fired by level:", "flow, step, tranche"),
-    ("fired by moment:", "flow, price begins, price ends, slot, step, tranche, window closes, window opens"),
+    (
+        "fired by moment:",
+        "flow, price begins, price ends, slot, slot after the closing, step, tranche, window closes, \
+         window opens",
+    ),
     ("fired by an update", ""),
     ("update of rules", "invalid, made, precondition"),
     ("seed", "with rules, without rules"),

@@ -31,7 +31,9 @@ pub fn plan(dice: &mut Dice, units: impl Fn(&mut Dice) -> u64) -> (Vec<Vec<u64>>
     let mut stock = Vec::new();
     for item in 0..ITEMS {
         let slot = (with_slot && item == SLOT).then(|| {
-            let starts = dice.between(1_000, SOON);
+            // Some only after the sale.
+            let sale = plan.closes.filter(|_| dice.percent(60)).map_or(0, |closes| closes - plan.opens);
+            let starts = sale + dice.between(1_000, SOON);
             (When::AfterOpening(starts), When::AfterOpening(starts + dice.between(1, 1_000)))
         });
         let pools = if slot.is_some() { 1 } else { dice.between(1, POOLS) };
@@ -73,7 +75,7 @@ pub fn plan(dice: &mut Dice, units: impl Fn(&mut Dice) -> u64) -> (Vec<Vec<u64>>
             plan.conduct.push(conduct);
         }
     }
-    if plan.is_wrong(0) {
+    if plan.is_wrong(0, |_, _| None) {
         // Something is empty or lies outside: no drop could be made of it.
         return self::plan(dice, units);
     }
@@ -155,7 +157,7 @@ fn conduct(dice: &mut Dice, plan: &mut Plan) -> ConductPlan {
     ConductPlan {
         id: id(plan),
         counts: dice.weighted(&[(3, Conduct::UnclaimedHolds), (2, Conduct::Returns)]),
-        at_least: u32::try_from(dice.between(1, 3)).expect("few"),
+        at_least: dice.weighted(&[(4, 1), (2, 2), (1, 3)]),
         within: dice.weighted(&[(2, 3_000), (2, 20_000), (1, 3 * HOUR)]),
         crowd: crowd(dice, 60),
         ttl,

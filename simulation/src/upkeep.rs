@@ -8,6 +8,7 @@ use stockade_types::ids::Lsn;
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::compare;
+use crate::model::state::ModelDrop;
 use crate::model::words::drop_id;
 use crate::model::{DROPS, HOUR};
 use crate::simulation::{Checked, Doom, Plant, Simulation};
@@ -91,6 +92,10 @@ impl Simulation {
             ];
             let kind = kinds.into_iter().find(|(word, _)| what.contains(word)).map_or("else", |(_, kind)| kind);
             self.coverage.count(&format!("fired by {by}: {kind}"));
+            let ModelDrop { closed, fired, .. } = &self.truth.drops[drop];
+            if kind == "slot" && closed.is_some_and(|closed| fired.get(what).is_some_and(|at| closed < *at)) {
+                self.coverage.count("fired by moment: slot after the closing");
+            }
         }
         self.log(&format!("of {drop} has come {come:?}, by {by}"));
     }

@@ -99,7 +99,9 @@ impl Plan<'_> {
                 let place = if place.is_empty() { String::new() } else { format!(" at {}", escaped(place)) };
                 self.from(
                     starts.as_ref(),
-                    format!("slot {sku}{place} begins: {quantity} visits; it can't be reserved any more"),
+                    format!(
+                        "slot {sku}{place} begins: {quantity} visits; it can't be reserved or claimed late any more"
+                    ),
                 );
                 self.until(ends.as_ref(), format!("slot {sku} ends"));
             }
@@ -169,8 +171,11 @@ pub(super) fn timeline(output: &mut Output, drop: &pb::Drop) {
     plan.windows(drop);
     plan.prices(drop);
     plan.tranches(drop);
+    if let Some(at) = calendar.closes_at {
+        plan.at(Some(at), "closes: live holds can still be claimed".to_owned());
+    }
     let Plan { mut dated, others, .. } = plan;
-    // A stable sort: what comes at one instant stays in the order of the definition.
+    // A stable sort: what comes at one instant stays in the order of the definition, the closing last.
     dated.sort_by_key(|(at, _)| *at);
     let mut rows = table(&["when", "what"]);
     for (at, what) in dated {
@@ -192,10 +197,9 @@ pub(super) fn timeline(output: &mut Output, drop: &pb::Drop) {
     for rule in &drop.conduct {
         rows.add_row(["all the time".to_owned(), format!("{}: {}", rule.id, rules::conduct(rule))]);
     }
-    match calendar.closes_at {
-        Some(at) => rows.add_row([calendar.shown(Some(at)), "closes: live holds can still be claimed".to_owned()]),
-        None => rows.add_row([NOTHING.to_owned(), "never closes by itself".to_owned()]),
-    };
+    if calendar.closes_at.is_none() {
+        rows.add_row([NOTHING.to_owned(), "never closes by itself".to_owned()]);
+    }
     output.table(rows);
 }
 

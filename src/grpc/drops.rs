@@ -18,14 +18,14 @@ use tonic::Status;
 use super::convert;
 use super::convert::Neighbour;
 use super::edge::Edge;
-use super::events::Events;
+use super::events::{Events, Moved};
 use super::seats::Seats;
 use super::status::of_fault;
 use super::stream::Streams;
 use super::watch::{Hub, Updates};
 use crate::http2::Peer;
 
-/// How often the stock is counted for one reconciliation, if other adjustments come between.
+/// How often the stock is counted for one reconciliation, if other reconciliations come between.
 const COUNTS_MAX: usize = 8;
 
 /// The calls about drops.
@@ -190,7 +190,7 @@ impl DropsService {
     ) -> Result<pb::ReconcileStockResponse, Status> {
         let as_of = events.named(&request.as_of).await?;
         let command = convert::reconcile_stock(&request, as_of)?;
-        let mut expected = None;
+        let (mut expected, mut moved) = (None, Moved::since(command.as_of));
         for _ in 0..COUNTS_MAX {
             let (asked, origin) = (command.clone(), origin.clone());
             let ask = move |engine: &Engine, context: Context<'_>| {
@@ -200,7 +200,7 @@ impl DropsService {
                 match self.edge.ask_at_length(ask).await.map_err(of_fault)?.0 {
                     Reconciling::Done(reconciled) => reconciled,
                     Reconciling::Counted(counted) => {
-                        expected = events.expected(command.as_of, &counted, &peer).await?;
+                        expected = events.expected(&mut moved, &counted, &peer).await?;
                         continue;
                     }
                 };
@@ -209,7 +209,7 @@ impl DropsService {
             let drop = Some(convert::drop_view(&view));
             return Ok(pb::ReconcileStockResponse { drift, applied, shortage, drop });
         }
-        Err(of_fault(Fault::Overloaded("the item is adjusted too often to be compared")))
+        Err(of_fault(Fault::Overloaded("the item is reconciled too often to be compared")))
     }
 
     pub(super) async fn fire_flow(

@@ -7,6 +7,7 @@ use stockade_types::time::{Millis, Timestamp};
 use crate::cli::{code, err, out, stockade};
 use crate::common::{held, line, refused, reserve};
 use crate::rules::{OPENING, Shop, euros, from, in_zone, of_tier, seconds, shown};
+use crate::shop::claim;
 
 /// A shop an hour before most examples open, with this one applied, and the printed plan.
 async fn applied(name: &str) -> (Shop, String) {
@@ -69,6 +70,10 @@ async fn neighbours_come_first_to_the_night_market_and_pick_up_at_a_stall_and_a_
         &[
             "2026-12-04 18:00:00 +01:00  window neighbours opens: zone kreuzberg may reserve everything",
             "2026-12-04 18:30:00 +01:00  window city opens: everyone may reserve everything",
+            "2026-12-04 22:00:00 +01:00  closes: live holds can still be claimed",
+            "2026-12-05 20:00:00 +01:00  slot PICKUP-20 at Markthalle begins: 30 visits; it can't be reserved or claimed \
+             late any more",
+            "2026-12-05 20:30:00 +01:00  slot PICKUP-20 ends",
         ],
     );
     let ask = |n, who: &str, pool: &str, slot: &str| {
@@ -85,9 +90,18 @@ async fn neighbours_come_first_to_the_night_market_and_pick_up_at_a_stall_and_a_
     shop.pass(Millis::from_secs(1_800)).await;
     let city = held(&shop.client, ask(2, "bob", "stall-4", "PICKUP-20")).await;
     assert_eq!(shown(&city), [("stall-4", "city", "", 2), ("general", "city", "", 1)]);
-    shop.pass(Millis::from_secs(5_400)).await;
-    assert_eq!(refused(&shop.client, ask(4, "dan", "stall-4", "PICKUP-20")).await.reason(), Reason::Closed);
     held(&shop.client, ask(4, "dan", "stall-4", "PICKUP-21")).await;
+    // At 22:00 the sale is over. On the next evening a payment that lands late still gets the slot that has not begun.
+    shop.pass(Millis::from_secs(12_600)).await;
+    assert_eq!(refused(&shop.client, ask(5, "eve", "stall-4", "PICKUP-21")).await.reason(), Reason::Closed);
+    shop.pass(Millis::from_secs(22 * 3_600)).await;
+    let late = async |n| {
+        let claim = pb::ClaimRequest { expired_policy: pb::ExpiredPolicy::TakeFreeStock.into(), ..claim(n, "A-1") };
+        shop.client.claim(claim).await.expect("an answer").outcome.expect("an outcome")
+    };
+    use pb::claim_response::Outcome;
+    assert!(matches!(late(2).await, Outcome::Refusal(no) if no.reason() == Reason::Closed), "its slot has begun");
+    assert!(matches!(late(4).await, Outcome::Hold(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -208,3 +208,36 @@ async fn a_reader_that_goes_away_is_no_failure() {
     let output = child.wait_with_output().expect("an end");
     assert_eq!((output.status.code(), err(&output)), (Some(0), String::new()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_that_are_kept_for_readers_are_shown_first_where_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    a_sale_and_a_hold(folder.path()).await;
+    let all = lines(folder.path(), &["--json"]);
+    // As trimming does: the first segment, of a journal of two, is moved and named by its records and its time.
+    let (journal, kept) = (folder.path().join("journal"), folder.path().join("kept"));
+    let server = start(folder.path(), &[]);
+    server.client().await;
+    server.kill();
+    let segments = || {
+        let names = fs::read_dir(&journal).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+        let mut names: Vec<String> = names.map(|name| name.into_string().expect("text")).collect();
+        names.retain(|name| name.ends_with(".journal"));
+        names.sort();
+        names
+    };
+    let both = lines(folder.path(), &["--json"]);
+    let names = segments();
+    assert!(names.len() >= 2 && both.len() > all.len() && both.starts_with(&all), "{names:?}");
+    fs::create_dir_all(&kept).expect("a folder");
+    let name = |file: &str| file.trim_end_matches(".journal").to_owned();
+    let moved = format!("{}-{}-{:020}.journal", name(&names[0]), name(&names[1]), 1);
+    fs::rename(journal.join(&names[0]), kept.join(moved)).expect("moved");
+    assert!(lines(folder.path(), &["--json"]).len() < both.len());
+    assert_eq!(lines(folder.path(), &["--json", "--kept"]), both);
+    // With a gap before the journal nothing of it is shown.
+    let gap = format!("{}-{:020}-{:020}.journal", name(&names[0]), 2, 1);
+    let there = fs::read_dir(&kept).expect("a folder").next().expect("a segment").expect("an entry").path();
+    fs::rename(there, kept.join(gap)).expect("renamed");
+    assert!(lines(folder.path(), &["--json", "--kept"]).len() < both.len());
+}

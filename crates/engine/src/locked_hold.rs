@@ -64,7 +64,8 @@ impl LockedHold<'_, '_> {
     }
 
     /// Checks what is left of goods and pickup slots if the hold keeps these units of its lines: a slot stays with goods
-    /// only, and where the drop requires slots, goods stay with a slot only. Returns why this is refused.
+    /// only, and where the drop requires slots, goods of a hold that has one stay with a slot only. A hold without a slot
+    /// was made by staff or before slots were required, and what it has stays its customer's. Returns why this is refused.
     pub(crate) fn slots_of(&self, field: &str, wanted: &[WantedUnits], kept: &[u32]) -> Result<Option<Reason>, Fault> {
         let Some(standing) = self.inner.standing.as_deref() else { return Ok(None) };
         let hold = self.hold();
@@ -72,8 +73,11 @@ impl LockedHold<'_, '_> {
             let mut lines = hold.lines().iter().zip(kept);
             lines.any(|(line, kept)| *kept > 0 && standing.is_slot(line.item) == slot)
         };
+        let had_slot = || hold.lines().iter().any(|line| line.quantity > 0 && standing.is_slot(line.item));
         match (left(false), left(true)) {
-            (true, false) if standing.slot_required && !hold.is_over_windows() => Ok(Some(Reason::SlotRequired)),
+            (true, false) if standing.slot_required && had_slot() && !hold.is_over_windows() => {
+                Ok(Some(Reason::SlotRequired))
+            }
             (false, true) => {
                 let alone = |line: &WantedUnits| InvalidField {
                     field: format!("{field}[{}].sku", line.place),

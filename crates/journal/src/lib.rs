@@ -29,7 +29,7 @@ pub use commit::shared::Appended;
 pub use commit::writer::{Step, Writer};
 pub use files::file_log::{FileLog, FileLogOptions, SEGMENT_BYTES, SEGMENT_STRETCH};
 pub use files::forced::Beyond;
-pub use files::inspect::{Inspection, inspect};
+pub use files::inspect::{Inspection, inspect, inspect_with_kept};
 pub use files::kept::{KeepPolicy, KeptSegments};
 pub use files::recover::{JournalState, ScannedJournal};
 pub use files::scan::{Cut, Ending};

@@ -20,7 +20,7 @@ pub use drop_fact::{DropFact, DropVerb, ORIGIN_TEXT_MAX, Origin};
 pub use format1::OldFact;
 pub use hold_change::{Actor, HoldChange, Made, MovedLine, Superseded, Verb};
 pub use lifecycle::{Closed, Lifecycle};
-pub use marks::{FlowPlace, Mark, MarkKind, Marks, each_planned};
+pub use marks::{FlowPlace, Mark, MarkKind, Marks, each_planned, each_planned_mut, last_slot_ends};
 pub use restart::Restart;
 pub use stock::{
     Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, PoolBasis, PoolFigures, Reconciliation, StockChange, StockImage,

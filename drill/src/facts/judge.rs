@@ -19,7 +19,7 @@ pub struct Trial {
     pub records: u64,
     /// Holds that were made.
     pub holds: u64,
-    /// Facts of the rules: openings, windows, flows, tranches, steps, closings.
+    /// Facts of the rules: openings, windows, flows, tranches, steps, slots, closings.
     pub marks: u64,
     /// Starts after a crash or a stop.
     pub restarts: u64,
@@ -31,7 +31,10 @@ pub struct Trial {
     pub foreign_pool: u64,
     /// Lines at a price that was not the customer's then.
     pub wrong_price: u64,
-    /// Facts of the rules that came twice, too early, or without their level of stock.
+    /// Lines of a pickup slot that were reserved or claimed late when it had begun.
+    pub begun_slot: u64,
+    /// Facts of the rules that came twice, too early, behind the closing, or without their level of
+    /// stock.
     pub wrong_mark: u64,
     /// Records after which a pool does not add up.
     pub conservation: u64,
@@ -44,12 +47,13 @@ pub struct Trial {
 impl Trial {
     /// The counts that must be 0, by name.
     #[must_use]
-    pub fn counts(&self) -> [(&'static str, u64); 7] {
+    pub fn counts(&self) -> [(&'static str, u64); 8] {
         [
             ("holds outside the drop", self.outside_drop),
             ("lines outside a window", self.outside_window),
             ("lines of a foreign pool", self.foreign_pool),
             ("wrong prices", self.wrong_price),
+            ("lines of a slot that has begun", self.begun_slot),
             ("wrong marks", self.wrong_mark),
             ("records that do not add up", self.conservation),
             ("gaps", self.gaps),
@@ -126,6 +130,10 @@ impl Court<'_> {
                 let ended = self.books.end(fact.superseded_hold_id.as_deref().unwrap_or_default());
                 ended.and_then(|()| self.enter(fact))
             }
+            "claimed" if fact.late == Some(true) => {
+                self.slots(fact);
+                self.enter(fact)
+            }
             "extended" | "claimed" | "released" | "expired" | "returned" | "superseded" => {
                 let is_made = self.books.has(fact.hold_id.as_deref().unwrap_or_default());
                 self.enter(fact).and(if is_made { Ok(()) } else { Err("no record made this hold".to_owned()) })
@@ -169,6 +177,7 @@ impl Court<'_> {
                 | Mark::Flowed(..)
                 | Mark::TermsStarted(_)
                 | Mark::TermsEnded(_)
+                | Mark::SlotStarted(_)
                 | Mark::Stepped(..) => {}
             }
             self.marks.insert(mark);
@@ -189,6 +198,9 @@ impl Court<'_> {
         }
         if *mark != Mark::Opened && !self.marks.contains(&Mark::Opened) {
             return Some("is earlier than the opening");
+        }
+        if self.marks.contains(&Mark::Closed) && !matches!(mark, Mark::SlotStarted(_)) {
+            return Some("is later than the closing");
         }
         let terms = |id: &String| self.drop.terms.iter().find(|terms| terms.id == *id);
         let triggers: Vec<&pb::Trigger> = match mark {
@@ -211,6 +223,7 @@ impl Court<'_> {
             | Mark::WindowOpened(_)
             | Mark::WindowClosed(_)
             | Mark::TermsStarted(_)
+            | Mark::SlotStarted(_)
             | Mark::TermsEnded(_) => return None,
         };
         let counts = |sku: &str| match mark {
@@ -224,6 +237,7 @@ impl Court<'_> {
             | Mark::WindowClosed(_)
             | Mark::Tranche(_)
             | Mark::TermsStarted(_)
+            | Mark::SlotStarted(_)
             | Mark::TermsEnded(_) => true,
         };
         let may = |trigger: &&pb::Trigger| match &trigger.on {
@@ -232,6 +246,18 @@ impl Court<'_> {
             Some(pb::trigger::On::Moment(_)) | None => true,
         };
         (!triggers.iter().any(may)).then_some("fired without its level of stock")
+    }
+
+    /// Units that are taken: none of a slot that has begun.
+    fn slots(&mut self, fact: &Fact) {
+        let lines: &[Line] = fact.lines.as_deref().unwrap_or_default();
+        for line in lines.iter().filter(|line| line.quantity > 0) {
+            if self.marks.contains(&Mark::SlotStarted(line.sku.clone())) {
+                let id = fact.hold_id.as_deref().unwrap_or_default();
+                let what = || format!("record {}: hold {id} takes slot {}, which has begun", fact.lsn, line.sku);
+                self.found(|trial| &mut trial.begun_slot, what);
+            }
+        }
     }
 
     /// A new hold: by the marks that are there.
@@ -244,6 +270,7 @@ impl Court<'_> {
             let what = || format!("record {}: hold {id} was made while the drop was not open", fact.lsn);
             self.found(|trial| &mut trial.outside_drop, what);
         }
+        self.slots(fact);
         let marks = &self.marks;
         let fired = |mark: &Mark| if marks.contains(mark) { Fired::Yes } else { Fired::No };
         let visitor = Visitor { drop: self.drop, tiers, fired: &fired };

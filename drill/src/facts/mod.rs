@@ -125,7 +125,7 @@ pub struct Moment {
     /// The window.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub window: String,
-    /// The SKU of a flow.
+    /// The SKU of a flow or of a slot.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub sku: String,
     /// The pool that flows.
@@ -176,6 +176,7 @@ impl Moment {
             "tranche_released" => Mark::Tranche(self.tranche.clone()),
             "terms_started" => Mark::TermsStarted(terms()),
             "terms_ended" => Mark::TermsEnded(terms()),
+            "slot_started" => Mark::SlotStarted(self.sku.clone()),
             "price_stepped" => Mark::Stepped(terms(), self.step),
             _ => return None,
         })

@@ -151,6 +151,32 @@ fn a_mark_that_comes_twice_early_or_without_its_level_is_found() {
 }
 
 #[test]
+fn a_slot_that_is_taken_when_it_has_begun_and_a_mark_behind_the_closing_are_found() {
+    let of =
+        |what: &str| Moment { what: what.into(), sku: "KNIFE".into(), scheduled_for: text(10), ..Moment::default() };
+    let begun = |late| {
+        planted(|facts| {
+            facts[7].moments.as_mut().expect("marks").push(of("slot_started"));
+            facts[10].late = Some(late);
+        })
+    };
+    assert_eq!(begun(false), [("lines of a slot that has begun", 1)], "the last hold");
+    assert_eq!(begun(true), [("lines of a slot that has begun", 2)], "and its late claim");
+    let closed = |then: Option<Moment>| {
+        planted(|facts| {
+            (facts[10].kind, facts[10].moments) = ("drop_turned".into(), Some(vec![of("closed")]));
+            facts[11].stock = None;
+            facts[11].moments.as_mut().expect("marks").extend(then.clone());
+            if then.is_some() {
+                facts[11].moments.as_mut().expect("marks").remove(0);
+            }
+        })
+    };
+    assert_eq!(closed(Some(of("slot_started"))), []);
+    assert_eq!(closed(None), [("wrong marks", 1)], "a tranche");
+}
+
+#[test]
 fn pools_that_do_not_add_up_are_found() {
     let more = planted(|facts| first_line(&mut facts[2]).quantity = 5);
     assert!(more.iter().any(|(name, count)| *name == "records that do not add up" && *count >= 2), "{more:?}");

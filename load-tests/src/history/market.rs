@@ -159,6 +159,7 @@ impl Market {
                     | Mark::Closed
                     | Mark::WindowOpened(_)
                     | Mark::WindowClosed(_)
+                    | Mark::SlotStarted(_)
                     | Mark::Tranche(_)
                     | Mark::TermsStarted(_)
                     | Mark::TermsEnded(_),

@@ -38,17 +38,20 @@ impl ModelDrop {
         self.plan != Plan { opens, closes, next, ..Plan::default() }
     }
 
-    /// All that is scheduled, with opening and closing, and has not come by now, in order.
+    /// All that is scheduled, with opening and closing, and has not come by now, in order. Behind the closing only slots
+    /// begin, and of a drop that never opened nothing.
     fn due(&self, drop: usize, now: u64) -> Vec<Planned> {
-        if self.archived.is_some() || self.closed.is_some() {
+        if self.archived.is_some() || self.closed.is_some() && self.opened.is_none() {
             return Vec::new();
         }
         let mut all = self.plan.planned(drop);
-        all.retain(|(_, _, what)| !self.has_fired(what));
+        all.retain(|(_, _, what)| !self.has_fired(what) && (self.closed.is_none() || plan::is_beginning(what)));
         if self.opened.is_none() {
             all.push((Some(self.plan.opens), OPENS, String::new()));
         }
-        all.push((self.plan.closes, CLOSES, String::new()));
+        if self.closed.is_none() {
+            all.push((self.plan.closes, CLOSES, String::new()));
+        }
         all.retain(|(at, ..)| at.is_some_and(|at| at <= now));
         all.sort();
         all
@@ -113,13 +116,13 @@ impl Model {
         (0..self.drops.len()).filter_map(first).min().map(|(_, drop)| drop)
     }
 
-    /// Fires all that is due of a drop, up to its closing. Returns what has come.
+    /// Fires all that is due of a drop; behind its closing only slots begin. Returns what has come.
     pub fn turn(&mut self, drop: usize) -> Vec<String> {
         let mut come = Vec::new();
         for (at, rank, what) in self.drops[drop].due(drop, self.now) {
             let (known, at) = (&mut self.drops[drop], at.expect("it has an instant"));
-            if known.closed.is_some() {
-                break;
+            if known.closed.is_some() && !plan::is_beginning(&what) {
+                continue;
             }
             match rank {
                 OPENS => known.opened = Some(at),

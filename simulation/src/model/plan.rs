@@ -198,10 +198,15 @@ impl Plan {
 
     /// All that it schedules, but the opening and the closing.
     pub fn planned(&self, drop: usize) -> Vec<Planned> {
+        self.scheduled(drop).into_iter().map(|(when, rank, what)| (self.at(when), rank, what)).collect()
+    }
+
+    /// The same, as it is defined.
+    pub fn scheduled(&self, drop: usize) -> Vec<(When, u8, String)> {
         let mut all = Vec::new();
         let mut add = |when: Option<When>, rank, what: String| {
             if let Some(when) = when {
-                all.push((self.at(when), rank, what));
+                all.push((when, rank, what));
             }
         };
         for window in &self.windows {
@@ -261,19 +266,35 @@ impl Plan {
         all
     }
 
-    /// Whether an instant lies outside the drop, or something ends before it has begun.
-    pub fn is_wrong(&self, drop: usize) -> bool {
+    /// Whether an instant lies outside the drop, of a slot before its opening, or something ends before it has begun.
+    /// `kept` is the instant of something that has come at the moment that is still its own: it stays wherever it lies.
+    pub fn is_wrong(&self, drop: usize, kept: impl Fn(&str, When) -> Option<u64>) -> bool {
         let closes = self.closes.unwrap_or(u64::MAX);
-        let inside = |at: Option<u64>| at.is_some_and(|at| (self.opens..=closes).contains(&at));
-        let spans = self.windows.iter().map(|window| window.span).chain(self.prices.iter().map(|terms| terms.span));
-        let slots = self.items.iter().filter_map(|item| item.slot);
-        let spans = spans.chain(slots.map(|(starts, ends)| Span { starts: Some(starts), ends: Some(ends) }));
-        let empty = |span: Span| {
-            let starts = span.starts.map_or(Some(self.opens), |when| self.at(when));
-            let ends = span.ends.map_or(Some(closes), |when| self.at(when));
-            !inside(starts) || ends <= starts || span.ends.is_some() && !inside(ends)
+        let at = |what: &str, when: When| kept(what, when).or_else(|| self.at(when));
+        let is_outside = |(when, _, what): &(When, u8, String)| {
+            let latest = if is_beginning(what) { u64::MAX } else { closes };
+            kept(what, *when).is_none() && !self.at(*when).is_some_and(|at| (self.opens..=latest).contains(&at))
         };
-        self.planned(drop).iter().any(|(at, ..)| !inside(*at)) || spans.into_iter().any(empty)
+        let windows = self.windows.iter().map(|window| (opens(window.id), self::closes(window.id), window.span));
+        let prices = self.prices.iter().map(|terms| (starts(terms.id), ends(terms.id), terms.span));
+        let is_empty = |(first, last, span): (String, String, Span)| {
+            let starts = span.starts.map_or(Some(self.opens), |when| at(&first, when));
+            let ends = span.ends.map_or(Some(closes), |when| at(&last, when));
+            ends.zip(starts).is_some_and(|(ends, starts)| ends <= starts)
+        };
+        let no_slot = |(item, plan): (usize, &ItemPlan)| {
+            let Some((starts, ends)) = plan.slot else { return false };
+            let begun = kept(&begins(drop, item), starts).is_some();
+            !begun && (self.at(ends).is_none() || self.at(ends) <= self.at(starts))
+        };
+        self.scheduled(drop).iter().any(is_outside)
+            || windows.chain(prices).any(is_empty)
+            || self.items.iter().enumerate().any(no_slot)
+    }
+
+    /// When the last slot ends.
+    pub fn last_slot_ends(&self) -> Option<u64> {
+        self.items.iter().filter_map(|item| self.at(item.slot?.1)).max()
     }
 
     /// Sets a definition's rules to these.
@@ -412,4 +433,9 @@ pub fn comes(tranche: u8) -> String {
 
 pub fn begins(drop: usize, item: usize) -> String {
     format!("{} begins", ITEMS[drop][item])
+}
+
+/// Whether that is the beginning of a slot.
+pub fn is_beginning(what: &str) -> bool {
+    what.ends_with(" begins")
 }

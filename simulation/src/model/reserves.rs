@@ -187,9 +187,13 @@ impl Model {
         let closed: Vec<(Wanted, Why)> =
             found.iter().filter_map(|(line, of)| Some((*line, *of.as_ref().err()?))).collect();
         if !closed.is_empty() {
-            return Err(self.not_offered(ask, &closed));
+            let is_slot = |line: &Wanted| plan.is_slot(line.item);
+            let others = found.iter().any(|(line, of)| of.is_ok() && !is_slot(line));
+            if !ask.partial || !others || closed.iter().any(|(line, _)| is_slot(line)) {
+                return Err(self.not_offered(ask, &closed));
+            }
         }
-        let offers: Vec<Vec<Choice>> = found.into_iter().filter_map(|(_, offer)| offer.ok()).collect();
+        let offers: Vec<Vec<Choice>> = found.into_iter().map(|(_, offer)| offer.unwrap_or_default()).collect();
         for (line, offer) in lines.iter().zip(&offers).filter(|(line, _)| line.pool.is_none()) {
             let offered = |pool| offer.iter().any(|choice| choice.pools.iter().any(|(of, _)| *of == pool));
             if lines.iter().any(|other| other.item == line.item && other.pool.is_some_and(offered)) {
@@ -206,12 +210,12 @@ impl Model {
         if line.units <= self.own(ask, line) { Ok(Vec::new()) } else { self.offered(ask, line) }
     }
 
+    /// Why nothing is offered of a line that needs something.
+    fn barred(&self, ask: &Ask, line: Wanted) -> Option<&'static str> {
+        self.offer_of(ask, line).err().map(|why| label(&why))
+    }
+
     fn not_offered(&self, ask: &Ask, closed: &[(Wanted, Why)]) -> String {
-        let label = |why: &Why| match why {
-            Why::Closed => "closed",
-            Why::NotOpen(_) => "not_open",
-            Why::NotEligible => "not_eligible",
-        };
         let first = ["closed", "not_open", "not_eligible"].into_iter();
         let reason = first.into_iter().find(|first| closed.iter().any(|(_, why)| label(why) == *first));
         // Worth another try once all windows are open; never if one line is refused for good.
@@ -328,6 +332,7 @@ impl Model {
                     reason = if there < line.units { reason } else { why.label() };
                 }
             }
+            reason = self.barred(ask, line).unwrap_or(reason);
             served.push((line, gets));
             if gets < line.units {
                 shorts.entry(line.item).or_insert(reason);
@@ -440,20 +445,25 @@ impl Model {
         let slots = &self.slots();
         let question = Question { drop: ask.drop, subjects, units, slots, late: None, now: self.now };
         let limited = self.limited(&question, ask.old, &self.active(ask));
-        let reported = limited.reported(&question, &ask.as_told());
+        let barred = |line: &Wanted| Some(line.reported(ask.drop, self.barred(ask, *line)?, self.own(ask, *line)));
+        let reported = limited.reported(&question, &ask.as_told(), barred);
         (limited, reported)
     }
 
     /// Why the customer can't have all of these lines now.
     fn refused(&self, ask: &Ask, (drawn, offers): (&[Drawn], &[Vec<Choice>])) -> Option<String> {
         let (limited, told_by_limits) = self.limits_on(ask, &by_item(&ask.lines));
-        if drawn.iter().all(|drawn| drawn.short.is_none()) {
+        if drawn.iter().all(|drawn| drawn.short.is_none() || self.barred(ask, drawn.line).is_some()) {
             return told_by_limits;
         }
         let mut reported = Vec::new();
         let (mut retry, mut may_come_back) = (Some(0), true);
         for line in ask.as_told() {
             let at = drawn.iter().position(|drawn| drawn.line == line).expect("each line is drawn");
+            if let Some(why) = self.barred(ask, line) {
+                reported.push(line.reported(ask.drop, why, drawn[at].own));
+                continue;
+            }
             let left = limited.lines.get(&line.item);
             let Some(free) = drawn[at].short else {
                 reported.extend(left.map(|(reason, left)| line.reported(ask.drop, reason.label(), *left)));
@@ -472,5 +482,13 @@ impl Model {
         }
         let back = if may_come_back { " may come back" } else { "" };
         Some(format!("sold_out {reported:?} retry {retry:?}{back}"))
+    }
+}
+
+const fn label(why: &Why) -> &'static str {
+    match why {
+        Why::Closed => "closed",
+        Why::NotOpen(_) => "not_open",
+        Why::NotEligible => "not_eligible",
     }
 }

@@ -245,15 +245,21 @@ impl Limited {
         }
     }
 
-    /// The text of the refusal of these lines, if there is one.
-    pub fn reported(&self, Question { drop, now, .. }: &Question<'_>, lines: &[Wanted]) -> Option<String> {
+    /// The text of the refusal of these lines, if there is one. `barred` is the text of a line of which nothing is offered.
+    pub fn reported(
+        &self,
+        Question { drop, now, .. }: &Question<'_>,
+        lines: &[Wanted],
+        barred: impl Fn(&Wanted) -> Option<String>,
+    ) -> Option<String> {
         let hit = self.hits.iter().min()?;
         let same = self.hits.iter().filter(|other| other.reason == hit.reason).map(|other| other.over_at);
         let over_at = same.reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).flatten();
-        let reported = |line: &Wanted| {
+        let by_limit = |line: &Wanted| {
             let (why, left) = self.lines.get(&line.item)?;
             Some(line.reported(*drop, why.label(), *left))
         };
+        let reported = |line: &Wanted| barred(line).or_else(|| by_limit(line));
         let lines: Vec<_> = lines.iter().filter_map(reported).collect();
         let (reason, name) =
             (hit.reason.label(), hit.conduct.map_or_else(|| format!("l{}", hit.rule), |id| format!("c{id}")));

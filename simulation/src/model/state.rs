@@ -358,14 +358,17 @@ impl Model {
     }
 
     /// Why these parts can't be all that is kept or claimed of a hold: a slot needs goods and, where slots are required,
-    /// goods a slot.
+    /// the goods of a hold with a slot need one.
     fn slots_left(&self, id: u64, kept: &Parts) -> Option<String> {
         let hold = &self.holds[&id];
         let plan = &self.drops[hold.drop()].plan;
         let slots = sum(kept, |part| plan.is_slot(part.item)) > 0;
         let goods = sum(kept, |part| !plan.is_slot(part.item)) > 0;
+        let had_slot = sum(&hold.has, |part| plan.is_slot(part.item)) > 0;
         match (goods, slots) {
-            (true, false) if plan.slot_required && !hold.ask.over.windows => Some(self.dead(id, "slot_required")),
+            (true, false) if plan.slot_required && had_slot && !hold.ask.over.windows => {
+                Some(self.dead(id, "slot_required"))
+            }
             (false, true) => Some("invalid".to_owned()),
             _ => None,
         }
@@ -432,7 +435,7 @@ impl Model {
         let question = Question { drop, subjects, units, slots, late: Some(hold.created_at), now: self.now };
         let lines: Units = units.iter().map(|(item, units)| line(*item, *units)).collect();
         if !hold.ask.over.limits
-            && let Some(reported) = self.limited(&question, None, &[]).reported(&question, &lines)
+            && let Some(reported) = self.limited(&question, None, &[]).reported(&question, &lines, |_| None)
         {
             return Some(reported);
         }

@@ -80,7 +80,12 @@ impl Model {
     pub fn update(&mut self, drop: usize, update: &Update) -> String {
         let known = &self.drops[drop];
         let mut wanted = self.wanted(drop, update);
-        if wanted.plan.is_wrong(drop) {
+        let scheduled = known.plan.scheduled(drop);
+        let kept = |what: &str, when| {
+            let is_same = scheduled.iter().any(|(known, _, of)| (known, of.as_str()) == (&when, what));
+            known.fired.get(what).copied().filter(|_| is_same)
+        };
+        if wanted.plan.is_wrong(drop, kept) {
             return "invalid".to_owned();
         }
         // Ids that are not used by now are no part of the drop.
@@ -102,7 +107,8 @@ impl Model {
 
     /// Archives this drop if it may be. Its holds are still in memory.
     pub fn archive_one(&mut self, drop: usize) -> bool {
-        let waited = self.closed_since(drop).is_some_and(|at| at + ARCHIVE_AFTER <= self.now);
+        let picked_up = self.drops[drop].opened.and_then(|_| self.drops[drop].plan.last_slot_ends()).unwrap_or(0);
+        let waited = self.closed_since(drop).is_some_and(|at| at.max(picked_up) + ARCHIVE_AFTER <= self.now);
         let live = self.holds.values().any(|hold| hold.drop() == drop && hold.is_live());
         if !waited || live || self.drops[drop].archived.is_some() {
             return false;

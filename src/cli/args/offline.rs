@@ -29,7 +29,7 @@ pub(crate) enum JournalCommand {
         stockade journal dump --hold 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n  \
         stockade journal dump --drop knife-1204 --json | jq -r 'select(.kind == \"claimed\") | .order_ref'\n\n\
         Customers' ids are shown unmasked. The journal begins where the older snapshot does: older records are in\n\
-        the snapshots alone. Exits with 0, also with a torn tail (which is reported on standard error), with 1\n\
+        the snapshots alone, or with --keep-events in kept/, which --kept shows first. Exits with 0, also with a torn tail (which is reported on standard error), with 1\n\
         for damage, after all records before it; 74 if the folder can't be read.")]
     Dump(DumpOptions),
 }
@@ -42,6 +42,9 @@ pub(crate) struct DumpOptions {
     /// Begin with this record
     #[arg(long, value_name = "LSN", value_parser = lsn)]
     pub from: Option<Lsn>,
+    /// Begin with the segments that have left the journal and are kept for readers of events
+    #[arg(long)]
+    pub kept: bool,
     /// Most records to print
     #[arg(long, value_name = "N", value_parser = whole::<u64>)]
     pub limit: Option<u64>,

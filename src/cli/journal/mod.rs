@@ -6,7 +6,7 @@
 use stockade_engine::lifecycle::data_folder::{DataFolder, FolderError};
 use stockade_engine::lifecycle::verify::VerifyError;
 use stockade_journal::storage::FolderLock;
-use stockade_journal::{Batch, Ending, Inspection, LogError, inspect};
+use stockade_journal::{Batch, Ending, Inspection, LogError, inspect, inspect_with_kept};
 use stockade_types::ids::Lsn;
 
 use super::Finding;
@@ -49,7 +49,10 @@ pub(super) fn dump(options: &DumpOptions, output: &mut Output) -> Result<Finding
             "note: {holder} serves this folder: what it writes meanwhile may be missing, or look torn or damaged"
         ));
     }
-    let mut inspection = inspect(folder.journal.as_ref()).map_err(VerifyError::from)?;
+    let kept = if options.kept { DataFolder::kept_segments(&options.data).map_err(VerifyError::from)? } else { None };
+    let journal = folder.journal.as_ref();
+    let inspection = kept.as_deref().map_or_else(|| inspect(journal), |kept| inspect_with_kept(journal, kept));
+    let mut inspection = inspection.map_err(VerifyError::from)?;
     let oldest = inspection.oldest().unwrap_or(Lsn(1));
     let mut drops = KnownDrops::new(options.drop.clone());
     if oldest > Lsn(1) {
@@ -57,7 +60,9 @@ pub(super) fn dump(options: &DumpOptions, output: &mut Output) -> Result<Finding
     }
     let mut dump = Dump { options, drops, printed: 0 };
     if options.from.is_some_and(|from| from < oldest) {
-        output.complain(&format!("note: the journal begins with record {oldest}: older ones are in snapshots alone"));
+        output.complain(&format!(
+            "note: the journal begins with record {oldest}: older ones are in snapshots alone, or in kept/ (--kept)"
+        ));
     }
     let ended = dump.dump(&mut inspection, output)?;
     if ended == DumpEnd::ToTheEnd {

@@ -9,6 +9,8 @@ mod page;
 mod reader;
 mod tail;
 
+pub(super) use moved::Moved;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;

@@ -15,6 +15,22 @@ use crate::http2::Peer;
 /// How many reads are made at once: this holds a thread for about ten milliseconds.
 const READS: usize = 16;
 
+/// What is known of how a stock moved since an event.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::grpc) struct Moved {
+    /// By how many units.
+    units: i128,
+    /// Up to which record.
+    upto: Lsn,
+}
+
+impl Moved {
+    /// Nothing is known yet of what came after this record.
+    pub(in crate::grpc) const fn since(record: Lsn) -> Self {
+        Self { units: 0, upto: record }
+    }
+}
+
 impl Events {
     /// The record at which a cursor stands; none if it is no cursor.
     ///
@@ -29,14 +45,14 @@ impl Events {
         }
     }
 
-    /// What should be on hand by this record, for a peer: what was counted later, without what moved in between. None
-    /// if the record is later than the count.
+    /// What should be on hand by the record after which `moved` begins, for a peer: what was counted later, without what
+    /// moved in between. `moved` goes on to the count. None if it is beyond the count already.
     ///
     /// # Errors
     /// If that can't be read, or has no room.
     pub(in crate::grpc) async fn expected(
         &self,
-        as_of: Lsn,
+        moved: &mut Moved,
         counted: &StockCount,
         peer: &Arc<Peer>,
     ) -> Result<Option<ExpectedStock>, Status> {
@@ -47,23 +63,24 @@ impl Events {
         if let Some(before) = at.0.checked_sub(1) {
             shared.feed.beyond(Lsn(before)).await.map_err(|_ended| status::stopping())?;
         }
-        let feed = Arc::clone(&shared.feed);
-        blocking(move || feed.readable(Position::behind(as_of))).await?.map_err(|bad| status::as_of(&bad))?;
-        if as_of > at {
+        let (feed, begins) = (Arc::clone(&shared.feed), moved.upto);
+        blocking(move || feed.readable(Position::behind(begins))).await?.map_err(|bad| status::as_of(&bad))?;
+        if moved.upto > at {
             return Ok(None);
         }
         let place = StockPlace { drop, item, pool };
-        let (mut moved, mut read_to) = (0_i128, as_of);
         let mut charge = peer.share.empty_charge();
-        while read_to < at {
+        while moved.upto < at {
             if shared.stops() {
                 return Err(status::stopping());
             }
-            let read = shared.on_files(charge, move |feed| moved_at_once(feed, place, (read_to, at))).await?;
+            let begins = moved.upto;
+            let read = shared.on_files(charge, move |feed| moved_at_once(feed, place, (begins, at))).await?;
             let ((more, upto), charged) = read;
-            (moved, read_to, charge) = (moved.saturating_add(more), upto, charged);
+            *moved = Moved { units: moved.units.saturating_add(more), upto };
+            charge = charged;
         }
-        let on_hand = i128::from(on_hand).saturating_sub(moved);
+        let on_hand = i128::from(on_hand).saturating_sub(moved.units);
         // By the bounds on units it always fits.
         let on_hand = i64::try_from(on_hand).map_err(|_large| Status::internal("more moved than there can be"))?;
         Ok(Some(ExpectedStock { on_hand, at }))

@@ -1,4 +1,5 @@
-//! Archiving: a drop that closed long ago and has no live hold has its holds taken out of memory.
+//! Archiving: a drop that closed long ago, whose pickup slots ended long ago, and that has no live hold has its holds
+//! taken out of memory.
 //!
 //! One record marks the drop as archived, under its gate; from then on no verb finds its holds. Then its holds are
 //! taken out, shard by shard, and what they count for limits of a series or a shop is folded into their subjects. While
@@ -138,7 +139,7 @@ impl Engine {
         while self.turn_due(now)? > 0 && !self.journal.is_busy() {}
         for entry in self.inventory.drops.all() {
             let inner = entry.read();
-            self.inventory.expect_archiving(entry.number, inner.closed_at());
+            self.inventory.expect_archiving(entry.number, inner.over_at());
         }
         let (mut archiving, mut drops) = (Archiving::default(), 0_usize);
         while archiving.due_at(self) <= now {
@@ -163,8 +164,7 @@ impl Engine {
     }
 
     /// Writes the record that the drop is archived, if it may be; from then on no verb finds its holds. If it has a
-    /// live hold, it is checked again later. A closed drop has no further opening or closing, so there is nothing to
-    /// record first.
+    /// live hold, it is checked again later. Pickup slots that have begun are recorded first.
     fn mark_archived(&self, entry: &DropEntry, context: Context<'_>) -> Result<bool, Fault> {
         if !self.has_waited(&entry.read(), context.now) {
             return Ok(false);
@@ -180,6 +180,7 @@ impl Engine {
             self.inventory.expect_archiving(entry.number, again);
             return Ok(false);
         }
+        self.turn_in(entry, &mut inner, now)?;
         let fact = fact(entry, &inner, DropVerb::Archive, (inner.lifecycle.clone(), origin.clone()), now);
         self.commit_fact(entry, &mut inner, fact, now)?;
         tracing::info!(drop = %inner.definition.id, "archived");
@@ -187,8 +188,8 @@ impl Engine {
     }
 
     fn has_waited(&self, inner: &DropInner, now: Timestamp) -> bool {
-        let closed_at = inner.closed_at();
-        closed_at < Timestamp::NEVER && closed_at.plus(self.bounds.archive_after) <= now
+        let over_at = inner.over_at();
+        over_at < Timestamp::NEVER && over_at.plus(self.bounds.archive_after) <= now
     }
 
     /// The holds of these drops have left memory. If too many archived drops are remembered, the oldest are forgotten.

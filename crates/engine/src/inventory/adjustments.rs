@@ -27,6 +27,9 @@ const AHEAD_MAX: Millis = Millis::from_secs(24 * 60 * 60);
 pub struct ItemAdjustments {
     /// LSN of the last one; 0 before the first.
     pub revision: Lsn,
+    /// LSN of the last reconciliation since the start; 0 before the first. Not in snapshots: it is compared with counts of
+    /// this process only.
+    pub reconciled: Lsn,
     /// Oldest first.
     last: VecDeque<Remembered>,
     /// The numbers of the adjustments, by id. `first` is the number of the oldest.
@@ -142,6 +145,10 @@ impl ItemAdjustments {
     /// Remembers an adjustment made at `at`, and forgets those that are old by then or beyond the bound.
     pub fn remember(&mut self, lsn: Lsn, adjustment: &Adjustment, at: Option<Timestamp>) {
         self.revision = lsn;
+        match adjustment.change {
+            StockChange::Reconcile(_) => self.reconciled = lsn,
+            StockChange::Delta(_) | StockChange::SetReceived { .. } => {}
+        }
         self.put(adjustment, at);
         let now = at.unwrap_or_default();
         while let Some(oldest) = self.last.front().copied() {

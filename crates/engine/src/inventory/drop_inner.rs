@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use stockade_types::definition::Definition;
 use stockade_types::ids::Lsn;
-use stockade_types::record::{Archived, LastUpdate, Lifecycle, Mark, PoolBasis};
-use stockade_types::time::Timestamp;
+use stockade_types::record::{Archived, LastUpdate, Lifecycle, Mark, PoolBasis, last_slot_ends};
+use stockade_types::time::{Millis, Timestamp};
 
 use super::DropEntry;
 use super::adjustments::ItemAdjustments;
 use crate::rules::{Standing, stock_triggers};
+
+/// The archiving of a closed drop waits this long for its pickup slots: 400 days, so that a slot of a wrong year does not
+/// keep a drop in memory for ever.
+const PICKUP_MAX: Millis = Millis::from_secs(400 * 24 * 60 * 60);
 
 /// A drop's state, by which of its moments are recorded and what operators did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,11 +98,14 @@ impl DropInner {
         }
     }
 
-    /// When it closed; [`Timestamp::NEVER`] while it has not, and once it is archived.
+    /// When all of it was over, from which its time until the archive counts: its closing, or the end of its last pickup
+    /// slot if that is later, for a pickup needs its hold. [`Timestamp::NEVER`] while it has not closed, and once it is
+    /// archived.
     #[must_use]
-    pub fn closed_at(&self) -> Timestamp {
-        let closed = self.lifecycle.closed.filter(|_| self.archived.is_none());
-        closed.map_or(Timestamp::NEVER, |closed| closed.at)
+    pub fn over_at(&self) -> Timestamp {
+        let Some(closed) = self.lifecycle.closed.filter(|_| self.archived.is_none()) else { return Timestamp::NEVER };
+        let picked_up = self.lifecycle.opened.and_then(|_| last_slot_ends(&self.definition));
+        picked_up.map_or(closed.at, |ends| ends.clamp(closed.at, closed.at.plus(PICKUP_MAX)))
     }
 
     /// Whether a moment of it is due that is not recorded yet.

@@ -72,7 +72,7 @@ pub struct Inventory {
     pub openings: Openings,
     /// The next moment of each drop that has one.
     pub moments: Moments,
-    /// When each drop closed that is not archived yet.
+    /// When each drop was over that is not archived yet: its closing, or the end of its last pickup slot.
     pub closings: Moments,
     /// Drops with a rule that fires at a level of stock.
     pub watched: Watched,
@@ -226,10 +226,10 @@ impl Inventory {
         Timestamp(self.earliest.load(Ordering::Acquire))
     }
 
-    /// Enters a drop's next moment, and its closing. Its gate is closed, or it is being made.
+    /// Enters a drop's next moment, and since when all of it is over. Its gate is closed, or it is being made.
     fn expect_moments(&self, drop: DropNo, inner: &DropInner) {
         self.moments.expect(drop, inner.next_moment);
-        self.closings.expect(drop, inner.closed_at());
+        self.closings.expect(drop, inner.over_at());
         self.watched.set(drop, inner.watches_stock());
     }
 

@@ -174,6 +174,22 @@ impl DataFolder {
         Ok(Self { journal, snapshots, kept: None, key, key_elsewhere, meta: None, lock: None })
     }
 
+    /// The folder of segments that have left the journal of this data folder and are kept for readers; none if there is
+    /// none. Creates and locks nothing.
+    ///
+    /// # Errors
+    /// When it can't be opened.
+    pub fn kept_segments(path: &Path) -> Result<Option<Arc<dyn Storage>>, FolderError> {
+        match DiskStorage::existing(path.join(KEPT)) {
+            Ok(kept) => Ok(Some(Arc::new(kept))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => {
+                let what = "its folder of kept segments can't be opened";
+                Err(FolderError::Io { folder: path.display().to_string(), what, source })
+            }
+        }
+    }
+
     /// A folder over storages of any kind; `root` has the meta file, which a first start writes here.
     ///
     /// # Errors

@@ -61,6 +61,10 @@ impl FactOrder {
         let units = before_tranches(fact);
         let triggers = stock_triggers(definition, &before);
         for mark in &fact.marks {
+            if before.closed.is_some() && !matches!(mark.kind, MarkKind::SlotStarts(_)) {
+                let (drop, what) = (fact.number(), mark.kind.label());
+                self.find(format!("record {lsn}: {what} in drop number {drop}, which is closed there"));
+            }
             // Two flows to one pool have one mark: a moment may have fired it, or either of two levels.
             let mut due = false;
             each_planned(definition, |kind, moment| due |= kind == mark.kind && moment.at <= fact.at);
@@ -249,5 +253,17 @@ mod tests {
         let finding =
             "record 2: tranche_released in drop number 7, whose stock has not reached that level there".to_owned();
         assert_eq!(fires(2), [finding]);
+    }
+
+    #[test]
+    fn nothing_but_a_slot_comes_behind_the_closing() {
+        let after_closing = |kind| {
+            let mut life = Lifecycle::new(DropNo(7));
+            let ended = turn(&mut life, &[MarkKind::Opens, MarkKind::Closes], (3, 0));
+            findings(&[ended, turn(&mut life, &[kind], (3, 0))])
+        };
+        assert_eq!(after_closing(MarkKind::SlotStarts(ItemNo(0))), Vec::<String>::new());
+        let finding = "record 2: window_opened in drop number 7, which is closed there".to_owned();
+        assert_eq!(after_closing(MarkKind::WindowOpens(WindowNo(1))), [finding]);
     }
 }

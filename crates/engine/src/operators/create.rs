@@ -15,7 +15,7 @@ use crate::command::CreateDrop;
 use crate::commit::Prepared;
 use crate::context::Context;
 use crate::inventory::{Added, DropEntry, Locked, NewDropNumber};
-use crate::rules::{MomentFault, resolve};
+use crate::rules::{MomentFault, resolve_but};
 
 impl Engine {
     /// Creates a drop. The same request again returns the same answer.
@@ -88,18 +88,22 @@ impl Engine {
             }]));
         }
         let mut definition = definition.clone();
-        plan(&mut definition, opens_at)?;
+        plan(&mut definition, opens_at, |_| {})?;
         let image = DropImage { number, created_at: now, definition, request, update: None };
         fits(&image)?;
         Ok(image)
     }
 }
 
-/// Sets when what a definition plans comes, and gives numbers to the names of its rules.
-pub(super) fn plan(definition: &mut Definition, opens_at: Timestamp) -> Result<(), Fault> {
+/// Sets when what a definition plans comes, but for what `keep` sets, and gives numbers to the names of its rules.
+pub(super) fn plan(
+    definition: &mut Definition,
+    opens_at: Timestamp,
+    keep: impl FnOnce(&mut Definition),
+) -> Result<(), Fault> {
     let invalid = |MomentFault { field, description }| InvalidField { field, description };
     let faults = |found: Vec<MomentFault>| Fault::Invalid(found.into_iter().map(invalid).collect());
-    resolve(definition, opens_at).map_err(faults)?;
+    resolve_but(definition, opens_at, keep).map_err(faults)?;
     definition.number_names().map_err(|TooManyNames(field)| {
         let description = "the drop has had so many of these over time that no number is left for another";
         Fault::Invalid(vec![InvalidField { field: field.to_owned(), description: description.to_owned() }])

@@ -2,7 +2,7 @@
 
 use stockade_types::definition::{Definition, Flow, Item, Moment, PriceStep, PriceTerms, Tranche, Trigger, Window};
 use stockade_types::ids::{ItemNo, PoolNo};
-use stockade_types::record::{FlowPlace, Lifecycle, MarkKind};
+use stockade_types::record::{FlowPlace, Lifecycle, MarkKind, each_planned, each_planned_mut};
 
 /// The fields by which an update would change something that has fired: move its moment, change its trigger or what it
 /// did, or take it away. So an id never gets the marks of another thing that had it, and there are never more marks than
@@ -14,6 +14,32 @@ pub(super) fn fired_differences(is: &Definition, wanted: &Definition, lifecycle:
     tranches(is, wanted, lifecycle, &mut differing);
     flows(is, wanted, lifecycle, &mut differing);
     differing
+}
+
+/// Gives moments that have fired the instant at which they came: one that is named by the closing does not move with it
+/// any more. A slot that has begun keeps its end, too.
+pub(super) fn keep_fired(is: &Definition, wanted: &mut Definition, lifecycle: &Lifecycle) {
+    let mut fired: Vec<(MarkKind, Moment)> = Vec::new();
+    each_planned(is, |kind, moment| {
+        if lifecycle.has(kind) {
+            fired.push((kind, moment));
+        }
+    });
+    if fired.is_empty() {
+        return;
+    }
+    each_planned_mut(wanted, |kind, moment| {
+        let known = fired.iter().find(|(of, known)| *of == kind && known.named == moment.named);
+        moment.at = known.map_or(moment.at, |(_, known)| known.at);
+    });
+    for (number, (known, item)) in (0..).map(ItemNo).zip(is.items.iter().zip(&mut wanted.items)) {
+        if let (Some(known), Some(slot)) = (&known.slot, &mut item.slot)
+            && lifecycle.has(MarkKind::SlotStarts(number))
+            && slot.ends.named == known.ends.named
+        {
+            slot.ends.at = known.ends.at;
+        }
+    }
 }
 
 /// Whether both name the same moment.

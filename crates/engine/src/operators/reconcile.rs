@@ -4,8 +4,9 @@
 //! The system of record is behind: it has taken in what happened up to some record. The engine has no past, so what
 //! should be on hand by that record is computed by the caller: the engine counts the stock as a later record left it,
 //! and the caller takes from that what the records in between moved. Not what reconciliations moved: those corrected
-//! differences that the system of record reports until it has taken the corrections in. If another adjustment of the
-//! item came after the count, the stock is counted anew.
+//! differences that the system of record reports until it has taken the corrections in. If another reconciliation of the
+//! item came after the count, the stock is counted anew; other adjustments change nothing of what should have been on
+//! hand by then.
 
 use stockade_types::ids::{ItemNo, Lsn, PoolNo};
 use stockade_types::record::{Adjustment, MarkKind, PoolFigures, Reconciliation, StockChange};
@@ -23,7 +24,7 @@ impl Engine {
     /// Compares the stock of an item with what a system of record has on hand, and sets the difference right, once for
     /// each id. Units that customers have are never taken out: those that are missing then are the shortage.
     ///
-    /// Without `expected`, or if the item was adjusted since, the answer is the stock as it is now; unless the id is
+    /// Without `expected`, or if the item was reconciled since, the answer is the stock as it is now; unless the id is
     /// known, then it is the first answer.
     ///
     /// # Errors
@@ -72,7 +73,8 @@ impl Engine {
             let fault = may_be_made(&command.sku, &command.id, "reconciliation");
             return Err(Decided { value: fault, durable_after }.into());
         }
-        let Some(expected) = expected.filter(|expected| revision <= expected.at) else {
+        let reconciled = known.map_or(Lsn::default(), |known| known.reconciled);
+        let Some(expected) = expected.filter(|expected| reconciled <= expected.at) else {
             let counted = self.count(entry, (item, command.pool.is_some().then_some(place)));
             return Ok(Decided { durable_after: counted.at, value: Reconciling::Counted(counted) });
         };

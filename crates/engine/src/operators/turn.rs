@@ -6,7 +6,7 @@
 
 use stockade_journal::Permit;
 use stockade_types::definition::{Definition, ITEM_UNITS_MAX};
-use stockade_types::ids::DropNo;
+use stockade_types::ids::{DropNo, TrancheId};
 use stockade_types::record::{DropFact, DropVerb, Lifecycle, Mark, MarkKind, Origin, PoolFigures, Record};
 use stockade_types::time::Timestamp;
 
@@ -103,7 +103,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<(), Fault> {
         let mut fact = fact(entry, inner, DropVerb::Turn, (lifecycle, Origin::ENGINE), now);
-        add_tranches(&inner.definition, &marks, &mut fact.stock);
+        let beyond = add_tranches(&inner.definition, &marks, &mut fact.stock);
         fact.marks.clone_from(&marks);
         let come = marks;
         let prepared = Prepared { permit, locked: Locked::Drop(entry, inner), taken: None };
@@ -111,6 +111,10 @@ impl Engine {
         for Mark { kind, scheduled_for } in come {
             let (drop, what) = (&inner.definition.id, kind.label());
             tracing::info!(%drop, %scheduled_for, "drop {what}");
+        }
+        for (tranche, units) in beyond {
+            let drop = &inner.definition.id;
+            tracing::warn!(%drop, %tranche, units, "a tranche brought fewer units: its pool is full");
         }
         Ok(())
     }
@@ -151,16 +155,22 @@ pub(crate) fn reached(entry: &DropEntry, inner: &DropInner) -> Vec<MarkKind> {
     first
 }
 
-/// Adds the units of tranches that have come to the figures of their pools.
-fn add_tranches(definition: &Definition, marks: &[Mark], stock: &mut [PoolFigures]) {
+/// Adds the units of tranches that have come to the figures of their pools. Returns those of which a part has no room,
+/// for adjustments have filled the pool meanwhile, each with the units of that part.
+fn add_tranches(definition: &Definition, marks: &[Mark], stock: &mut [PoolFigures]) -> Vec<(TrancheId, u64)> {
+    let mut beyond = Vec::new();
     for mark in marks {
         let MarkKind::Tranche(number) = mark.kind else { continue };
         let Some(tranche) = definition.tranche(number) else { continue };
         if let Some(figures) = definition.tranche_place(tranche).and_then(|place| stock.get_mut(place)) {
-            let received = figures.basis.received.saturating_add(tranche.units).min(ITEM_UNITS_MAX);
-            figures.basis.received = received.max(figures.basis.received);
+            let room = ITEM_UNITS_MAX.saturating_sub(figures.basis.received);
+            figures.basis.received = figures.basis.received.saturating_add(tranche.units.min(room));
+            if tranche.units > room {
+                beyond.push((tranche.id.clone(), tranche.units.saturating_sub(room)));
+            }
         }
     }
+    beyond
 }
 
 /// A fact about a drop as it is now, with its new lifecycle. The drop's gate is closed.
@@ -172,4 +182,45 @@ pub(crate) fn fact(
     at: Timestamp,
 ) -> DropFact {
     DropFact { verb, at, origin, image: entry.image(inner), lifecycle, marks: Vec::new(), stock: entry.figures() }
+}
+
+#[cfg(test)]
+mod tests {
+    use stockade_types::definition::{Item, Moment, Named, Pool, Rules, Schedule, Terms, Tranche, Trigger};
+    use stockade_types::record::PoolBasis;
+    use stockade_types::time::Millis;
+
+    use super::*;
+
+    #[test]
+    fn a_tranche_fills_its_pool_and_what_has_no_room_is_reported() {
+        let when = Trigger::Moment(Moment::from(Named::AfterOpening(0)));
+        let sku = || "A".parse().expect("a sku");
+        let tranche = Tranche { id: "more".parse().expect("an id"), sku: sku(), pool: None, units: 5, when };
+        let mut definition = Definition {
+            id: "d".parse().expect("an id"),
+            title: String::new(),
+            shop: "s".parse().expect("an id"),
+            series: None,
+            labels: std::collections::BTreeMap::new(),
+            schedule: Schedule { opens_at: None, closes_at: None },
+            terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
+            items: vec![Item::plain(sku(), vec![Pool::plain("general".parse().expect("an id"), 3)])],
+            limits: Vec::new(),
+            rules: Rules { tranches: vec![tranche], ..Rules::default() },
+        };
+        definition.number_names().expect("few");
+        let number = definition.rules.names.tranche_no(&"more".parse().expect("an id")).expect("a number");
+        let mark = Mark { kind: MarkKind::Tranche(number), scheduled_for: Timestamp(1) };
+        let added = |received| {
+            let basis = PoolBasis { received, taken_out: 0 };
+            let mut stock = [PoolFigures { basis, ..PoolFigures::default() }];
+            let beyond = add_tranches(&definition, &[mark], &mut stock);
+            (stock[0].basis.received, beyond.into_iter().map(|(_, units)| units).collect::<Vec<_>>())
+        };
+        assert_eq!(added(3), (8, vec![]));
+        assert_eq!(added(ITEM_UNITS_MAX - 5), (ITEM_UNITS_MAX, vec![]));
+        assert_eq!(added(ITEM_UNITS_MAX - 3), (ITEM_UNITS_MAX, vec![2]));
+        assert_eq!(added(ITEM_UNITS_MAX), (ITEM_UNITS_MAX, vec![5]));
+    }
 }

@@ -17,7 +17,7 @@ use crate::command::UpdateDrop;
 use crate::context::Context;
 use crate::inventory::{DropEntry, DropInner, DropState};
 use crate::operators::create::plan;
-use crate::operators::fired::fired_differences;
+use crate::operators::fired::{fired_differences, keep_fired};
 use crate::operators::turn::fact;
 use crate::operators::view::{fits, show_drop, view};
 
@@ -154,7 +154,7 @@ fn changed(
     };
     wanted.rules.names = is.rules.names.clone();
     let opening = wanted.schedule.opens_at.unwrap_or(opens_at);
-    plan(&mut wanted, opening)?;
+    plan(&mut wanted, opening, |wanted| keep_fired(is, wanted, &inner.lifecycle))?;
     let changes = is.differences(&wanted);
     if changes.is_empty() {
         return Ok(None);

@@ -17,6 +17,6 @@ mod visitor;
 
 pub use level::{StockTrigger, stock_triggers};
 pub use offer::{Choices, Closedness, LineOffer, NotOffered, WindowOffer};
-pub use resolve::{Gap, MomentFault, resolve};
+pub use resolve::{Gap, MomentFault, resolve, resolve_but};
 pub use standing::{Standing, usual_ttl};
 pub use visitor::Visitor;

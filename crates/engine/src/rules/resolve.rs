@@ -16,7 +16,7 @@ pub struct Gap {
     pub field: String,
 }
 
-/// A moment that can't come, or comes outside the drop.
+/// A moment that can't come, or comes where it may not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MomentFault {
     /// The field that names it.
@@ -29,11 +29,26 @@ pub struct MomentFault {
 /// do not exist.
 ///
 /// # Errors
-/// Every field whose moment can't come, or comes outside the drop.
+/// Every field whose moment can't come, or comes where it may not: a slot before the opening, all others outside the
+/// drop.
 pub fn resolve(definition: &mut Definition, opens_at: Timestamp) -> Result<Vec<Gap>, Vec<MomentFault>> {
+    resolve_but(definition, opens_at, |_| {})
+}
+
+/// As [`resolve`], of the moments for which `keep` sets no instant: those that it sets stay, wherever they lie.
+///
+/// # Errors
+/// As of [`resolve`].
+pub fn resolve_but(
+    definition: &mut Definition,
+    opens_at: Timestamp,
+    keep: impl FnOnce(&mut Definition),
+) -> Result<Vec<Gap>, Vec<MomentFault>> {
     if !definition.has_rules() {
         return Ok(Vec::new());
     }
+    each_moment(definition, |_, _, moment| moment.at = Timestamp::NEVER);
+    keep(definition);
     let mut resolving = Resolving {
         opens_at,
         closes_at: definition.schedule.closes_at,
@@ -46,8 +61,11 @@ pub fn resolve(definition: &mut Definition, opens_at: Timestamp) -> Result<Vec<G
         resolving.fault("drop.time_zone".to_owned(), description);
         resolving.zone = Some(TimeZone::UTC);
     }
-    each_moment(definition, |field, moment| {
-        moment.at = resolving.instant(&field, moment.named).unwrap_or(Timestamp::NEVER);
+    each_moment(definition, |field, bounds, moment| {
+        if moment.at != Timestamp::NEVER {
+            return;
+        }
+        moment.at = resolving.instant(&field, bounds, moment.named).unwrap_or(Timestamp::NEVER);
     });
     each_span(definition, |field, starts, ends| {
         let starts = starts.map_or(opens_at, |starts| starts.at);
@@ -65,6 +83,15 @@ fn zone(name: &str) -> Option<TimeZone> {
     TimeZone::get(if name.is_empty() { UTC } else { name }).ok()
 }
 
+/// Where a moment may lie.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Bounds {
+    /// Between the opening and the closing.
+    InDrop,
+    /// From the opening on: what is sold may be picked up after the sale.
+    FromOpening,
+}
+
 struct Resolving {
     opens_at: Timestamp,
     closes_at: Option<Timestamp>,
@@ -78,8 +105,8 @@ impl Resolving {
         self.faults.push(MomentFault { field, description: description.to_owned() });
     }
 
-    /// The moment's instant, if it lies in the drop.
-    fn instant(&mut self, field: &str, named: Named) -> Option<Timestamp> {
+    /// The moment's instant, if it lies where it may.
+    fn instant(&mut self, field: &str, bounds: Bounds, named: Named) -> Option<Timestamp> {
         let at = match named {
             Named::At(at) => Some(at),
             Named::AfterOpening(span) => self.opens_at.0.checked_add_signed(span).map(Timestamp),
@@ -101,9 +128,13 @@ impl Resolving {
                 Some(at)
             }
         };
-        let fits = at.is_some_and(|at| at >= self.opens_at && self.closes_at.is_none_or(|closes_at| at <= closes_at));
+        let (latest, outside) = match bounds {
+            Bounds::InDrop => (self.closes_at, "must lie between opens_at and closes_at"),
+            Bounds::FromOpening => (None, "must not lie before opens_at"),
+        };
+        let fits = at.is_some_and(|at| at >= self.opens_at && latest.is_none_or(|latest| at <= latest));
         if !fits {
-            self.fault(field.to_owned(), "must lie between opens_at and closes_at");
+            self.fault(field.to_owned(), outside);
         }
         at.filter(|_| fits)
     }
@@ -123,8 +154,9 @@ impl Resolving {
     }
 }
 
-/// Visits every moment of a definition with the path of its field.
-pub(super) fn each_moment(definition: &mut Definition, mut f: impl FnMut(String, &mut Moment)) {
+/// Visits every moment of a definition with the path of its field and where it may lie.
+fn each_moment(definition: &mut Definition, mut visit: impl FnMut(String, Bounds, &mut Moment)) {
+    let mut f = |field, moment: &mut Moment| visit(field, Bounds::InDrop, moment);
     let rules = &mut definition.rules;
     for (place, window) in rules.windows.iter_mut().enumerate() {
         for (name, moment) in [("starts", &mut window.starts), ("ends", &mut window.ends)] {
@@ -151,16 +183,18 @@ pub(super) fn each_moment(definition: &mut Definition, mut f: impl FnMut(String,
         }
     }
     for (place, item) in definition.items.iter_mut().enumerate() {
-        if let Some(slot) = &mut item.slot {
-            f(format!("drop.items[{place}].slot.starts"), &mut slot.starts);
-            f(format!("drop.items[{place}].slot.ends"), &mut slot.ends);
-        }
         for (pool, of) in item.pools.iter_mut().enumerate() {
             for (flow, of) in of.flows.iter_mut().enumerate() {
                 if let Some(Trigger::Moment(moment)) = &mut of.when {
                     f(format!("drop.items[{place}].pools[{pool}].flows[{flow}].when.moment"), moment);
                 }
             }
+        }
+    }
+    for (place, item) in definition.items.iter_mut().enumerate() {
+        if let Some(slot) = &mut item.slot {
+            visit(format!("drop.items[{place}].slot.starts"), Bounds::FromOpening, &mut slot.starts);
+            visit(format!("drop.items[{place}].slot.ends"), Bounds::FromOpening, &mut slot.ends);
         }
     }
 }

@@ -10,6 +10,7 @@ mod clock;
 mod crash;
 mod draws;
 mod events;
+mod explained_history;
 mod follow;
 mod history;
 mod limits;

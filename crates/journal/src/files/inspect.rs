@@ -2,6 +2,7 @@
 
 use stockade_types::ids::Lsn;
 
+use super::kept::kept_before;
 use super::scan::{Ending, Files, Scan};
 use crate::log::LogError;
 use crate::log::batch::Batch;
@@ -24,6 +25,21 @@ pub fn inspect(storage: &dyn Storage) -> Result<Inspection<'_>, LogError> {
     let files = segments.iter().map(|segment| segment.name.clone()).collect();
     let oldest = segments.first().map(|segment| segment.first);
     Ok(Inspection { scan: Scan::new(storage, segments, None), files, oldest })
+}
+
+/// The same, beginning with the segments that have left the journal and are kept for readers in a folder of their own, as
+/// far as they lead up to it without a gap.
+///
+/// # Errors
+/// As of [`inspect`].
+pub fn inspect_with_kept<'s>(storage: &'s dyn Storage, kept: &'s dyn Storage) -> Result<Inspection<'s>, LogError> {
+    let mut segments = Files::list(storage)?.segments;
+    if let Some(oldest) = segments.first().map(|segment| segment.first) {
+        segments.splice(0..0, kept_before(kept, oldest).map_err(LogError::reading)?);
+    }
+    let files = segments.iter().map(|segment| segment.name.clone()).collect();
+    let oldest = segments.first().map(|segment| segment.first);
+    Ok(Inspection { scan: Scan::new(storage, segments, None).with_kept(kept), files, oldest })
 }
 
 impl Inspection<'_> {

@@ -12,6 +12,7 @@ use stockade_types::ids::Lsn;
 use stockade_types::time::{Millis, Timestamp};
 
 use super::recover::Segment;
+use super::scan::SegmentFile;
 use crate::log::segment::{kept_name, parse_kept_name};
 use crate::storage::Storage;
 
@@ -96,6 +97,15 @@ impl Listing {
             leads
         })
     }
+}
+
+/// The segments of a folder of kept ones that lead up to a record without a gap, oldest first.
+pub(super) fn kept_before(storage: &dyn Storage, end: Lsn) -> io::Result<Vec<SegmentFile>> {
+    let listing = Listing::list(storage)?;
+    let file = |segment: &KeptSegment| SegmentFile { name: segment.name.clone(), first: segment.first };
+    let mut files: Vec<SegmentFile> = listing.leading_to(end).map(file).collect();
+    files.reverse();
+    Ok(files)
 }
 
 /// The folder of kept segments.

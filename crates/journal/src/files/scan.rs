@@ -11,7 +11,7 @@ use stockade_types::time::Timestamp;
 use crate::log::batch::{
     BATCH_BYTES_MAX, BATCH_HEAD, BATCH_MAGIC, Batch, BatchHash, BatchHead, FrameError, parse_batch,
 };
-use crate::log::segment::{Durability, FileKind, SEGMENT_HEAD, SegmentHead, TRAILER, Trailer};
+use crate::log::segment::{Durability, FileKind, SEGMENT_HEAD, SegmentHead, TRAILER, Trailer, parse_kept_name};
 use crate::log::window::Window;
 use crate::log::{Batches, LogError, Place};
 use crate::storage::{LOCK_FILE, Storage};
@@ -134,6 +134,8 @@ struct Current {
 #[derive(Debug)]
 pub(super) struct Scan<'s> {
     storage: &'s dyn Storage,
+    /// Where segments are that have left the journal, if they are among those to walk.
+    kept: Option<&'s dyn Storage>,
     waiting: VecDeque<SegmentFile>,
     current: Option<Current>,
     tip: Option<Tip>,
@@ -147,7 +149,18 @@ pub(super) struct Scan<'s> {
 impl<'s> Scan<'s> {
     pub(super) fn new(storage: &'s dyn Storage, segments: Vec<SegmentFile>, until: Option<Lsn>) -> Self {
         let waiting = segments.into();
-        Self { storage, waiting, current: None, tip: None, until, scanned: Vec::new(), ending: None, failed: false }
+        let (scanned, kept) = (Vec::new(), None);
+        Self { storage, kept, waiting, current: None, tip: None, until, scanned, ending: None, failed: false }
+    }
+
+    /// The same, with segments in a folder of kept ones, which have other names than those of a journal.
+    pub(super) fn with_kept(self, kept: &'s dyn Storage) -> Self {
+        Self { kept: Some(kept), ..self }
+    }
+
+    /// The storage of a segment.
+    fn storage_of(&self, name: &str) -> &'s dyn Storage {
+        self.kept.filter(|_| parse_kept_name(name).is_some()).unwrap_or(self.storage)
     }
 
     /// The position of the walk.
@@ -322,7 +335,7 @@ impl<'s> Scan<'s> {
             return Err(self.damage(format!("what stands here {what}")));
         }
         let (file, offset) = (current.file.name.clone(), current.window.offset());
-        let length = self.storage.length(&file).map_err(LogError::reading)?;
+        let length = self.storage_of(&file).length(&file).map_err(LogError::reading)?;
         let follower = self.follower(&file, offset)?;
         let cut = Cut { file, offset, bytes: length.saturating_sub(offset), lsn: self.tip().next, what };
         self.ending = Some(match (current.head.durability, follower) {
@@ -354,7 +367,7 @@ impl<'s> Scan<'s> {
             return Ok(Some(format!("{} follows", later.name)));
         }
         let from = bad.saturating_add(1);
-        let source = self.storage.read_at(file, from).map_err(LogError::reading)?;
+        let source = self.storage_of(file).read_at(file, from).map_err(LogError::reading)?;
         let found = find_frame(Window::new(source, from), &self.tip()).map_err(LogError::reading)?;
         Ok(found.map(|offset| format!("a whole batch or trailer follows at byte {offset}")))
     }
@@ -363,7 +376,7 @@ impl<'s> Scan<'s> {
     /// synced when it began.
     fn forced_later(&self) -> Result<Option<&str>, LogError> {
         for later in &self.waiting {
-            match read_head(self.storage, later)? {
+            match read_head(self.storage_of(&later.name), later)? {
                 Ok((SegmentHead { durability: Durability::Os, .. }, _)) => {}
                 Ok(_) | Err(_) => return Ok(Some(&later.name)),
             }

@@ -48,18 +48,29 @@ impl Lifecycle {
         self.opened.is_none() && self.closed.is_none_or(|closed| closed.by_hand) && self.marks.is_empty()
     }
 
-    /// The next scheduled mark of a drop with this definition that opens at `opens_at`; none once it is closed. A drop
-    /// that has not opened has no other mark before its opening.
+    /// The next scheduled mark of a drop with this definition that opens at `opens_at`. A drop that has not opened has no
+    /// other mark before its opening; once it is closed, only its pickup slots are still to begin.
     #[must_use]
     pub fn next(&self, definition: &Definition, opens_at: Timestamp) -> Option<Mark> {
         match (self.closed, self.opened) {
-            (Some(_), _) => None,
             (None, None) => Some(Mark { kind: MarkKind::Opens, scheduled_for: opens_at }),
-            (None, Some(_)) if definition.has_rules() => {
-                planned(definition, opens_at).into_iter().find(|mark| !self.has(mark.kind))
+            (_, Some(_)) if definition.has_rules() => {
+                planned(definition, opens_at).into_iter().find(|mark| self.is_to_come(mark.kind))
             }
             (None, Some(_)) => closing(definition),
+            (Some(_), _) => None,
         }
+    }
+
+    /// Whether a scheduled mark has not come and can still come. Slots begin also after the drop has closed, for a late
+    /// claim needs a slot that has not begun; a drop that closed before it opened has no holds, so nothing of it comes.
+    fn is_to_come(&self, kind: MarkKind) -> bool {
+        let may_come = match (self.closed, kind) {
+            (None, _) => true,
+            (Some(_), MarkKind::SlotStarts(_)) => self.opened.is_some(),
+            (Some(_), _) => false,
+        };
+        may_come && !self.has(kind)
     }
 
     /// Whether this has come.
@@ -111,10 +122,10 @@ impl Lifecycle {
     pub fn turn(&mut self, definition: &Definition, opens_at: Timestamp, now: Timestamp) -> Vec<Mark> {
         let mut come = Vec::new();
         for mark in planned(definition, opens_at) {
-            if self.closed.is_some() || mark.scheduled_for > now {
+            if mark.scheduled_for > now {
                 break;
             }
-            if !self.has(mark.kind) {
+            if self.is_to_come(mark.kind) {
                 self.mark(mark);
                 come.push(mark);
             }

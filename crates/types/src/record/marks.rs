@@ -108,6 +108,13 @@ pub(super) fn planned(definition: &Definition, opens_at: Timestamp) -> Vec<Mark>
     all
 }
 
+/// When the last pickup slot of a drop ends; none without slots.
+#[must_use]
+pub fn last_slot_ends(definition: &Definition) -> Option<Timestamp> {
+    let slots = definition.items.iter().filter_map(|item| item.slot.as_ref());
+    slots.map(|slot| slot.ends.at).filter(|at| *at != Timestamp::NEVER).max()
+}
+
 /// Visits every mark that the rules of a definition schedule, with its moment.
 pub fn each_planned(definition: &Definition, mut f: impl FnMut(MarkKind, Moment)) {
     let Rules { windows, prices, tranches, names, .. } = &definition.rules;
@@ -150,6 +157,45 @@ pub fn each_planned(definition: &Definition, mut f: impl FnMut(MarkKind, Moment)
         for (place, flow) in of.flows() {
             if let Some(at) = flow.when.as_ref().and_then(moment) {
                 f(MarkKind::Flow(FlowPlace { item, from: place.0, to: place.1 }), at);
+            }
+        }
+    }
+}
+
+/// Visits the same, to set when each comes. The names of its rules have numbers.
+pub fn each_planned_mut(definition: &mut Definition, mut f: impl FnMut(MarkKind, &mut Moment)) {
+    let Definition { items, rules, .. } = definition;
+    let Rules { windows, prices, tranches, names, .. } = rules;
+    for window in windows {
+        let Some(number) = names.window_no(&window.id) else { continue };
+        window.starts.iter_mut().for_each(|starts| f(MarkKind::WindowOpens(number), starts));
+        window.ends.iter_mut().for_each(|ends| f(MarkKind::WindowCloses(number), ends));
+    }
+    for terms in prices {
+        let Some(number) = names.terms_no(&terms.id) else { continue };
+        terms.starts.iter_mut().for_each(|starts| f(MarkKind::TermsStart(number), starts));
+        terms.ends.iter_mut().for_each(|ends| f(MarkKind::TermsEnd(number), ends));
+        for (place, step) in (0..).zip(&mut terms.steps) {
+            if let Trigger::Moment(at) = &mut step.when {
+                f(MarkKind::PriceStep(number, place), at);
+            }
+        }
+    }
+    for tranche in tranches {
+        if let (Some(number), Trigger::Moment(at)) = (names.tranche_no(&tranche.id), &mut tranche.when) {
+            f(MarkKind::Tranche(number), at);
+        }
+    }
+    for (item, of) in (0..).map(ItemNo).zip(items) {
+        if let Some(slot) = &mut of.slot {
+            f(MarkKind::SlotStarts(item), &mut slot.starts);
+        }
+        let ids: Vec<_> = of.pools.iter().map(|pool| pool.id.clone()).collect();
+        let to = |id| (0..).map(PoolNo).zip(&ids).find(|(_, known)| *known == id).map(|(place, _)| place);
+        let pools = (0..).map(PoolNo).zip(&mut of.pools);
+        for (from, flow) in pools.flat_map(|(from, pool)| pool.flows.iter_mut().map(move |flow| (from, flow))) {
+            if let (Some(to), Some(Trigger::Moment(at))) = (to(&flow.to), &mut flow.when) {
+                f(MarkKind::Flow(FlowPlace { item, from, to }), at);
             }
         }
     }
@@ -235,8 +281,8 @@ mod tests {
         Window,
     };
     use crate::ids::DropNo;
-    use crate::record::lifecycle::Lifecycle;
     use crate::record::lifecycle::tests::plain;
+    use crate::record::lifecycle::{Closed, Lifecycle};
 
     /// The same with every kind of rule, all but one at instant 15.
     fn with_rules() -> Definition {
@@ -293,7 +339,25 @@ mod tests {
         assert!(come(99).is_empty());
         assert_eq!(life.marks.iter().count(), 7, "a level of stock is no moment");
         let next = |life: &Lifecycle| life.next(&definition, opens).map(|mark| mark.scheduled_for.0);
+        assert_eq!(last_slot_ends(&definition), Some(Timestamp(16)));
         let opened = Lifecycle { opened: Some(opens), ..Lifecycle::new(DropNo(0)) };
         assert_eq!([next(&Lifecycle::new(DropNo(0))), next(&opened), next(&life)], [Some(10), Some(15), None]);
+    }
+
+    #[test]
+    fn once_a_drop_is_closed_only_its_slots_begin_and_nothing_of_one_that_never_opened() {
+        let (definition, opens) = (with_rules(), Timestamp(10));
+        let by_hand = |opened| {
+            let closed = Some(Closed { at: Timestamp(12), by_hand: true });
+            Lifecycle { opened, closed, ..Lifecycle::new(DropNo(0)) }
+        };
+        let mut life = by_hand(Some(opens));
+        let slot = Mark { kind: MarkKind::SlotStarts(ItemNo(1)), scheduled_for: Timestamp(15) };
+        assert_eq!(life.next(&definition, opens), Some(slot));
+        assert_eq!(life.turn(&definition, opens, Timestamp(14)), []);
+        assert_eq!(life.turn(&definition, opens, Timestamp(99)), [slot]);
+        assert_eq!(life.next(&definition, opens), None);
+        let mut never = by_hand(None);
+        assert_eq!((never.next(&definition, opens), never.turn(&definition, opens, Timestamp(99))), (None, vec![]));
     }
 }

@@ -35,7 +35,8 @@ impl Offers<'_> {
 }
 
 impl<'a> ReserveRequest<'a> {
-    /// Finds what is offered of each line. Returns a refusal if a line is offered nothing that it needs. What the
+    /// Finds what is offered of each line. Returns a refusal if a line is offered nothing that it needs, unless the request
+    /// may be served without it. What the
     /// customer has already, in the hold that is superseded, needs no offer.
     #[inline(never)]
     pub(super) fn find_offers(&self, standing: &'a Standing) -> Result<Option<ReserveResult>, Fault> {
@@ -51,10 +52,13 @@ impl<'a> ReserveRequest<'a> {
             }
             match standing.offer(&visitor, line.item, line.named) {
                 Ok(offer) => lines.push(offer),
-                Err(why) => closed.push((line, why)),
+                Err(why) => {
+                    lines.push(LineOffer::default());
+                    closed.push((line, why));
+                }
             }
         }
-        if !closed.is_empty() {
+        if !closed.is_empty() && !self.may_do_without(standing, &closed) {
             return Ok(Some(self.not_offered(&closed)));
         }
         let offers = Offers { standing, visitor, lines };
@@ -99,6 +103,28 @@ impl<'a> ReserveRequest<'a> {
         Ok(())
     }
 
+    /// Whether the request may be served without the lines of which nothing is offered: with `allow_partial`, if goods are
+    /// offered of another line. Slots are served whole or not at all.
+    fn may_do_without(&self, standing: &Standing, closed: &[(ResolvedLine, NotOffered)]) -> bool {
+        let is_slot = |line: ResolvedLine| standing.is_slot(line.item);
+        let is_closed =
+            |line: ResolvedLine| closed.iter().any(|(of, _)| (of.item, of.named) == (line.item, line.named));
+        let no_slot = || !closed.iter().any(|(line, _)| is_slot(*line));
+        self.command.allow_partial && no_slot() && self.resolved.lines().any(|line| !is_slot(line) && !is_closed(line))
+    }
+
+    /// Why nothing is offered of a line that needs more than the customer has already; none if something is.
+    #[cold]
+    pub(super) fn not_offered_by(&self, line: Line<'_>) -> Option<Reason> {
+        let offers = self.offers.get()?;
+        if line.needs() == 0 || offers.choices(line).next().is_some() {
+            return None;
+        }
+        // Decided as it was before: the drop's gate is held.
+        let offer = offers.standing.offer(&offers.visitor, line.item, line.named);
+        offer.err().map(|why| reason_of(&why))
+    }
+
     fn has_slot(&self, standing: &Standing) -> bool {
         self.resolved.lines().any(|line| standing.is_slot(line.item))
     }
@@ -117,16 +143,11 @@ impl<'a> ReserveRequest<'a> {
 
     /// Refuses lines of which nothing is offered. The refusal follows from marks, so it is sent once they are durable.
     fn not_offered(&self, closed: &[(ResolvedLine, NotOffered)]) -> ReserveResult {
-        let reason = |(why, _): &NotOffered| match why {
-            Closedness::Closed => Reason::Closed,
-            Closedness::NotOpen(_) => Reason::NotOpen,
-            Closedness::NotEligible => Reason::NotEligible,
-        };
         let order = [Reason::Closed, Reason::NotOpen, Reason::NotEligible];
         // Of several that are to open, the one that opens last; otherwise the first.
         let opens_at = |why: &Closedness| if let Closedness::NotOpen(at) = why { *at } else { Timestamp::default() };
         let rule = |first| {
-            let of_reason = closed.iter().rev().map(|(_, why)| why).filter(|why| reason(why) == first);
+            let of_reason = closed.iter().rev().map(|(_, why)| why).filter(|why| reason_of(why) == first);
             of_reason.max_by_key(|(why, _)| opens_at(why)).map(|(_, rule)| *rule)
         };
         let first = order.into_iter().find_map(|first| Some((first, rule(first)?)));
@@ -138,7 +159,7 @@ impl<'a> ReserveRequest<'a> {
         });
         let opens = opens.max().filter(|at| *at != Timestamp::NEVER);
         let retry_after: Option<Millis> = opens.map(|at| self.now.until(at));
-        let lines = closed.iter().map(|(line, why)| refused_line(*line, reason(why), self.own(*line))).collect();
+        let lines = closed.iter().map(|(line, why)| refused_line(*line, reason_of(why), self.own(*line))).collect();
         Decided { durable_after: self.inner.durable_after(), ..self.refuse(first, retry_after, lines, None) }
     }
 
@@ -148,5 +169,13 @@ impl<'a> ReserveRequest<'a> {
             let later = standing.later(visitor, item, named);
             (later.at, later.by_trigger)
         })
+    }
+}
+
+const fn reason_of((why, _): &NotOffered) -> Reason {
+    match why {
+        Closedness::Closed => Reason::Closed,
+        Closedness::NotOpen(_) => Reason::NotOpen,
+        Closedness::NotEligible => Reason::NotEligible,
     }
 }

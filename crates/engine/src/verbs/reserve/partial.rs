@@ -1,5 +1,5 @@
 //! Serves what is free: of each line as many units as were asked for, are free and are allowed by limits; at least one
-//! unit in all.
+//! unit in all. Of a line of which the drop's rules offer this customer nothing, only what the customer has already.
 //!
 //! # Why less is exact
 //!
@@ -51,6 +51,9 @@ impl ReserveRequest<'_> {
             if line.own > 0 {
                 return Ok(Shorts::new());
             }
+            if self.not_offered_by(line).is_some() {
+                continue;
+            }
             match self.peek_at(line, 1)? {
                 Ok(()) => return Ok(Shorts::new()),
                 Err(free) => shorts.push((line.place, free)),
@@ -96,21 +99,22 @@ impl ReserveRequest<'_> {
 
     /// No unit can be served: refuses as a reserve of all lines does.
     fn nothing_at_all(&self, drawn: AllDraws<'_>, subjects: &[Subject]) -> ReserveResult {
-        let short = drawn.iter().filter(|drawn| drawn.there() < drawn.line.units);
+        let is_short = |drawn: &&LineDraws<'_>| drawn.there() < drawn.line.units;
+        let short = drawn.iter().filter(is_short).filter(|drawn| self.not_offered_by(drawn.line).is_none());
         let shorts: Shorts = short.map(|drawn| (drawn.line.place, drawn.units())).collect();
         drop(drawn); // the guards give back what limits do not allow
         if shorts.is_empty() { self.limited(&self.violations(subjects)) } else { self.refuse_stock(&shorts, subjects) }
     }
 
-    /// Lines that get less than they asked for, in the request's order. `SOLD_OUT` has precedence over limits, as in a
-    /// refusal.
+    /// Lines that get less than they asked for, in the request's order. That nothing is offered of a line has precedence
+    /// over `SOLD_OUT`, and that over limits, as in a refusal.
     fn short_lines(&self, drawn: &AllDraws<'_>, allotted: &Allotments) -> Vec<ShortLine> {
         let short = drawn.iter().zip(allotted).filter(|(drawn, served)| served.units < drawn.line.units);
         let mut shorts: Vec<ShortLine> = short
-            .map(|(drawn, served)| ShortLine {
-                item: drawn.line.item,
-                requested: self.asked_of(drawn.line.item),
-                reason: served.cut_by.filter(|_| drawn.there() >= drawn.line.units).unwrap_or(Reason::SoldOut),
+            .map(|(drawn, served)| {
+                let by_limit = || served.cut_by.filter(|_| drawn.there() >= drawn.line.units);
+                let reason = self.not_offered_by(drawn.line).or_else(by_limit).unwrap_or(Reason::SoldOut);
+                ShortLine { item: drawn.line.item, requested: self.asked_of(drawn.line.item), reason }
             })
             .collect();
         // An item is named once, however many pools of it were named.

@@ -61,6 +61,10 @@ impl ReserveRequest<'_> {
         let violations = if subjects.is_empty() { Violations::default() } else { self.violations(subjects) };
         let mut lines = RefusedLines::new();
         for (place, line) in self.resolved.lines().enumerate() {
+            if let Some(refused) = self.not_offered_at(place) {
+                lines.push(refused);
+                continue;
+            }
             let short = shorts.iter().find(|(short, _)| *short == place);
             let limited = violations.line(line.item);
             let (reason, free) = match (short, limited) {
@@ -93,7 +97,10 @@ impl ReserveRequest<'_> {
         for line in self.lines().filter(|line| line.needs() > 0) {
             let known = shorts.iter().any(|(place, _)| *place == line.place);
             // Lines in doubt may still be served: they are not named.
-            if !known && let Ok(Err(free)) = self.probe_at(line) {
+            if !known
+                && self.not_offered_by(line).is_none()
+                && let Ok(Err(free)) = self.probe_at(line)
+            {
                 shorts.push((line.place, free));
             }
         }
@@ -125,15 +132,27 @@ impl ReserveRequest<'_> {
 
     /// Refuses because of limits, naming every line that they refuse.
     pub(crate) fn limited(&self, violations: &Violations<'_>) -> ReserveResult {
-        let limited = |line: ResolvedLine| Some((line, violations.line(line.item)?));
-        let lines = self.resolved.lines().filter_map(limited);
-        let lines = lines.map(|(line, limited)| refused_line(line, limited.reason, limited.left)).collect();
+        let limited = |(place, line): (usize, ResolvedLine)| {
+            let by_limit = || violations.line(line.item).map(|by| refused_line(line, by.reason, by.left));
+            self.not_offered_at(place).or_else(by_limit)
+        };
+        let lines = self.resolved.lines().enumerate().filter_map(limited).collect();
         let reason = violations.reported.as_ref().map_or(Reason::LimitReached, |violation| violation.reason);
         let (limit, retry_after) = violations.reported.as_ref().map(|violation| limit_hit(violation, self.now)).unzip();
         let conduct = &self.inner.definition.rules.conduct;
         let is_conduct = limit.as_ref().is_some_and(|hit| conduct.iter().any(|rule| rule.limit.id == hit.id));
         let rule = if is_conduct { Rule::Conduct } else { Rule::Limit };
         self.refuse((reason, rule), retry_after.flatten(), lines, limit)
+    }
+
+    /// The line at this place, if nothing of it is offered. Only a reserve with `allow_partial` gets as far as that.
+    fn not_offered_at(&self, place: usize) -> Option<NumberedLine> {
+        if !self.command.allow_partial {
+            return None;
+        }
+        let line = self.lines().nth(place)?;
+        let Line { item, named, units, own, .. } = line;
+        Some(refused_line(ResolvedLine { item, named, units }, self.not_offered_by(line)?, own))
     }
 
     /// The place in the request at which it names a SKU first.

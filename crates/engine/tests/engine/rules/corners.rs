@@ -125,3 +125,62 @@ fn what_comes_back_leaves_the_last_line_first_and_no_unit_twice() {
     ",
     );
 }
+
+#[test]
+fn a_line_that_is_not_offered_is_left_out_of_a_partial_reserve() {
+    let mut sale = sale(&[("A", 3), ("B", 2), ("C", 1)]);
+    let only = |items: &[&str], window: Window| Window { skus: items.iter().map(|item| sku(item)).collect(), ..window };
+    sale.rules.windows = vec![
+        only(&["A"], window("all", "", None, None)),
+        only(&["B"], window("members", "gold", None, None)),
+        only(&["A", "C"], window("later", "", Some(100), None)),
+    ];
+    play(
+        "not offered and partial",
+        &sale,
+        "
+        10 reserve 1 eve 2*A 1*B 1*C -> not_open; B not_eligible 0 of 1; C not_open 0 of 1
+        10 reserve 1 eve 1*B 1*C partial -> not_open; B not_eligible 0 of 1; C not_open 0 of 1
+        10 reserve 1 eve 2*A 1*B 1*C partial -> held: 2*A/general all, for 300 s, short 0 of 1, short 0 of 1
+        11 reserve 1 eve 2*A 1*B 1*C partial -> held: 2*A/general all, for 299 s, short 0 of 1, short 0 of 1
+        12 reserve 2 ada,gold 2*B partial -> held: 2*B/general members, for 300 s
+        12 reserve 3 kim 2*A 1*B partial -> held: 1*A/general all, for 300 s, short 1 of 2, short 0 of 1
+        13 reserve 4 lou 1*A 1*B partial -> sold_out for 297 s, may come back; A sold_out 0 of 1; B not_eligible 0 of 1
+        13 reserve 5 ada,gold 1*A 2*B partial -> sold_out for 299 s, may come back; A sold_out 0 of 1; B sold_out 0 of 2
+        14 claim 1 1*A -> claimed: 1*A/general all
+        14 reserve 4 lou 1*A 1*B partial -> held: 1*A/general all, for 300 s, short 0 of 1
+    ",
+    );
+    let mut visits = slots(false);
+    visits.rules.windows =
+        vec![only(&["A"], window("all", "", None, None)), only(&["six"], window("members", "gold", None, None))];
+    play(
+        "a slot that is not offered",
+        &visits,
+        "
+        10 reserve 1 eve 1*A 1*six partial -> not_eligible; six not_eligible 0 of 1
+        10 reserve 1 ada,gold 1*A 1*six partial -> held: 1*A/general all; 1*six/general members, for 300 s
+    ",
+    );
+}
+
+#[test]
+fn limits_and_what_is_not_offered_are_named_together() {
+    let mut sale = sale(&[("A", 3), ("B", 2)]);
+    let limit = Limit::new("one".parse().expect("an id"), Scope::Item);
+    sale.limits = vec![Limit { max_units: Some(1), ..limit }];
+    sale.rules.windows = vec![
+        Window { skus: vec![sku("A")], ..window("all", "", None, None) },
+        Window { skus: vec![sku("B")], ..window("members", "gold", None, None) },
+    ];
+    play(
+        "limited and not offered",
+        &sale,
+        "
+        10 reserve 1 eve 2*A 1*B partial -> held: 1*A/general all, for 300 s, short 1 of 2, short 0 of 1
+        11 reserve 2 eve 2*A 1*B partial -> limit_reached one 1 of 1; A limit_reached 0 of 2; B not_eligible 0 of 1
+        12 reserve 3 ida,gold 1*B -> held: 1*B/general members, for 300 s
+        13 reserve 4 ida 1*A 2*B for=3 partial -> held: 1*A/general all; 1*B/general members, for 300 s, short 1 of 2
+    ",
+    );
+}

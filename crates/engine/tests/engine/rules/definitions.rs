@@ -127,8 +127,13 @@ pub fn tranches() -> Definition {
 
 /// Goods with a visit to one of two slots, the first of which begins after 100 s.
 pub fn slots(required: bool) -> Definition {
+    slots_at([100, 200], required)
+}
+
+/// The same with slots that begin so many seconds after the opening.
+pub fn slots_at(starts: [i64; 2], required: bool) -> Definition {
     let mut sale = sale(&[("A", 9), ("six", 2), ("seven", 2)]);
-    for (item, starts) in sale.items.iter_mut().skip(1).zip([100, 200]) {
+    for (item, starts) in sale.items.iter_mut().skip(1).zip(starts) {
         item.slot = Some(Slot { place: "market".into(), starts: after(starts), ends: after(starts + 50) });
     }
     sale.rules.slot_required = required;
@@ -163,6 +168,19 @@ pub fn change(name: &str) -> impl FnOnce(&mut Definition) + use<> {
         "zone" => wanted.rules.time_zone = "Europe/Berlin".into(),
         "before-opening" => wanted.rules.windows[1].starts = Some(Moment::from(Named::At(START))),
         "behind-closing" => wanted.rules.windows[1].ends = Some(Moment::from(Named::At(Timestamp(u64::MAX / 2)))),
+        "closes-at-50" => wanted.schedule.closes_at = Some(START.plus(Millis::from_secs(50))),
+        "closes-at-900" => wanted.schedule.closes_at = Some(START.plus(Millis::from_secs(900))),
+        "slots-required" => wanted.rules.slot_required = true,
+        "slot-before-opening" => {
+            let slot = Slot { place: "market".into(), starts: Named::At(START).into(), ends: after(1) };
+            let early = definition("d", &[("early", 1)], &[]).items.remove(0);
+            wanted.items.push(Item { slot: Some(slot), ..early });
+        }
+        "slot-ends-first" => {
+            let slot = Slot { place: "market".into(), starts: after(9_000), ends: after(8_000) };
+            let early = definition("d", &[("early", 1)], &[]).items.remove(0);
+            wanted.items.push(Item { slot: Some(slot), ..early });
+        }
         other => panic!("no change {other}"),
     }
 }

@@ -133,6 +133,46 @@ fn a_hold_says_what_it_was_in_the_way_of() {
 }
 
 #[test]
+fn what_a_hold_s_state_refuses_names_the_hold() {
+    let first = "hold 9e3779b9-7f4a-7c15-0000-000000000001";
+    let second = "hold 3c6ef372-fe94-f82a-0000-000000000002";
+    let mut sale = sale(&[("A", 9)]);
+    sale.terms.max_hold_life = Millis::from_secs(300);
+    sale.terms.payment_ttl = Millis::from_secs(40);
+    let script = format!(
+        "
+        10  reserve 1 ada 1*A -> held: 1*A/general, for 300 s
+        11  release 1 -> released: 0*A/general
+        12  extend 1 -> hold_released
+        12  why 1 -> extend by {first}
+        12  claim 1 late -> hold_released
+        12  why 1 -> claim by {first}
+        20  reserve 2 ada 2*A -> held: 2*A/general, for 300 s
+        21  reserve 3 ada 1*A for=2 -> held: 1*A/general, for 299 s
+        22  claim 2 -> superseded
+        22  why 2 -> claim by {second}
+        22  release 2 -> superseded
+        22  why 2 -> release by {second}
+        30  claim 3 as=one -> claimed: 1*A/general
+        31  claim 3 as=two -> order_mismatch
+        31  why 3 -> claim by hold daa66d2c-7ddf-743f-0000-000000000003
+        40  reserve 4 bob 1*A -> held: 1*A/general, for 300 s
+        41  pay 4 -> paying: 1*A/general, for 299 s
+        42  release 4 -> payment_in_progress
+        42  why 4 -> release by hold 78dde6e5-fd29-f054-0000-000000000004
+        43  reserve 5 bob 1*A for=4 -> payment_in_progress
+        43  why 5 -> reserve by hold 78dde6e5-fd29-f054-0000-000000000004
+        44  abandon 4 -> released: 0*A/general
+        50  reserve 6 cid 1*A -> held: 1*A/general, for 300 s
+        331 pay 6 -> ceiling_reached
+        331 why 6 -> extend by hold b54cda58-fbbe-e87e-0000-000000000006
+        350 claim 6 -> hold_expired
+    "
+    );
+    play("states of holds", &sale, &script);
+}
+
+#[test]
 fn a_herd_of_one_reason_evicts_no_refusal_of_another() {
     let (engine, _) = World::new().start();
     create(&engine, definition("d", &[("A", 3)], &[("two-each", Scope::Drop, 2)]), START);

@@ -7,6 +7,8 @@ mod conduct;
 mod corners;
 mod definitions;
 mod explained;
+mod fired;
+mod slots;
 mod tables;
 
 use std::fmt::Write as _;
@@ -16,7 +18,7 @@ use stockade_engine::Engine;
 use stockade_engine::answer::{DropView, Fault, Outcome, Stock};
 use stockade_engine::attempt::Answer;
 use stockade_engine::background::agenda::{Agenda, AgendaEntry};
-use stockade_engine::command::{ExpiredPolicy, FireFlow, Release, Reserve, Return, Steer, WantedUnits};
+use stockade_engine::command::{ExpiredPolicy, Extend, FireFlow, Release, Reserve, Return, Stage, Steer, WantedUnits};
 use stockade_engine::context::Context;
 use stockade_engine::verbs::explain::{Decision, Subject};
 use stockade_types::definition::Definition;
@@ -74,7 +76,8 @@ fn reported(engine: &Arc<Engine>, words: &[&str], now: Timestamp) -> String {
             answered(now, settle(|| engine.reserve(&command, context)).map(|decided| decided.value))
         }
         ["claim", n, rest @ ..] => {
-            let mut command = claim(hold(n), "order");
+            let order = rest.iter().find_map(|word| word.strip_prefix("as=")).unwrap_or("order");
+            let mut command = claim(hold(n), order);
             command.lines = wanted(rest);
             if rest.contains(&"late") {
                 command.expired = ExpiredPolicy::TakeFreeStock;
@@ -88,6 +91,14 @@ fn reported(engine: &Arc<Engine>, words: &[&str], now: Timestamp) -> String {
         ["return", n, rest @ ..] => {
             let (target, restock) = (target(hold(n)), rest.contains(&"restock"));
             answered(now, value(engine.return_units(&Return { target, returned: wanted(rest), restock }, context)))
+        }
+        ["pay", n] => {
+            let command = Extend { stage: Some(Stage::Paying), ..extend(hold(n), None) };
+            answered(now, value(engine.extend(&command, context)))
+        }
+        ["abandon", n] => {
+            let command = Release { target: target(hold(n)), keep: Vec::new(), abandon_payment: true };
+            answered(now, value(engine.release(&command, context)))
         }
         ["extend", n] => answered(now, value(engine.extend(&extend(hold(n), None), context))),
         ["fire", item, pool, to] => {
@@ -109,6 +120,8 @@ fn reported(engine: &Arc<Engine>, words: &[&str], now: Timestamp) -> String {
         ["why", n] => why(engine, hold(n), context),
         ["show"] => shown(value(engine.get_drop(&drop_id("d"), context))),
         ["pause"] => shown(value(engine.steer(&drop_id("d"), Steer::Pause, context))),
+        ["close"] => shown(value(engine.steer(&drop_id("d"), Steer::Close, context))),
+        ["archive"] => format!("{:?}", engine.archive(now)),
         ["resume"] => shown(value(engine.steer(&drop_id("d"), Steer::Resume, context))),
         ["update", change] => {
             let change = definitions::change(change);
