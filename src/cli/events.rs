@@ -8,7 +8,7 @@ use stockade_proto as pb;
 use super::args::TailOptions;
 use super::failure::Failure;
 use super::output::Output;
-use super::show::{instant, short, stock_words};
+use super::show::{instant, rules, short, stock_words};
 use super::{Finding, json};
 use crate::server::stop_requested;
 use crate::text::escaped;
@@ -68,7 +68,9 @@ async fn print(events: &mut Events, as_json: bool, output: &mut Output) -> Resul
 fn one_line(event: &pb::Event) -> String {
     let mut words = vec![instant(event.time.as_ref()), event.lsn.to_string()];
     words.push(event.r#type.strip_prefix(PREFIX).unwrap_or(&event.r#type).to_owned());
-    words.extend([&event.drop_id, &event.sku].into_iter().filter(|id| !id.is_empty()).cloned());
+    words.extend([&event.drop_id, &event.sku, &event.name].into_iter().filter(|id| !id.is_empty()).cloned());
+    words.extend((!event.to.is_empty()).then(|| format!("to={}", event.to)));
+    words.extend(event.price.as_ref().map(|price| format!("price={}", rules::price(Some(price)))));
     if let Some(hold) = &event.hold {
         words.extend([hold.id.clone(), short(hold.state().as_str_name(), "HOLD_STATE_").to_owned()]);
         words.extend([&hold.customer_id, &hold.order_ref].into_iter().filter(|id| !id.is_empty()).cloned());
@@ -121,5 +123,17 @@ mod tests {
             ..pb::Event::default()
         };
         assert_eq!(one_line(&restarted), "- 0 engine.restarted grace_until=y stopped_at=x");
+        let flowed = pb::Event {
+            r#type: "stockade.pool.flowed".into(),
+            drop_id: "knife".into(),
+            sku: "KNIFE".into(),
+            name: "members".into(),
+            to: "general".into(),
+            ..pb::Event::default()
+        };
+        assert_eq!(one_line(&flowed), "- 0 pool.flowed knife KNIFE members to=general");
+        let price = Some(pb::Money { currency_code: "EUR".into(), minor_units: 1_250 });
+        let stepped = pb::Event { r#type: "stockade.terms.stepped".into(), name: "usual".into(), price, ..flowed };
+        assert!(one_line(&stepped).ends_with(" usual to=general price=12.50 EUR"), "{}", one_line(&stepped));
     }
 }

@@ -38,6 +38,16 @@ pub enum Kind {
     DropCancelled,
     /// It was archived: its holds were removed from memory.
     DropArchived,
+    /// A window opened.
+    WindowOpened,
+    /// A window closed.
+    WindowClosed,
+    /// A pool opened to those who may draw on another.
+    PoolFlowed,
+    /// A tranche joined its pool.
+    TrancheAdded,
+    /// A price changed by a step.
+    TermsStepped,
     /// An item's stock was adjusted.
     StockAdjusted,
     /// The engine started after an outage.
@@ -45,15 +55,10 @@ pub enum Kind {
 }
 
 /// Types that the contract names but no record has yet.
-pub(super) const LATER: [&str; 23] = [
+pub(super) const LATER: [&str; 18] = [
     "drop.sold_out",
     "drop.back_in_stock",
     "drop.band_changed",
-    "window.opened",
-    "window.closed",
-    "pool.flowed",
-    "tranche.added",
-    "terms.stepped",
     "signal.fired",
     "signal.missed",
     "series.created",
@@ -73,7 +78,7 @@ pub(super) const LATER: [&str; 23] = [
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 23] = [
         Self::HoldCreated,
         Self::HoldExtended,
         Self::HoldPaying,
@@ -90,6 +95,11 @@ impl Kind {
         Self::DropClosed,
         Self::DropCancelled,
         Self::DropArchived,
+        Self::WindowOpened,
+        Self::WindowClosed,
+        Self::PoolFlowed,
+        Self::TrancheAdded,
+        Self::TermsStepped,
         Self::StockAdjusted,
         Self::EngineRestarted,
     ];
@@ -114,9 +124,52 @@ impl Kind {
             Self::DropClosed => "drop.closed",
             Self::DropCancelled => "drop.cancelled",
             Self::DropArchived => "drop.archived",
+            Self::WindowOpened => "window.opened",
+            Self::WindowClosed => "window.closed",
+            Self::PoolFlowed => "pool.flowed",
+            Self::TrancheAdded => "tranche.added",
+            Self::TermsStepped => "terms.stepped",
             Self::StockAdjusted => "stock.adjusted",
             Self::EngineRestarted => "engine.restarted",
         }
+    }
+
+    /// Whether it is about something of a drop that has an id of its own.
+    #[must_use]
+    pub(super) const fn has_name(self) -> bool {
+        match self {
+            Self::WindowOpened | Self::WindowClosed | Self::PoolFlowed | Self::TrancheAdded | Self::TermsStepped => true,
+            Self::HoldCreated
+            | Self::HoldExtended
+            | Self::HoldPaying
+            | Self::HoldClaimed
+            | Self::HoldReleased
+            | Self::HoldExpired
+            | Self::HoldSuperseded
+            | Self::HoldReturned
+            | Self::DropCreated
+            | Self::DropUpdated
+            | Self::DropOpened
+            | Self::DropPaused
+            | Self::DropResumed
+            | Self::DropClosed
+            | Self::DropCancelled
+            | Self::DropArchived
+            | Self::StockAdjusted
+            | Self::EngineRestarted => false,
+        }
+    }
+
+    /// Whether it is meant for channels.
+    #[must_use]
+    pub(super) const fn has_channels(self) -> bool {
+        false
+    }
+
+    /// Whether it is about the drop as a whole.
+    #[must_use]
+    pub(super) fn is_of_drop(self) -> bool {
+        self.name().starts_with("drop.")
     }
 
     /// The last part of its name. The ids of events end with it, so it never changes.

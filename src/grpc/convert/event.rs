@@ -5,11 +5,12 @@ use stockade_feed::{Detail, Event, PREFIX};
 use stockade_proto as pb;
 use stockade_types::definition::Definition;
 use stockade_types::hold::{Hold, HoldLine, HoldState};
-use stockade_types::ids::ItemNo;
-use stockade_types::record::{Lifecycle, MovedLine, PoolBasis, PoolFigures};
+use stockade_types::ids::{ItemNo, PoolNo};
+use stockade_types::record::{FlowPlace, Lifecycle, MarkKind, MovedLine, PoolBasis, PoolFigures};
 
 use super::answer::{hold_in, hold_line, timestamp};
 use super::drop_status::{Shown, drop_status};
+use super::rules_view::{audience_view, money_view};
 
 /// Which parts of an event are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,10 +24,10 @@ pub struct EventFields {
 /// An event of this journal, with the cursor after it.
 #[must_use]
 pub fn event(event: &Event, journal: &str, cursor: String, shown: EventFields) -> pb::Event {
-    let Event { lsn, position: _, kind, at, scheduled_for, actor, drop, detail } = event;
+    let Event { lsn, position: _, nth: _, kind, at, scheduled_for, actor, drop, detail } = event;
     let drop = drop.as_deref();
     let plain = pb::Event {
-        id: format!("{journal}-{lsn}-{}", kind.what()),
+        id: format!("{journal}-{lsn}-{}", event.what()),
         cursor,
         time: Some(timestamp(*at)),
         scheduled_for: scheduled_for.map(timestamp),
@@ -35,6 +36,7 @@ pub fn event(event: &Event, journal: &str, cursor: String, shown: EventFields) -
         drop_id: drop.map(|drop| drop.id.to_string()).unwrap_or_default(),
         actor: if shown.customers { actor.label().to_owned() } else { String::new() },
         lsn: lsn.0,
+        name: event.name().unwrap_or_default().to_owned(),
         ..pb::Event::default() // fields of certain kinds, and fields that are not built yet
     };
     match (detail, drop) {
@@ -44,10 +46,13 @@ pub fn event(event: &Event, journal: &str, cursor: String, shown: EventFields) -
             moved: moved_lines(drop, hold, moved),
             ..plain
         },
-        (Detail::Drop { lifecycle, is_archived, opens_at, stock }, Some(drop)) => {
+        (Detail::Drop { mark, lifecycle, is_archived, opens_at, stock }, Some(drop)) => {
             let state = drop_state(lifecycle, *is_archived);
-            let shown = Shown { opens_at: *opens_at, state, stock, marks: &lifecycle.marks };
-            pb::Event { drop: Some(drop_status(drop, shown)), ..plain }
+            let status = || drop_status(drop, Shown { opens_at: *opens_at, state, stock, marks: &lifecycle.marks });
+            match mark {
+                None => pb::Event { drop: Some(status()), ..plain },
+                Some(mark) => of_mark(drop, (*mark, stock), shown, status, plain),
+            }
         }
         (Detail::Stock { item, stock, cause }, Some(drop)) => pb::Event {
             sku: sku(drop, *item),
@@ -63,6 +68,47 @@ pub fn event(event: &Event, journal: &str, cursor: String, shown: EventFields) -
         // Each of these events has a drop.
         (Detail::Hold { .. } | Detail::Drop { .. } | Detail::Stock { .. }, None) => plain,
     }
+}
+
+/// An event of something of a drop's plan that has come.
+fn of_mark(
+    drop: &Definition,
+    (mark, stock): (MarkKind, &[PoolFigures]),
+    shown: EventFields,
+    status: impl FnOnce() -> pb::DropStatus,
+    plain: pb::Event,
+) -> pb::Event {
+    match mark {
+        MarkKind::WindowOpens(number) | MarkKind::WindowCloses(number) => {
+            let audience = drop.window(number).and_then(|window| audience_view(&window.audience));
+            pb::Event { audience, drop: Some(status()), ..plain }
+        }
+        MarkKind::Flow(FlowPlace { item, from: _, to }) => {
+            pb::Event { sku: sku(drop, item), to: drop.pool(item, to).to_string(), ..plain }
+        }
+        MarkKind::Tranche(number) => {
+            let Some(item) = drop.tranche(number).and_then(|tranche| drop.item(&tranche.sku)) else { return plain };
+            let figures = || sum(pools_of(drop, item.0, stock));
+            pb::Event { sku: sku(drop, item.0), stock: shown.stock.then(figures), ..plain }
+        }
+        MarkKind::PriceStep(number, step) => {
+            let step = drop.price_terms(number).and_then(|terms| terms.steps.get(usize::from(step)));
+            pb::Event { price: step.map(|step| money_view(step.price)), ..plain }
+        }
+        // No events of their own, or of the drop as a whole.
+        MarkKind::Opens
+        | MarkKind::Closes
+        | MarkKind::TermsStart(_)
+        | MarkKind::TermsEnd(_)
+        | MarkKind::SlotStarts(_) => plain,
+    }
+}
+
+/// The figures of an item's pools among those of all pools of a drop.
+fn pools_of<'a>(drop: &Definition, item: ItemNo, stock: &'a [PoolFigures]) -> &'a [PoolFigures] {
+    let from = drop.pool_place(item, PoolNo(0)).unwrap_or(usize::MAX);
+    let count = drop.items.get(item.index()).map_or(0, |item| item.pools.len());
+    stock.get(from..from.saturating_add(count)).unwrap_or_default()
 }
 
 fn shown_hold(drop: &Definition, hold: &Hold, shown: EventFields) -> pb::Hold {

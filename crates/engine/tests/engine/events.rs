@@ -399,6 +399,7 @@ fn a_filter_wants_what_fits_in_all() {
     assert_eq!(wanted("*", |filter| filter.shop = Some("default".parse().expect("a shop"))), events.len());
     assert_eq!(wanted("*", |filter| filter.shop = Some("other".parse().expect("a shop"))), 0);
     assert_eq!(wanted("*", |filter| filter.series = Some("other".parse().expect("a series"))), 0);
-    assert_eq!(wanted("*", |filter| filter.named = true), 0);
+    assert_eq!(wanted("*", |filter| filter.names = vec!["none".to_owned()]), 0);
+    assert_eq!(wanted("*", |filter| filter.channels = vec!["push".to_owned()]), 0);
     assert_eq!(wanted("signal.*", any), 0);
 }

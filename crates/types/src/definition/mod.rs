@@ -280,6 +280,20 @@ impl Definition {
         tranches.iter().find(|tranche| names.tranche_no(&tranche.id) == Some(number))
     }
 
+    /// The window with this number.
+    #[must_use]
+    pub fn window(&self, number: WindowNo) -> Option<&Window> {
+        let id = self.rules.names.window(number)?;
+        self.rules.windows.iter().find(|window| window.id == *id)
+    }
+
+    /// The terms with this number.
+    #[must_use]
+    pub fn price_terms(&self, number: TermsNo) -> Option<&PriceTerms> {
+        let id = self.rules.names.terms(number)?;
+        self.rules.prices.iter().find(|terms| terms.id == *id)
+    }
+
     /// The place of the pool that a tranche joins.
     #[must_use]
     pub fn tranche_place(&self, tranche: &Tranche) -> Option<usize> {
