@@ -78,6 +78,7 @@ fn one_line(event: &pb::Event) -> String {
     if let Some(drop) = &event.drop {
         words.push(short(drop.state().as_str_name(), "DROP_STATE_").to_owned());
     }
+    words.extend((!event.channels.is_empty()).then(|| format!("over={}", event.channels.join(","))));
     words.extend(event.moved.iter().map(moved));
     words.extend(event.stock.as_ref().map(stock_words));
     let mut labels: Vec<_> = event.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();

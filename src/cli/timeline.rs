@@ -146,6 +146,16 @@ impl Plan<'_> {
     }
 }
 
+impl Plan<'_> {
+    fn signals(&mut self, drop: &pb::Drop) {
+        for signal in &drop.signals {
+            let fired = signal.fired_at.as_ref().map(|_| " (it was)").unwrap_or_default();
+            let what = format!("signal {} {}{fired}", signal.id, rules::made_known(signal));
+            self.when(signal.on.as_ref(), "all goods", what);
+        }
+    }
+}
+
 /// Whether a drop has more to tell than its opening, closing and limits.
 pub(super) fn has_rules(drop: &pb::Drop) -> bool {
     let is_plain = |item: &pb::Item| rules::is_general(item) && item.slot.is_none();
@@ -153,6 +163,8 @@ pub(super) fn has_rules(drop: &pb::Drop) -> bool {
         || !drop.terms.is_empty()
         || !drop.tranches.is_empty()
         || !drop.conduct.is_empty()
+        || !drop.signals.is_empty()
+        || drop.scarcity.is_some()
         || drop.slot_required
         || !drop.items.iter().all(is_plain)
 }
@@ -169,6 +181,7 @@ pub(super) fn timeline(output: &mut Output, drop: &pb::Drop) {
     plan.windows(drop);
     plan.prices(drop);
     plan.tranches(drop);
+    plan.signals(drop);
     let Plan { mut dated, others, .. } = plan;
     // A stable sort: what comes at one instant stays in the order of the definition.
     dated.sort_by_key(|(at, _)| *at);
@@ -191,6 +204,9 @@ pub(super) fn timeline(output: &mut Output, drop: &pb::Drop) {
     }
     for rule in &drop.conduct {
         rows.add_row(["all the time".to_owned(), format!("{}: {}", rule.id, rules::conduct(rule))]);
+    }
+    if let Some(scarcity) = &drop.scarcity {
+        rows.add_row(["all the time".to_owned(), rules::scarcity(scarcity)]);
     }
     match calendar.closes_at {
         Some(at) => rows.add_row([calendar.shown(Some(at)), "closes: live holds can still be claimed".to_owned()]),
@@ -233,6 +249,7 @@ fn moments(drop: &mut pb::Drop) -> Vec<&mut pb::Moment> {
         all.extend(terms.steps.iter_mut().filter_map(|step| moment_of(step.when.as_mut())));
     }
     all.extend(drop.tranches.iter_mut().filter_map(|tranche| moment_of(tranche.when.as_mut())));
+    all.extend(drop.signals.iter_mut().filter_map(|signal| moment_of(signal.on.as_mut())));
     for item in &mut drop.items {
         if let Some(slot) = &mut item.slot {
             all.extend(slot.starts.iter_mut().chain(&mut slot.ends));

@@ -77,7 +77,7 @@ impl Fact {
             let later = marks.get(place.saturating_add(1)..).unwrap_or_default();
             // What fires at a level of stock, or by hand, was scheduled for no instant.
             let scheduled_for = planned.contains(&mark.kind).then_some(mark.scheduled_for);
-            let about = if kind.is_of_drop() { None } else { Some(mark.kind) };
+            let about = Some(mark.kind).filter(|mark| !matches!(mark, MarkKind::Opens | MarkKind::Closes));
             Some(self.event(kind, about, scheduled_for, after.before(&self.drop, later)))
         };
         marks.iter().enumerate().filter_map(of_mark).collect()
@@ -112,10 +112,21 @@ impl After {
     }
 }
 
+/// The channels for which a signal is meant.
+pub(super) fn channels(drop: &Definition, mark: MarkKind) -> &[String] {
+    let (MarkKind::Signal(number) | MarkKind::SignalMissed(number)) = mark else { return &[] };
+    drop.signal(number).map_or(&[], |signal| &signal.channels)
+}
+
 /// What of a drop's plan comes at an instant.
 fn planned(drop: &Definition) -> Vec<MarkKind> {
     let mut planned = vec![MarkKind::Opens, MarkKind::Closes];
-    each_planned(drop, |kind, _| planned.push(kind));
+    each_planned(drop, |kind, _| {
+        planned.push(kind);
+        if let MarkKind::Signal(number) = kind {
+            planned.push(MarkKind::SignalMissed(number));
+        }
+    });
     planned
 }
 
@@ -129,6 +140,11 @@ const fn kind(mark: MarkKind) -> Option<Kind> {
         MarkKind::Flow(_) => Some(Kind::PoolFlowed),
         MarkKind::Tranche(_) => Some(Kind::TrancheAdded),
         MarkKind::PriceStep(..) => Some(Kind::TermsStepped),
+        MarkKind::Signal(_) => Some(Kind::SignalFired),
+        MarkKind::SignalMissed(_) => Some(Kind::SignalMissed),
+        MarkKind::SoldOut(_) => Some(Kind::DropSoldOut),
+        MarkKind::BackInStock(_) => Some(Kind::DropBackInStock),
+        MarkKind::Band(..) => Some(Kind::DropBandChanged),
         MarkKind::TermsStart(_) | MarkKind::TermsEnd(_) | MarkKind::SlotStarts(_) => None,
     }
 }
@@ -145,6 +161,12 @@ pub(super) fn name(drop: &Definition, mark: MarkKind) -> Option<&str> {
         MarkKind::PriceStep(terms, _) | MarkKind::TermsStart(terms) | MarkKind::TermsEnd(terms) => {
             Some(names.terms(terms)?.as_str())
         }
-        MarkKind::Opens | MarkKind::Closes | MarkKind::SlotStarts(_) => None,
+        MarkKind::Signal(signal) | MarkKind::SignalMissed(signal) => Some(names.signal(signal)?.as_str()),
+        MarkKind::Opens
+        | MarkKind::Closes
+        | MarkKind::SlotStarts(_)
+        | MarkKind::SoldOut(_)
+        | MarkKind::BackInStock(_)
+        | MarkKind::Band(..) => None,
     }
 }

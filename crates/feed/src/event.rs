@@ -110,7 +110,8 @@ impl Event {
     /// The channels for which a signal is meant.
     #[must_use]
     pub fn channels(&self) -> &[String] {
-        &[]
+        let Detail::Drop { mark: Some(mark), .. } = &self.detail else { return &[] };
+        self.drop.as_deref().map_or(&[], |drop| drop_facts::channels(drop, *mark))
     }
 
     /// About the bytes that it takes in memory.

@@ -38,6 +38,12 @@ pub enum Kind {
     DropCancelled,
     /// It was archived: its holds were removed from memory.
     DropArchived,
+    /// Nothing is free of an item, or of all goods together.
+    DropSoldOut,
+    /// Something is free again.
+    DropBackInStock,
+    /// The public is shown another band of an item.
+    DropBandChanged,
     /// A window opened.
     WindowOpened,
     /// A window closed.
@@ -48,6 +54,10 @@ pub enum Kind {
     TrancheAdded,
     /// A price changed by a step.
     TermsStepped,
+    /// A signal fired.
+    SignalFired,
+    /// A signal's moment came, too late to fire.
+    SignalMissed,
     /// An item's stock was adjusted.
     StockAdjusted,
     /// The engine started after an outage.
@@ -55,12 +65,7 @@ pub enum Kind {
 }
 
 /// Types that the contract names but no record has yet.
-pub(super) const LATER: [&str; 18] = [
-    "drop.sold_out",
-    "drop.back_in_stock",
-    "drop.band_changed",
-    "signal.fired",
-    "signal.missed",
+pub(super) const LATER: [&str; 13] = [
     "series.created",
     "series.updated",
     "series.occurrence_skipped",
@@ -78,7 +83,7 @@ pub(super) const LATER: [&str; 18] = [
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 28] = [
         Self::HoldCreated,
         Self::HoldExtended,
         Self::HoldPaying,
@@ -95,11 +100,16 @@ impl Kind {
         Self::DropClosed,
         Self::DropCancelled,
         Self::DropArchived,
+        Self::DropSoldOut,
+        Self::DropBackInStock,
+        Self::DropBandChanged,
         Self::WindowOpened,
         Self::WindowClosed,
         Self::PoolFlowed,
         Self::TrancheAdded,
         Self::TermsStepped,
+        Self::SignalFired,
+        Self::SignalMissed,
         Self::StockAdjusted,
         Self::EngineRestarted,
     ];
@@ -124,11 +134,16 @@ impl Kind {
             Self::DropClosed => "drop.closed",
             Self::DropCancelled => "drop.cancelled",
             Self::DropArchived => "drop.archived",
+            Self::DropSoldOut => "drop.sold_out",
+            Self::DropBackInStock => "drop.back_in_stock",
+            Self::DropBandChanged => "drop.band_changed",
             Self::WindowOpened => "window.opened",
             Self::WindowClosed => "window.closed",
             Self::PoolFlowed => "pool.flowed",
             Self::TrancheAdded => "tranche.added",
             Self::TermsStepped => "terms.stepped",
+            Self::SignalFired => "signal.fired",
+            Self::SignalMissed => "signal.missed",
             Self::StockAdjusted => "stock.adjusted",
             Self::EngineRestarted => "engine.restarted",
         }
@@ -138,7 +153,13 @@ impl Kind {
     #[must_use]
     pub(super) const fn has_name(self) -> bool {
         match self {
-            Self::WindowOpened | Self::WindowClosed | Self::PoolFlowed | Self::TrancheAdded | Self::TermsStepped => true,
+            Self::WindowOpened
+            | Self::WindowClosed
+            | Self::PoolFlowed
+            | Self::TrancheAdded
+            | Self::TermsStepped
+            | Self::SignalFired
+            | Self::SignalMissed => true,
             Self::HoldCreated
             | Self::HoldExtended
             | Self::HoldPaying
@@ -155,6 +176,9 @@ impl Kind {
             | Self::DropClosed
             | Self::DropCancelled
             | Self::DropArchived
+            | Self::DropSoldOut
+            | Self::DropBackInStock
+            | Self::DropBandChanged
             | Self::StockAdjusted
             | Self::EngineRestarted => false,
         }
@@ -163,7 +187,7 @@ impl Kind {
     /// Whether it is meant for channels.
     #[must_use]
     pub(super) const fn has_channels(self) -> bool {
-        false
+        matches!(self, Self::SignalFired | Self::SignalMissed)
     }
 
     /// Whether it is about the drop as a whole.

@@ -278,7 +278,13 @@ pub fn shown_marks(drop: usize, view: &DropView) -> Vec<String> {
             MarkKind::TermsEnd(number) => plan::ends(terms(number)),
             MarkKind::PriceStep(number, step) => plan::steps_to(terms(number), usize::from(step)),
             MarkKind::SlotStarts(item) => plan::begins(drop, item.index()),
-            MarkKind::Opens | MarkKind::Closes => mark.kind.label().to_owned(),
+            MarkKind::Opens
+            | MarkKind::Closes
+            | MarkKind::Signal(_)
+            | MarkKind::SignalMissed(_)
+            | MarkKind::SoldOut(_)
+            | MarkKind::BackInStock(_)
+            | MarkKind::Band(..) => mark.kind.label().to_owned(),
         };
         format!("{what} {}", START.until(mark.scheduled_for).0)
     });

@@ -3,7 +3,7 @@
 use stockade_engine::answer::DropState;
 use stockade_feed::{Detail, Event, PREFIX};
 use stockade_proto as pb;
-use stockade_types::definition::Definition;
+use stockade_types::definition::{Definition, Item, Signal, Trigger};
 use stockade_types::hold::{Hold, HoldLine, HoldState};
 use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::record::{FlowPlace, Lifecycle, MarkKind, MovedLine, PoolBasis, PoolFigures};
@@ -95,6 +95,33 @@ fn of_mark(
             let step = drop.price_terms(number).and_then(|terms| terms.steps.get(usize::from(step)));
             pb::Event { price: step.map(|step| money_view(step.price)), ..plain }
         }
+        MarkKind::Signal(number) | MarkKind::SignalMissed(number) => {
+            let drop_shown = Some(status());
+            let Some(signal) = drop.signal(number) else { return pb::Event { drop: drop_shown, ..plain } };
+            let Signal { on, audience, channels, labels, .. } = signal;
+            let sku = match on {
+                Trigger::Stock(level) => level.sku.as_ref().map(ToString::to_string).unwrap_or_default(),
+                Trigger::Moment(_) => String::new(),
+            };
+            pb::Event {
+                sku,
+                drop: drop_shown,
+                stock: shown.stock.then(|| sum(of_signal(drop, on, stock))),
+                audience: audience_view(audience),
+                channels: channels.clone(),
+                labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+                ..plain
+            }
+        }
+        MarkKind::SoldOut(of) | MarkKind::BackInStock(of) => {
+            let figures = || match of {
+                Some(item) => sum(pools_of(drop, item, stock)),
+                None => sum(goods(drop, stock)),
+            };
+            let sku = of.map(|item| sku(drop, item)).unwrap_or_default();
+            pb::Event { sku, drop: Some(status()), stock: shown.stock.then(figures), ..plain }
+        }
+        MarkKind::Band(item, _) => pb::Event { sku: sku(drop, item), drop: Some(status()), ..plain },
         // No events of their own, or of the drop as a whole.
         MarkKind::Opens
         | MarkKind::Closes
@@ -109,6 +136,25 @@ fn pools_of<'a>(drop: &Definition, item: ItemNo, stock: &'a [PoolFigures]) -> &'
     let from = drop.pool_place(item, PoolNo(0)).unwrap_or(usize::MAX);
     let count = drop.items.get(item.index()).map_or(0, |item| item.pools.len());
     stock.get(from..from.saturating_add(count)).unwrap_or_default()
+}
+
+/// The figures of all pools of a drop's goods.
+fn goods<'a>(drop: &'a Definition, stock: &'a [PoolFigures]) -> impl Iterator<Item = &'a PoolFigures> {
+    let is_goods = |(_, item): &(ItemNo, &Item)| item.slot.is_none();
+    let items = (0..).map(ItemNo).zip(&drop.items).filter(is_goods);
+    items.flat_map(move |(number, _)| pools_of(drop, number, stock))
+}
+
+/// The figures of the pools that a signal is about; for a moment, of all goods.
+fn of_signal<'a>(drop: &'a Definition, on: &'a Trigger, stock: &'a [PoolFigures]) -> Vec<&'a PoolFigures> {
+    let (of, named) = match on {
+        Trigger::Stock(level) => (level.sku.as_ref(), level.pool.as_ref()),
+        Trigger::Moment(_) => (None, None),
+    };
+    let is_meant = |item: &Item| of.map_or(item.slot.is_none(), |sku| *sku == item.sku);
+    let items = (0..).map(ItemNo).zip(&drop.items).filter(|(_, item)| is_meant(item));
+    let pools = items.flat_map(|(number, item)| item.pools.iter().zip(pools_of(drop, number, stock)));
+    pools.filter(|(pool, _)| named.is_none_or(|id| *id == pool.id)).map(|(_, figures)| figures).collect()
 }
 
 fn shown_hold(drop: &Definition, hold: &Hold, shown: EventFields) -> pb::Hold {
@@ -144,8 +190,8 @@ const fn drop_state(lifecycle: &Lifecycle, is_archived: bool) -> DropState {
 }
 
 /// An item's stock, summed over its pools.
-fn sum(pools: &[PoolFigures]) -> pb::Stock {
-    pools.iter().fold(pb::Stock::default(), |sum, pool| {
+fn sum<'a>(pools: impl IntoIterator<Item = &'a PoolFigures>) -> pb::Stock {
+    pools.into_iter().fold(pb::Stock::default(), |sum, pool| {
         let PoolFigures { basis: PoolBasis { received, taken_out }, held, paying, claimed, withdrawn, returned_total } =
             *pool;
         pb::Stock {

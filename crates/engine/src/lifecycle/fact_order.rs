@@ -8,7 +8,7 @@ use stockade_types::hold::Hold;
 use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo};
 use stockade_types::record::{DropFact, DropVerb, Lifecycle, MarkKind, PoolFigures, Record, each_planned};
 
-use crate::rules::stock_triggers;
+use crate::rules::{contradicts_stock, stock_triggers};
 
 /// Most findings that are reported; the others are counted.
 const REPORTED_MAX: usize = 16;
@@ -26,8 +26,11 @@ impl FactOrder {
     /// Takes the next record.
     pub(crate) fn see(&mut self, lsn: Lsn, record: &Record) {
         if let Record::DropFact(fact) = record {
-            if fact.verb == DropVerb::Turn && fact.image.definition.has_rules() {
-                self.turned(lsn, fact);
+            if fact.verb == DropVerb::Turn {
+                if fact.image.definition.has_rules() {
+                    self.turned(lsn, fact);
+                }
+                self.made_known(lsn, fact);
             }
             self.facts.insert(fact.number(), fact.clone());
         } else if let Record::Made(made) = record {
@@ -71,6 +74,17 @@ impl FactOrder {
                 self.find(format!(
                     "record {lsn}: {what} in drop number {drop}, whose stock has not reached that level there"
                 ));
+            }
+        }
+    }
+
+    /// Checks what was made known of the stock.
+    fn made_known(&mut self, lsn: Lsn, fact: &DropFact) {
+        let DropFact { image, lifecycle, marks, stock, .. } = fact;
+        for mark in marks {
+            if contradicts_stock(&image.definition, &lifecycle.marks, stock, mark.kind) {
+                let (drop, what) = (fact.number(), mark.kind.label());
+                self.find(format!("record {lsn}: {what} in drop number {drop}, and its stock is not so there"));
             }
         }
     }

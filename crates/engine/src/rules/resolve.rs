@@ -47,8 +47,14 @@ pub fn resolve(definition: &mut Definition, opens_at: Timestamp) -> Result<Vec<G
         resolving.zone = Some(TimeZone::UTC);
     }
     each_moment(definition, |field, moment| {
-        moment.at = resolving.instant(&field, moment.named).unwrap_or(Timestamp::NEVER);
+        moment.at = resolving.instant(&field, moment.named, opens_at).unwrap_or(Timestamp::NEVER);
     });
+    for (place, signal) in definition.rules.signals.iter_mut().enumerate() {
+        if let Trigger::Moment(moment) = &mut signal.on {
+            let field = format!("drop.signals[{place}].on.moment");
+            moment.at = resolving.instant(&field, moment.named, Timestamp(0)).unwrap_or(Timestamp::NEVER);
+        }
+    }
     each_span(definition, |field, starts, ends| {
         let starts = starts.map_or(opens_at, |starts| starts.at);
         let ends = ends.map_or(resolving.closes_at.unwrap_or(Timestamp::NEVER), |ends| ends.at);
@@ -78,8 +84,8 @@ impl Resolving {
         self.faults.push(MomentFault { field, description: description.to_owned() });
     }
 
-    /// The moment's instant, if it lies in the drop.
-    fn instant(&mut self, field: &str, named: Named) -> Option<Timestamp> {
+    /// The moment's instant, if it lies between `from` and the closing.
+    fn instant(&mut self, field: &str, named: Named, from: Timestamp) -> Option<Timestamp> {
         let at = match named {
             Named::At(at) => Some(at),
             Named::AfterOpening(span) => self.opens_at.0.checked_add_signed(span).map(Timestamp),
@@ -101,9 +107,12 @@ impl Resolving {
                 Some(at)
             }
         };
-        let fits = at.is_some_and(|at| at >= self.opens_at && self.closes_at.is_none_or(|closes_at| at <= closes_at));
+        let fits = at.is_some_and(|at| at >= from && self.closes_at.is_none_or(|closes_at| at <= closes_at));
         if !fits {
-            self.fault(field.to_owned(), "must lie between opens_at and closes_at");
+            let is_of_signal = from < self.opens_at;
+            let wanted =
+                if is_of_signal { "must not be after closes_at" } else { "must lie between opens_at and closes_at" };
+            self.fault(field.to_owned(), wanted);
         }
         at.filter(|_| fits)
     }
@@ -123,8 +132,8 @@ impl Resolving {
     }
 }
 
-/// Visits every moment of a definition with the path of its field.
-pub(super) fn each_moment(definition: &mut Definition, mut f: impl FnMut(String, &mut Moment)) {
+/// Visits every moment of a definition, but those of signals, with the path of its field.
+fn each_moment(definition: &mut Definition, mut f: impl FnMut(String, &mut Moment)) {
     let rules = &mut definition.rules;
     for (place, window) in rules.windows.iter_mut().enumerate() {
         for (name, moment) in [("starts", &mut window.starts), ("ends", &mut window.ends)] {

@@ -7,6 +7,7 @@ mod conduct;
 mod corners;
 mod definitions;
 mod explained;
+mod signals;
 mod tables;
 
 use std::fmt::Write as _;
@@ -19,9 +20,9 @@ use stockade_engine::background::agenda::{Agenda, AgendaEntry};
 use stockade_engine::command::{ExpiredPolicy, FireFlow, Release, Reserve, Return, Steer, WantedUnits};
 use stockade_engine::context::Context;
 use stockade_engine::verbs::explain::{Decision, Subject};
-use stockade_types::definition::Definition;
+use stockade_types::definition::{Definition, Scarcity};
 use stockade_types::ids::HoldId;
-use stockade_types::record::StockChange;
+use stockade_types::record::{MarkKind, StockChange};
 use stockade_types::time::{Millis, Timestamp};
 
 use stockade_simulation::world::{
@@ -35,6 +36,7 @@ pub fn play(name: &str, sale: &Definition, script: &str) {
     let (engine, _) = world.start();
     create(&engine, sale.clone(), START);
     let mut engine = Arc::new(engine);
+    let mut agenda = Agenda::new(Arc::clone(&engine));
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (step, wanted) = line.split_once("->").unwrap_or_else(|| panic!("{name}: {line:?} has no answer"));
         let (second, call) = step.trim().split_once(' ').expect("a second and a call");
@@ -43,22 +45,36 @@ pub fn play(name: &str, sale: &Definition, script: &str) {
         world.now = START.plus(Millis(number(whole) * 1_000 + number(tenth) * 100));
         let words: Vec<&str> = call.split_whitespace().collect();
         if words == ["restart"] {
+            drop(agenda);
             let old = Arc::into_inner(engine).expect("nobody else has it");
             let (new, live, replayed) = restart(old, &world, AtOnce::Each);
             assert_eq!(live, replayed, "{name}: {line}");
             engine = Arc::new(new);
+            agenda = Agenda::new(Arc::clone(&engine));
             continue;
         }
         // Stops in order, and starts at a later second.
         if let ["outage", until] = &*words {
+            drop(agenda);
             Arc::into_inner(engine).expect("nobody else has it").stop(world.now);
             world.now = START.plus(Millis::from_secs(number(until)));
             engine = Arc::new(world.start().0);
+            agenda = Agenda::new(Arc::clone(&engine));
             continue;
+        }
+        // One agenda for as long as the engine runs: what it has seen counts at its next look.
+        let entry = match &*words {
+            ["levels"] => Some(AgendaEntry::StockLevels),
+            ["sale"] => Some(AgendaEntry::Sale),
+            _ => None,
+        };
+        if let Some(entry) = entry {
+            agenda.run_entry(entry, world.now);
         }
         let answer = reported(&engine, &words, world.now);
         assert_eq!(answer, wanted.trim(), "{name}, step {line:?}");
     }
+    drop(agenda);
     assert_eq!(engine.conservation_error(), 0, "{name}");
     let engine = Arc::into_inner(engine).expect("nobody else has it");
     let (_, live, replayed) = restart(engine, &world, AtOnce::Each);
@@ -107,7 +123,7 @@ fn reported(engine: &Arc<Engine>, words: &[&str], now: Timestamp) -> String {
             shown(value(engine.get_drop(&drop_id("d"), context)))
         }
         ["why", n] => why(engine, hold(n), context),
-        ["show"] => shown(value(engine.get_drop(&drop_id("d"), context))),
+        ["show" | "levels" | "sale"] => shown(value(engine.get_drop(&drop_id("d"), context))),
         ["pause"] => shown(value(engine.steer(&drop_id("d"), Steer::Pause, context))),
         ["resume"] => shown(value(engine.steer(&drop_id("d"), Steer::Resume, context))),
         ["update", change] => {
@@ -248,6 +264,22 @@ fn shown(answer: Result<DropView, Fault>) -> String {
     }
     for mark in view.marks.iter() {
         write!(text, " {}", mark.kind.label()).expect("text");
+        let (names, sku) = (&view.definition.rules.names, |item| view.definition.sku(item));
+        let at = START.until(mark.scheduled_for).0 / 100;
+        match mark.kind {
+            MarkKind::Signal(number) => {
+                write!(text, ":{}@{}.{}", names.signal(number).expect("a name"), at / 10, at % 10).expect("text");
+            }
+            MarkKind::SignalMissed(number) => write!(text, ":{}", names.signal(number).expect("a name")).expect("text"),
+            MarkKind::SoldOut(Some(item)) | MarkKind::BackInStock(Some(item)) => {
+                write!(text, ":{}", sku(item)).expect("text");
+            }
+            MarkKind::Band(item, band) => {
+                let scarcity = view.definition.rules.scarcity.clone().unwrap_or(Scarcity::USUAL);
+                write!(text, ":{}={}", sku(item), scarcity.name(band)).expect("text");
+            }
+            _ => {}
+        }
     }
     text
 }
