@@ -50,6 +50,7 @@ const IMPORTANT: &[(&str, &str)] = &[
     ("fired by level:", "flow, step, tranche"),
     ("fired by moment:", "flow, price begins, price ends, slot, step, tranche, window closes, window opens"),
     ("fired by an update", ""),
+    ("made known:", "back, band, sold out"),
     ("update of rules", "invalid, made, precondition"),
     ("seed", "with rules, without rules"),
     ("recovery", ""),

@@ -95,7 +95,10 @@ async fn a_signal_is_an_event_with_all_that_it_hands_on() {
     let by_channel = read(filter(&[], &["badge"])).await;
     assert_eq!((kinds(&by_channel), &by_channel[0].id), (vec!["stockade.signal.fired"], &event.id));
     assert_eq!(by_channel[0].stock, None, "figures are for who asks for them");
-    assert_eq!(kinds(&read(filter(&["now", "before"], &[])).await), ["stockade.signal.missed", "stockade.signal.fired"]);
+    assert_eq!(
+        kinds(&read(filter(&["now", "before"], &[])).await),
+        ["stockade.signal.missed", "stockade.signal.fired"]
+    );
     assert!(read(filter(&["none"], &[])).await.is_empty() && read(filter(&[], &["sms"])).await.is_empty());
 }
 
@@ -112,22 +115,24 @@ async fn sold_out_and_back_come_for_an_item_and_for_all_goods_and_bands_change()
     held(&shop.client, reserve(3, "bowls", "cid", vec![line("CUP", 4)])).await;
     let mut gone = until(&mut reading, "stockade.drop.", 5).await;
     gone.sort_by(|one, other| (&one.r#type, &one.sku).cmp(&(&other.r#type, &other.sku)));
-    let shown: Vec<_> = gone.iter().map(|event| (event.r#type.rsplit('.').next().expect("a word"), &*event.sku)).collect();
+    let shown: Vec<_> =
+        gone.iter().map(|event| (event.r#type.rsplit('.').next().expect("a word"), &*event.sku)).collect();
     let sold_out = [("sold_out", ""), ("sold_out", "BOWL"), ("sold_out", "CUP")];
     assert_eq!(shown, [&[("band_changed", "BOWL"), ("band_changed", "CUP")][..], &sold_out].concat());
     assert_eq!(gone[2].stock.map(|stock| (stock.received, stock.free)), Some((8, 0)), "all goods together");
     assert_eq!(gone[3].stock.map(|stock| (stock.received, stock.free)), Some((4, 0)));
     shop.client.release(release(2, vec![])).await.expect("released");
     let back = until(&mut reading, "stockade.drop.", 3).await;
-    let shown: Vec<_> = back.iter().map(|event| (event.r#type.rsplit('.').next().expect("a word"), &*event.sku)).collect();
+    let shown: Vec<_> =
+        back.iter().map(|event| (event.r#type.rsplit('.').next().expect("a word"), &*event.sku)).collect();
     assert_eq!(shown[..2], [("back_in_stock", ""), ("back_in_stock", "BOWL")]);
     assert_eq!((shown[2], bands(&back[2])), (("band_changed", "BOWL"), vec!["few", "gone"]));
     let all = read_all(&shop.stub, everything()).await;
     let ids: std::collections::HashSet<_> = all.iter().map(|event| &event.id).collect();
     assert_eq!(ids.len(), all.len(), "no id twice");
-    let of_stock = all.iter().filter(|event| {
-        ["sold_out", "back_in_stock", "band_changed"].iter().any(|what| event.r#type.ends_with(what))
-    });
+    let of_stock = all
+        .iter()
+        .filter(|event| ["sold_out", "back_in_stock", "band_changed"].iter().any(|what| event.r#type.ends_with(what)));
     let mut records: Vec<_> = of_stock.map(|event| (event.lsn, event.time.expect("a time"))).collect();
     records.dedup();
     let millis = |at: prost_types::Timestamp| at.seconds * 1_000 + i64::from(at.nanos) / 1_000_000;

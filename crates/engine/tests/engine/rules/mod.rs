@@ -266,19 +266,15 @@ fn shown(answer: Result<DropView, Fault>) -> String {
         write!(text, " {}", mark.kind.label()).expect("text");
         let (names, sku) = (&view.definition.rules.names, |item| view.definition.sku(item));
         let at = START.until(mark.scheduled_for).0 / 100;
-        match mark.kind {
-            MarkKind::Signal(number) => {
-                write!(text, ":{}@{}.{}", names.signal(number).expect("a name"), at / 10, at % 10).expect("text");
-            }
-            MarkKind::SignalMissed(number) => write!(text, ":{}", names.signal(number).expect("a name")).expect("text"),
-            MarkKind::SoldOut(Some(item)) | MarkKind::BackInStock(Some(item)) => {
-                write!(text, ":{}", sku(item)).expect("text");
-            }
-            MarkKind::Band(item, band) => {
-                let scarcity = view.definition.rules.scarcity.clone().unwrap_or(Scarcity::USUAL);
-                write!(text, ":{}={}", sku(item), scarcity.name(band)).expect("text");
-            }
-            _ => {}
+        if let MarkKind::Signal(number) = mark.kind {
+            write!(text, ":{}@{}.{}", names.signal(number).expect("a name"), at / 10, at % 10).expect("text");
+        } else if let MarkKind::SignalMissed(number) = mark.kind {
+            write!(text, ":{}", names.signal(number).expect("a name")).expect("text");
+        } else if let MarkKind::SoldOut(Some(item)) | MarkKind::BackInStock(Some(item)) = mark.kind {
+            write!(text, ":{}", sku(item)).expect("text");
+        } else if let MarkKind::Band(item, band) = mark.kind {
+            let scarcity = view.definition.rules.scarcity.clone().unwrap_or(Scarcity::USUAL);
+            write!(text, ":{}={}", sku(item), scarcity.name(band)).expect("text");
         }
     }
     text
