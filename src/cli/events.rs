@@ -34,9 +34,16 @@ pub(super) async fn tail(options: &TailOptions, output: &mut Output) -> Result<F
 }
 
 fn request(options: &TailOptions) -> pb::ReadEventsRequest {
-    let TailOptions { types, drop, after, from_oldest, with_customers, with_stock, remote: _ } = options;
+    let TailOptions { types, names, channels, drop, after, from_oldest, with_customers, with_stock, remote: _ } =
+        options;
     let types = if types.is_empty() { vec!["*".to_owned()] } else { types.clone() };
-    let filter = pb::EventFilter { types, drop_id: drop.clone().unwrap_or_default(), ..pb::EventFilter::default() };
+    let filter = pb::EventFilter {
+        types,
+        drop_id: drop.clone().unwrap_or_default(),
+        names: names.clone(),
+        channels: channels.clone(),
+        ..pb::EventFilter::default()
+    };
     pb::ReadEventsRequest {
         after: after.clone().unwrap_or_default(),
         filter: Some(filter),

@@ -224,9 +224,11 @@ async fn the_tail_prints_signals_and_what_is_sold_out() {
     assert!(line().ends_with(" drop.sold_out bowls BOWL OPEN"));
     tail.kill().expect("ended");
     tail.wait().expect("an end");
-    let (mut tail, mut lines) = printing(&shop.server.endpoint, &[&words[..], &["--json"]].concat());
+    let by_channel =
+        ["events", "tail", "--from-oldest", "--types", "signal.fired,hold.*", "--channel", "badge", "--json"];
+    let (mut tail, mut lines) = printing(&shop.server.endpoint, &by_channel);
     let event = next_json(&mut lines);
-    assert_eq!((&event["type"], &event["name"]), (&"stockade.signal.missed".into(), &"before".into()));
+    assert_eq!((&event["type"], &event["name"]), (&"stockade.signal.fired".into(), &"last".into()));
     tail.kill().expect("ended");
     tail.wait().expect("an end");
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
-use stockade_types::definition::Definition;
+use stockade_types::definition::{Definition, Rules};
 use stockade_types::hold::{Hold, HoldState};
 use stockade_types::ids::{AdjustmentId, DropNo, ItemNo, Lsn};
 use stockade_types::record::{
@@ -131,11 +131,14 @@ impl Event {
 
 /// About the bytes that a definition takes.
 fn weight(definition: &Definition) -> usize {
-    let Definition { title, labels, items, limits, .. } = definition;
+    let Definition { title, labels, items, limits, rules, .. } = definition;
     let labels = labels.iter().map(|(key, value)| key.len().saturating_add(value.len()).saturating_add(64));
     let pools = items.iter().map(|item| item.pools.len().saturating_mul(64).saturating_add(item.sku.as_str().len()));
     let limits = limits.iter().map(|limit| limit.skus.len().saturating_mul(32).saturating_add(256));
-    let parts = labels.chain(pools.map(|bytes| bytes.saturating_add(64))).chain(limits);
+    let Rules { windows, prices, tranches, signals, .. } = rules;
+    let lists = [(windows.len(), 512), (prices.len(), 512), (tranches.len(), 128), (signals.len(), 1_024)];
+    let rules = lists.into_iter().map(|(count, bytes)| count.saturating_mul(bytes));
+    let parts = labels.chain(pools.map(|bytes| bytes.saturating_add(64))).chain(limits).chain(rules);
     parts.fold(title.len().saturating_add(512), usize::saturating_add)
 }
 

@@ -240,9 +240,9 @@ impl Work for Sale {
             if has_changed == Some(true) && engine.turn_by_sale(*drop, now).is_err() {
                 return TurnEnd::Soon;
             }
-            throttle.rest(0, Millis(0));
             self.last = Some(*drop);
             self.looked = self.looked.saturating_add(1);
+            throttle.rest(0, Millis(0));
         }
         if drops.len() < DROPS_A_TURN {
             let most = Millis(self.looked.checked_div(SALES_A_MILLISECOND).unwrap_or(0));

@@ -139,7 +139,7 @@ fn figures(definition: &Definition, stock: &[PoolFigures], item: ItemNo, pool: P
 #[cfg(test)]
 mod tests {
     use stockade_types::definition::{
-        Item, Level, Moment, Named, Pool, Rules, Schedule, StockLevel, Terms, Tranche, Trigger, Window,
+        BandNo, Item, Level, Moment, Named, Pool, Rules, Schedule, StockLevel, Terms, Tranche, Trigger, Window,
     };
     use stockade_types::hold::{ContentHash, HoldFields, HoldLine, HoldState, Lines, Pinned};
     use stockade_types::ids::HoldId;
@@ -249,6 +249,23 @@ mod tests {
         assert_eq!(findings(&[opened.clone(), begun, over, made(1)]), [format!("record 4 {finding}")]);
         let unknown = "record 2 makes a hold in drop number 7 through window 9, which is not open there";
         assert_eq!(findings(&[opened, made(9)]), [unknown]);
+    }
+
+    #[test]
+    fn what_is_made_known_of_the_stock_is_what_the_record_has() {
+        let made_known = |kind, held| {
+            let mut life = Lifecycle::new(DropNo(7));
+            let opened = turn(&mut life, &[MarkKind::Opens], (3, 0));
+            findings(&[opened, turn(&mut life, &[kind], (3, held))])
+        };
+        let item = Some(ItemNo(0));
+        for kind in [MarkKind::SoldOut(None), MarkKind::SoldOut(item), MarkKind::Band(ItemNo(0), BandNo(1))] {
+            let finding = format!("record 2: {} in drop number 7, and its stock is not so there", kind.label());
+            assert_eq!((made_known(kind, 3), made_known(kind, 2)), (vec![], vec![finding]));
+        }
+        for kind in [MarkKind::BackInStock(item), MarkKind::Band(ItemNo(0), BandNo(0))] {
+            assert_eq!((made_known(kind, 2).len(), made_known(kind, 3).len()), (0, 1), "{kind:?}");
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use stockade_engine::background::agenda::{Agenda, AgendaEntry};
 use stockade_feed::{BadCursor, Detail, Event, Feed, FeedError, Filter, Kind, Position, Recent};
 use stockade_simulation::prelude::*;
 use stockade_types::definition::{
-    Audience, Currency, Flow, Level, Money, Named, PriceStep, PriceTerms, Scarcity, Schedule, Signal, StockLevel,
-    Tranche, Trigger, Window,
+    Audience, Currency, Flow, Level, Money, Named, PriceStep, PriceTerms, Rules, Scarcity, Schedule, Signal,
+    StockLevel, Tranche, Trigger, Window,
 };
 use stockade_types::time::Timestamp as At;
 
@@ -50,7 +50,8 @@ fn shown(event: &Event) -> Event {
     }
     let names = |drop: &Arc<Definition>| {
         let (title, labels, limits) = (String::new(), BTreeMap::new(), Vec::new());
-        Arc::new(Definition { title, labels, limits, schedule: Schedule::default(), ..drop.as_ref().clone() })
+        let rules = Rules { names: drop.rules.names.clone(), ..Rules::default() };
+        Arc::new(Definition { title, labels, limits, rules, schedule: Schedule::default(), ..drop.as_ref().clone() })
     };
     Event { drop: event.drop.as_ref().map(names), ..event.clone() }
 }
