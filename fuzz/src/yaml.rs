@@ -87,10 +87,14 @@ fn write(drop: &pb::Drop) -> String {
         ("windows", yaml_rules::windows(drop)),
         ("terms", yaml_rules::terms(drop)),
         ("tranches", yaml_rules::tranches(drop)),
+        ("signals", yaml_rules::signals(drop)),
         ("zones", yaml_rules::texts(&drop.zones)),
     ];
     for (key, list) in lists {
         line(key, list);
+    }
+    if let Some(scarcity) = &drop.scarcity {
+        line("scarcity", yaml_rules::scarcity(scarcity));
     }
     line("slot_required", drop.slot_required.to_string());
     line("time_zone", quoted(&drop.time_zone));
@@ -127,5 +131,6 @@ fn limit(limit: &pb::Limit) -> String {
 }
 
 pub(crate) fn span(span: prost_types::Duration) -> String {
-    format!("{}s {}ns", span.seconds, span.nanos)
+    let sign = if span.seconds < 0 || span.nanos < 0 { "-" } else { "" };
+    format!("{sign}{}s {}ns", span.seconds.unsigned_abs(), span.nanos.unsigned_abs())
 }

@@ -150,3 +150,26 @@ pub(crate) fn tranches(drop: &pb::Drop) -> String {
     };
     list(drop.tranches.iter().map(tranche))
 }
+
+pub(crate) fn signals(drop: &pb::Drop) -> String {
+    let signal = |signal: &pb::Signal| {
+        let labels = signal.labels.iter().map(|(key, value)| format!("{}: {}", quoted(key), quoted(value)));
+        mapping([
+            ("id", Some(quoted(&signal.id))),
+            ("on", trigger(signal.on.as_ref())),
+            ("audience", audience(signal.audience.as_ref())),
+            ("channels", Some(texts(&signal.channels))),
+            ("repeat_after", signal.repeat_after.map(span)),
+            ("valid_for", signal.valid_for.map(span)),
+            ("labels", Some(format!("{{{}}}", labels.collect::<Vec<_>>().join(", ")))),
+        ])
+    };
+    list(drop.signals.iter().map(signal))
+}
+
+pub(crate) fn scarcity(scarcity: &pb::Scarcity) -> String {
+    let band = |band: &pb::Band| {
+        mapping([("id", Some(quoted(&band.id))), ("min_free", Some(share(band.min_free_basis_points)))])
+    };
+    mapping([("bands", Some(list(scarcity.bands.iter().map(band)))), ("min_interval", scarcity.min_interval.map(span))])
+}

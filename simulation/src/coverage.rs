@@ -54,6 +54,7 @@ const IMPORTANT: &[(&str, &str)] = &[
          window opens",
     ),
     ("fired by an update", ""),
+    ("made known:", "back, band, sold out"),
     ("update of rules", "invalid, made, precondition"),
     ("seed", "with rules, without rules"),
     ("recovery", ""),

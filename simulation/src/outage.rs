@@ -227,7 +227,7 @@ impl Simulation {
         self.running = Some(Running { engine: Arc::clone(&engine), writer, agenda: Agenda::new(Arc::clone(&engine)) });
         let (known, appended) = (engine.inventory().digest(), engine.journal().appended().0);
         self.may_be_archived = [None; DROPS.len()];
-        self.looked = None;
+        (self.looked, self.compared) = (None, None);
         if self.options.plant == Some(Plant::ForgottenMarks) {
             forget_marks(&engine);
         }

@@ -88,6 +88,7 @@ fn begin(seed: u64, options: Options) -> Checked<Simulation> {
         nested: false,
         may_be_archived: [None; DROPS.len()],
         looked: None,
+        compared: None,
         reconciled: None,
     };
     let wall = simulation.machine.wall_instant();

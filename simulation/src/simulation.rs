@@ -154,6 +154,8 @@ pub struct Simulation {
     pub(crate) may_be_archived: [Option<u64>; DROPS.len()],
     /// When this process has looked at levels of stock last.
     pub(crate) looked: Option<u64>,
+    /// When this process has compared the stock last with what the public was told of it.
+    pub(crate) compared: Option<u64>,
     /// The last reconciliation that was drawn.
     pub(crate) reconciled: Option<Reconcile>,
 }
@@ -228,7 +230,10 @@ impl Simulation {
             Step::Turn => self.turn(),
             Step::Answers => self.answers(),
             Step::Sweep => self.sweep(),
-            Step::Look => self.look(),
+            Step::Look => {
+                self.look()?;
+                self.make_known()
+            }
             Step::Operator => self.operate(),
             Step::Agenda => self.run_agenda(),
             Step::Snapshot if !self.nested => self.snapshot(),

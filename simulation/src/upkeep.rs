@@ -19,6 +19,8 @@ const TEND_EVERY: u64 = 250;
 const SHARDS: u64 = 4_096;
 /// Levels of stock are looked at after this many milliseconds at the earliest.
 const LOOK_EVERY: u64 = 10;
+/// And the stock is compared with what the public was told of it.
+const COMPARE_EVERY: u64 = 100;
 /// A drop that may be archived must be after this many milliseconds.
 const ARCHIVED_WITHIN: u64 = 1_000;
 
@@ -127,6 +129,38 @@ impl Simulation {
         self.violated(format!("after a look the journal goes to {appended}, the history to {}", self.history.last()))
     }
 
+    /// Makes known what has changed of the stock, once for each drop on sale; nothing else is, nor sooner.
+    pub(crate) fn make_known(&mut self) -> Checked {
+        let now = self.machine.now();
+        let is_time = self.compared.is_none_or(|compared| compared + COMPARE_EVERY <= now);
+        self.truth.now = now;
+        let on_sale: Vec<usize> = (0..DROPS.len()).filter(|drop| self.truth.is_on_sale(*drop)).collect();
+        self.have_turns(AgendaEntry::Sale, self.machine.instant());
+        if is_time && !on_sale.is_empty() {
+            self.compared = Some(now);
+            for drop in on_sale {
+                let changes = self.truth.changes_of_sale(drop);
+                if changes.is_empty() {
+                    continue;
+                }
+                self.truth.make_known(drop, &changes);
+                self.history.append(now, &self.truth);
+                for what in &changes {
+                    let words = ["sold out", "back", "band"];
+                    let kind = words.into_iter().find(|word| what.starts_with(word)).unwrap_or("else");
+                    self.coverage.count(&format!("made known: {kind}"));
+                }
+                self.log(&format!("of {drop} was made known {changes:?}"));
+            }
+        }
+        let appended = self.engine().journal().appended().0;
+        if appended == self.history.last() || self.broken() {
+            return Ok(());
+        }
+        let last = self.history.last();
+        self.violated(format!("after the stock was compared the journal goes to {appended}, the history to {last}"))
+    }
+
     /// Makes the journal's next segment in advance.
     fn tend(&mut self) {
         if self.doom.is_some() {
@@ -180,6 +214,7 @@ impl Simulation {
     pub(crate) fn run_agenda(&mut self) -> Checked {
         self.make_moments()?;
         self.look()?;
+        self.make_known()?;
         self.sweep()?;
         self.archive()?;
         if self.options.plant.is_some() {

@@ -121,11 +121,14 @@ pub(super) fn differences(before: &pb::Drop, after: &pb::Drop) -> Vec<String> {
     facts.extend(named("tranches", [of_tranches(before), of_tranches(after)]));
     let of_conduct = |drop: &pb::Drop| drop.conduct.iter().map(|of| (of.id.clone(), rules::conduct(of))).collect();
     facts.extend(named("conduct", [of_conduct(before), of_conduct(after)]));
+    let of_signals = |drop: &pb::Drop| drop.signals.iter().map(|of| (of.id.clone(), rules::signal(of))).collect();
+    facts.extend(named("signals", [of_signals(before), of_signals(after)]));
     let text = |of: fn(&pb::Drop) -> String| [before, after].map(of);
     facts.extend([
         ("slot_required".to_owned(), text(|drop| drop.slot_required.to_string())),
         ("time_zone".to_owned(), text(|drop| quoted(&drop.time_zone))),
         ("location".to_owned(), text(|drop| quoted(&drop.location))),
+        ("scarcity".to_owned(), text(|drop| drop.scarcity.as_ref().map_or_else(|| "-".to_owned(), rules::scarcity))),
         ("zones".to_owned(), text(|drop| drop.zones.join(", "))),
     ]);
     let limits = |drop: &pb::Drop| drop.limits.iter().map(|limit| (limit.id.clone(), show::limit(limit))).collect();
@@ -155,6 +158,7 @@ fn as_defined(drop: &pb::Drop) -> pb::Drop {
     }
     drop.terms.iter_mut().flat_map(|terms| &mut terms.steps).for_each(|step| step.fired_at = None);
     drop.tranches.iter_mut().for_each(|tranche| tranche.fired_at = None);
+    drop.signals.iter_mut().for_each(|signal| signal.fired_at = None);
     for item in &mut drop.items {
         item.stock = None;
         if let Some(slot) = &mut item.slot {
@@ -189,6 +193,8 @@ fn changed(before: &pb::Drop, after: &pb::Drop) -> Vec<&'static str> {
         ("tranches", before.tranches != after.tranches),
         ("zones", before.zones != after.zones),
         ("conduct", before.conduct != after.conduct),
+        ("signals", before.signals != after.signals),
+        ("scarcity", before.scarcity != after.scarcity),
     ];
     fields.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect()
 }

@@ -391,8 +391,14 @@ pub(super) enum EventsCommand {
 #[derive(Debug, Args)]
 pub(super) struct TailOptions {
     /// A type such as hold.created, a prefix such as 'hold.*', or '*' for all; may be repeated [default: *]
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", visible_alias = "types", value_name = "TYPE", value_delimiter = ',')]
     pub types: Vec<String>,
+    /// Only events of windows, pools, tranches, terms and signals with this id; may be repeated
+    #[arg(long = "name", value_name = "ID")]
+    pub names: Vec<String>,
+    /// Only signals that are meant for this channel; may be repeated
+    #[arg(long = "channel", value_name = "CHANNEL")]
+    pub channels: Vec<String>,
     /// Only events of this drop
     #[arg(long)]
     pub drop: Option<String>,

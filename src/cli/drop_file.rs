@@ -14,13 +14,13 @@ mod money;
 mod parts;
 mod values;
 
-use entries::{ConductEntry, ItemEntry, LimitEntry, TermsEntry, TrancheEntry, WindowEntry};
+use entries::{ConductEntry, ItemEntry, LimitEntry, ScarcityEntry, SignalEntry, TermsEntry, TrancheEntry, WindowEntry};
 pub(super) use money::shown as shown_money;
 use values::FileFaults;
 pub use values::proto_span;
 
 /// Keys of the contract that are not built yet.
-const UNBUILT: &str = "signals scarcity waiting_room waitlist";
+const UNBUILT: &str = "waiting_room waitlist";
 
 /// The smallest valid file.
 const SMALLEST: &str = "kind: Drop\nid: knife-1204\nitems: [{sku: KNIFE/20cm, quantity: 300}]\n";
@@ -59,6 +59,9 @@ struct DropFile {
     conduct: Option<Vec<ConductEntry>>,
     #[serde(default, deserialize_with = "given")]
     zones: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given")]
+    signals: Option<Vec<SignalEntry>>,
+    scarcity: Option<ScarcityEntry>,
 }
 
 /// Distinguishes a key that is left out, which is `None`, from one that is left empty, which is an error as for any
@@ -130,6 +133,8 @@ pub fn read(name: &str, text: &str) -> Result<Wanted, String> {
         ("tranches", file.tranches.is_some()),
         ("zones", file.zones.is_some()),
         ("conduct", file.conduct.is_some()),
+        ("signals", file.signals.is_some()),
+        ("scarcity", file.scarcity.is_some()),
     ];
     let stated = stated.into_iter().filter(|(_, is_stated)| *is_stated).map(|(key, _)| key).collect();
     let drop = pb::Drop {
@@ -153,6 +158,8 @@ pub fn read(name: &str, text: &str) -> Result<Wanted, String> {
         tranches: file.tranches.into_iter().flatten().map(|entry| faults.tranche(entry)).collect(),
         zones: file.zones.unwrap_or_default(),
         conduct: file.conduct.into_iter().flatten().map(|entry| faults.conduct(entry)).collect(),
+        signals: file.signals.into_iter().flatten().map(|entry| faults.signal(entry)).collect(),
+        scarcity: file.scarcity.map(|entry| faults.scarcity(entry)),
         ..pb::Drop::default()
     };
     if faults.lines.is_empty() { Ok(Wanted { drop, left_out, stated }) } else { Err(faults.lines.join("\n")) }

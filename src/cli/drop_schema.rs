@@ -29,7 +29,7 @@ mod tests {
 
     const GOOD: &str = "kind: Drop\nid: d\nitems: [{sku: A, quantity: 1}]\nlimits: [{id: l, scope: drop}]\n";
     /// A part of each kind, with the definition that it has in the schema; `@` stands for another key.
-    const PARTS: [(&str, &str); 13] = [
+    const PARTS: [(&str, &str); 16] = [
         ("pool", "items: [{sku: A, quantity: 1, pools: [{@id: p}]}]\n"),
         ("audience", "items: [{sku: A, quantity: 1, pools: [{id: p, audience: {@}}]}]\n"),
         ("flow", "items: [{sku: A, quantity: 1, pools: [{id: p, flows: [{@to: q}]}]}]\n"),
@@ -45,6 +45,9 @@ mod tests {
         ),
         ("wire_money", "items: [{sku: A, quantity: 1, unit_cost: {@currency_code: EUR, minor_units: 1}}]\n"),
         ("tranche", "items: [{sku: A, quantity: 1}]\ntranches: [{@id: t, sku: A, units: 1, when: {sold: 1%}}]\n"),
+        ("signal", "items: [{sku: A, quantity: 1}]\nsignals: [{@id: s, on: {sold: 1%}}]\n"),
+        ("scarcity", "items: [{sku: A, quantity: 1}]\nscarcity: {@min_interval: 5s}\n"),
+        ("band", "items: [{sku: A, quantity: 1}]\nscarcity: {bands: [{@id: b, min_free: 1%}, {id: none}]}\n"),
         (
             "conduct",
             "items: [{sku: A, quantity: 1}]\nconduct: [{@id: c, counts: returns, at_least: 1, within: 1h, max_units: 1}]\n",

@@ -8,7 +8,7 @@ use stockade_proto as pb;
 use super::args::TailOptions;
 use super::failure::Failure;
 use super::output::Output;
-use super::show::{instant, short, stock_words};
+use super::show::{instant, rules, short, stock_words};
 use super::{Finding, json};
 use crate::server::stop_requested;
 use crate::text::escaped;
@@ -34,9 +34,16 @@ pub(super) async fn tail(options: &TailOptions, output: &mut Output) -> Result<F
 }
 
 fn request(options: &TailOptions) -> pb::ReadEventsRequest {
-    let TailOptions { types, drop, after, from_oldest, with_customers, with_stock, remote: _ } = options;
+    let TailOptions { types, names, channels, drop, after, from_oldest, with_customers, with_stock, remote: _ } =
+        options;
     let types = if types.is_empty() { vec!["*".to_owned()] } else { types.clone() };
-    let filter = pb::EventFilter { types, drop_id: drop.clone().unwrap_or_default(), ..pb::EventFilter::default() };
+    let filter = pb::EventFilter {
+        types,
+        drop_id: drop.clone().unwrap_or_default(),
+        names: names.clone(),
+        channels: channels.clone(),
+        ..pb::EventFilter::default()
+    };
     pb::ReadEventsRequest {
         after: after.clone().unwrap_or_default(),
         filter: Some(filter),
@@ -68,7 +75,9 @@ async fn print(events: &mut Events, as_json: bool, output: &mut Output) -> Resul
 fn one_line(event: &pb::Event) -> String {
     let mut words = vec![instant(event.time.as_ref()), event.lsn.to_string()];
     words.push(event.r#type.strip_prefix(PREFIX).unwrap_or(&event.r#type).to_owned());
-    words.extend([&event.drop_id, &event.sku].into_iter().filter(|id| !id.is_empty()).cloned());
+    words.extend([&event.drop_id, &event.sku, &event.name].into_iter().filter(|id| !id.is_empty()).cloned());
+    words.extend((!event.to.is_empty()).then(|| format!("to={}", event.to)));
+    words.extend(event.price.as_ref().map(|price| format!("price={}", rules::price(Some(price)))));
     if let Some(hold) = &event.hold {
         words.extend([hold.id.clone(), short(hold.state().as_str_name(), "HOLD_STATE_").to_owned()]);
         words.extend([&hold.customer_id, &hold.order_ref].into_iter().filter(|id| !id.is_empty()).cloned());
@@ -76,6 +85,7 @@ fn one_line(event: &pb::Event) -> String {
     if let Some(drop) = &event.drop {
         words.push(short(drop.state().as_str_name(), "DROP_STATE_").to_owned());
     }
+    words.extend((!event.channels.is_empty()).then(|| format!("over={}", event.channels.join(","))));
     words.extend(event.moved.iter().map(moved));
     words.extend(event.stock.as_ref().map(stock_words));
     let mut labels: Vec<_> = event.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -121,5 +131,17 @@ mod tests {
             ..pb::Event::default()
         };
         assert_eq!(one_line(&restarted), "- 0 engine.restarted grace_until=y stopped_at=x");
+        let flowed = pb::Event {
+            r#type: "stockade.pool.flowed".into(),
+            drop_id: "knife".into(),
+            sku: "KNIFE".into(),
+            name: "members".into(),
+            to: "general".into(),
+            ..pb::Event::default()
+        };
+        assert_eq!(one_line(&flowed), "- 0 pool.flowed knife KNIFE members to=general");
+        let price = Some(pb::Money { currency_code: "EUR".into(), minor_units: 1_250 });
+        let stepped = pb::Event { r#type: "stockade.terms.stepped".into(), name: "usual".into(), price, ..flowed };
+        assert!(one_line(&stepped).ends_with(" usual to=general price=12.50 EUR"), "{}", one_line(&stepped));
     }
 }

@@ -148,6 +148,16 @@ impl Plan<'_> {
     }
 }
 
+impl Plan<'_> {
+    fn signals(&mut self, drop: &pb::Drop) {
+        for signal in &drop.signals {
+            let fired = signal.fired_at.as_ref().map(|_| " (it was)").unwrap_or_default();
+            let what = format!("signal {} {}{fired}", signal.id, rules::made_known(signal));
+            self.when(signal.on.as_ref(), "all goods", what);
+        }
+    }
+}
+
 /// Whether a drop has more to tell than its opening, closing and limits.
 pub(super) fn has_rules(drop: &pb::Drop) -> bool {
     let is_plain = |item: &pb::Item| rules::is_general(item) && item.slot.is_none();
@@ -155,6 +165,8 @@ pub(super) fn has_rules(drop: &pb::Drop) -> bool {
         || !drop.terms.is_empty()
         || !drop.tranches.is_empty()
         || !drop.conduct.is_empty()
+        || !drop.signals.is_empty()
+        || drop.scarcity.is_some()
         || drop.slot_required
         || !drop.items.iter().all(is_plain)
 }
@@ -171,6 +183,7 @@ pub(super) fn timeline(output: &mut Output, drop: &pb::Drop) {
     plan.windows(drop);
     plan.prices(drop);
     plan.tranches(drop);
+    plan.signals(drop);
     if let Some(at) = calendar.closes_at {
         plan.at(Some(at), "closes: live holds can still be claimed".to_owned());
     }
@@ -196,6 +209,9 @@ pub(super) fn timeline(output: &mut Output, drop: &pb::Drop) {
     }
     for rule in &drop.conduct {
         rows.add_row(["all the time".to_owned(), format!("{}: {}", rule.id, rules::conduct(rule))]);
+    }
+    if let Some(scarcity) = &drop.scarcity {
+        rows.add_row(["all the time".to_owned(), rules::scarcity(scarcity)]);
     }
     if calendar.closes_at.is_none() {
         rows.add_row([NOTHING.to_owned(), "never closes by itself".to_owned()]);
@@ -237,6 +253,7 @@ fn moments(drop: &mut pb::Drop) -> Vec<&mut pb::Moment> {
         all.extend(terms.steps.iter_mut().filter_map(|step| moment_of(step.when.as_mut())));
     }
     all.extend(drop.tranches.iter_mut().filter_map(|tranche| moment_of(tranche.when.as_mut())));
+    all.extend(drop.signals.iter_mut().filter_map(|signal| moment_of(signal.on.as_mut())));
     for item in &mut drop.items {
         if let Some(slot) = &mut item.slot {
             all.extend(slot.starts.iter_mut().chain(&mut slot.ends));

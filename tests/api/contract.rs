@@ -22,7 +22,7 @@ use crate::server::channel;
 use crate::shop::{adjustment, claim, release, returning};
 
 /// Served fields, by message. A field that is in no table must be refused.
-const SERVED: [(&str, &str); 47] = [
+const SERVED: [(&str, &str); 50] = [
     ("ReserveRequest", "hold_id drop_id lines customer ttl supersedes allow_partial override"),
     ("Line", "sku quantity pool"),
     ("Customer", "id tiers zones identities"),
@@ -40,7 +40,7 @@ const SERVED: [(&str, &str); 47] = [
     ("BatchStreamRequest", "sequence operations view"),
     (
         "Drop",
-        "id title shop series opens_at closes_at hold_ttl max_hold_life payment_ttl items windows limits terms slot_required labels time_zone location tranches conduct zones",
+        "id title shop series opens_at closes_at hold_ttl max_hold_life payment_ttl items windows limits terms slot_required labels time_zone location tranches signals scarcity conduct zones",
     ),
     ("Item", "sku quantity pools kind slot price_floor unit_cost"),
     ("Pool", "id audience units share_basis_points flows place"),
@@ -56,6 +56,9 @@ const SERVED: [(&str, &str); 47] = [
     ("Terms", "id audience skus starts ends price steps pools"),
     ("PriceStep", "when price"),
     ("Tranche", "id sku pool units when"),
+    ("Signal", "id on audience channels repeat_after valid_for labels"),
+    ("Scarcity", "bands min_interval"),
+    ("Band", "id min_free_basis_points"),
     ("ConductRule", "id identity_kind counts at_least within audience hold_ttl max_live_units max_units cooldown"),
     ("Limit", "id scope skus identity_kind max_units max_units_by_tier max_live_units max_live_holds rolling cooldown"),
     ("CreateDropRequest", "drop validate_only"),
@@ -75,7 +78,7 @@ const SERVED: [(&str, &str); 47] = [
     ("EventFilter", "types shop series drop_id names channels"),
 ];
 /// Fields of requests that only the server sets.
-const OUTPUT_ONLY: [(&str, &str); 8] = [
+const OUTPUT_ONLY: [(&str, &str); 9] = [
     ("Drop", "state revision as_of_lsn tightenings occurrence"),
     ("Item", "stock"),
     ("Pool", "stock"),
@@ -84,6 +87,7 @@ const OUTPUT_ONLY: [(&str, &str); 8] = [
     ("Window", "starts_at ends_at"),
     ("PriceStep", "fired_at"),
     ("Tranche", "fired_at"),
+    ("Signal", "fired_at"),
 ];
 /// Enum values that are refused in a request.
 const UNSERVED_VALUES: [&str; 1] = ["DROP_STATE_DRAFT"];

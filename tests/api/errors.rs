@@ -34,11 +34,17 @@ async fn hundreds_of_faults_reach_a_client_with_usual_limits() {
 async fn what_is_not_built_is_named_and_never_ignored() {
     let server = start(&[]).await;
     let client = server.client().await;
-    let drop =
-        pb::Drop { signals: vec![pb::Signal::default()], waitlist: Some(pb::Waitlist::default()), ..knife_drop("d") };
+    let drop = pb::Drop {
+        waiting_room: Some(pb::WaitingRoom::default()),
+        waitlist: Some(pb::Waitlist::default()),
+        ..knife_drop("d")
+    };
     let request = pb::CreateDropRequest { drop: Some(drop), validate_only: true };
     let status = client.create_drop(request).await.expect_err("unbuilt");
-    assert_eq!((status.code(), status.message()), (Code::Unimplemented, "not built yet: drop.signals, drop.waitlist"));
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::Unimplemented, "not built yet: drop.waiting_room, drop.waitlist")
+    );
     let missing = client.get_drop(pb::GetDropRequest { drop_id: "d".into() }).await.expect_err("nothing was made");
     assert_eq!(missing.code(), Code::NotFound);
 }

@@ -222,3 +222,42 @@ async fn carts_that_are_left_behind_make_the_next_ones_shorter_and_fewer() {
     assert_eq!((no.reason(), no.limit.expect("a rule").id.as_str()), (Reason::LimitReached, "sent-back"));
     held(&shop.client, ask(13, "cid", 1)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drop_announces_itself_and_what_is_left() {
+    let (shop, plan) = applied("signals").await;
+    says(
+        &plan,
+        &[
+            "2026-12-03 18:00:00 +01:00  signal tomorrow-at-six is made known to everyone over email, social",
+            "2026-12-04 17:50:00 +01:00  signal members-ten-minutes is made known to tier member over push",
+            "50% of all goods taken      signal half-gone is made known to everyone over badge",
+            "at most 5 of all goods free signal last-five is made known to everyone over push, badge, again after 30m",
+            "all the time                the public sees plenty from 50% free on, half from 15% free on, \
+             last_few from 0.01% free on, sold_out for nothing free; each for 5s at least",
+        ],
+    );
+    let fired = async || {
+        let asked = pb::GetDropRequest { drop_id: "signals".into() };
+        let drop = shop.client.get_drop(asked).await.expect("a drop").drop.expect("a drop");
+        drop.signals.iter().map(|signal| signal.fired_at.is_some()).collect::<Vec<_>>()
+    };
+    // It was defined an hour before the opening: the evening before is missed.
+    assert_eq!(fired().await, [false; 4]);
+    shop.pass(Millis::from_secs(3_000)).await;
+    assert_eq!(fired().await, [false, true, false, false]);
+    shop.pass(Millis::from_secs(600)).await;
+    let member = of_tier("member", reserve(1, "signals", "ada", vec![line("BOWL", 2)]));
+    assert_eq!(shown(&held(&shop.client, member).await), [("general", "", "", 2)]);
+    shop.take(2, "signals", vec![line("BOWL", 17)]).await;
+    shop.pass(Millis(0)).await;
+    assert_eq!(fired().await, [false, true, false, false], "19 of 40");
+    held(&shop.client, reserve(3, "signals", "bob", vec![line("BOWL", 1)])).await;
+    shop.pass(Millis(0)).await;
+    assert_eq!(fired().await, [false, true, true, false]);
+    shop.take(4, "signals", vec![line("BOWL", 15)]).await;
+    shop.pass(Millis(0)).await;
+    assert_eq!(fired().await, [false, true, true, true]);
+    let shown = out(&stockade(&shop.endpoint, &["drop", "show", "signals"]));
+    assert!(shown.contains("signal half-gone is made known to everyone over badge (it was)"), "{shown}");
+}

@@ -27,6 +27,7 @@ mod rules_update;
 mod server;
 mod shell;
 mod shop;
+mod signals;
 mod stream;
 mod successors;
 mod terms;

@@ -123,7 +123,7 @@ async fn whatever_is_wrong_with_a_change_is_named() {
     let unknown = pb::Drop { id: "spoon".into(), ..drop.clone() };
     assert_eq!(updated(&client, &unknown, &[], 1).await.expect_err("unknown").code(), Code::NotFound);
     let unbuilt = pb::Drop { waitlist: Some(pb::Waitlist::default()), ..drop.clone() };
-    for (mask, named) in [(&[][..], "drop.waitlist"), (&["signals", "scarcity"], "drop.signals, drop.scarcity")] {
+    for (mask, named) in [(&[][..], "drop.waitlist"), (&["waiting_room"], "drop.waiting_room")] {
         let status = updated(&client, &unbuilt, mask, drop.revision).await.expect_err("unbuilt");
         assert_eq!((status.code(), status.message()), (Code::Unimplemented, &*format!("not built yet: {named}")));
     }

@@ -7,16 +7,17 @@
 use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
-use stockade_types::definition::Definition;
+use stockade_types::definition::{Definition, Rules};
 use stockade_types::hold::{Hold, HoldState};
 use stockade_types::ids::{AdjustmentId, DropNo, ItemNo, Lsn};
 use stockade_types::record::{
-    Actor, Adjusted, AdjustedBy, DropFact, DropVerb, HoldChange, Lifecycle, Made, Mark, MarkKind, MovedLine,
-    PoolFigures, Record, Restart, Superseded, Verb,
+    Actor, Adjusted, AdjustedBy, HoldChange, Lifecycle, Made, MarkKind, MovedLine, PoolFigures, Record, Restart,
+    Superseded, Verb,
 };
 use stockade_types::time::Timestamp;
 
 use super::cursor::Position;
+use super::drop_facts;
 use super::kind::Kind;
 use super::names::Named;
 
@@ -27,6 +28,9 @@ pub struct Event {
     pub lsn: Lsn,
     /// The position after it.
     pub position: Position,
+    /// Which one it is of those of its record whose types end with the same word, from 1 on: those about the drop as a
+    /// whole first, then the others, each in the record's order. Ids depend on it, so this order never changes.
+    pub nth: u16,
     /// Its type.
     pub kind: Kind,
     /// When it was decided.
@@ -54,16 +58,18 @@ pub enum Detail {
         /// The units moved of each line, in the hold's order of lines.
         moved: SmallVec<[MovedLine; 1]>,
     },
-    /// A drop.
+    /// A drop, or something of its plan.
     Drop {
+        /// What of its plan has come; none if the event is about the drop as a whole.
+        mark: Option<MarkKind>,
         /// Its lifecycle after the event.
-        lifecycle: Lifecycle,
+        lifecycle: Arc<Lifecycle>,
         /// Whether its holds were removed from memory by then.
         is_archived: bool,
         /// When it opens.
         opens_at: Timestamp,
         /// Its pools after the event, in the definition's order of items and pools.
-        stock: Vec<PoolFigures>,
+        stock: Arc<[PoolFigures]>,
     },
     /// An item's stock.
     Stock {
@@ -84,9 +90,30 @@ pub enum Detail {
 }
 
 /// The events of one record: most have one.
-type Events = SmallVec<[Event; 1]>;
+pub(crate) type Events = SmallVec<[Event; 1]>;
 
 impl Event {
+    /// The last part of its id: what happened, and from the second such event of its record on, which one it is.
+    #[must_use]
+    pub fn what(&self) -> String {
+        let what = self.kind.what();
+        if self.nth > 1 { format!("{what}.{}", self.nth) } else { what.to_owned() }
+    }
+
+    /// The id of the window, pool, tranche, terms or signal that it is about.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        let Detail::Drop { mark: Some(mark), .. } = &self.detail else { return None };
+        drop_facts::name(self.drop.as_deref()?, *mark)
+    }
+
+    /// The channels for which a signal is meant.
+    #[must_use]
+    pub fn channels(&self) -> &[String] {
+        let Detail::Drop { mark: Some(mark), .. } = &self.detail else { return &[] };
+        self.drop.as_deref().map_or(&[], |drop| drop_facts::channels(drop, *mark))
+    }
+
     /// About the bytes that it takes in memory.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -104,11 +131,14 @@ impl Event {
 
 /// About the bytes that a definition takes.
 fn weight(definition: &Definition) -> usize {
-    let Definition { title, labels, items, limits, .. } = definition;
+    let Definition { title, labels, items, limits, rules, .. } = definition;
     let labels = labels.iter().map(|(key, value)| key.len().saturating_add(value.len()).saturating_add(64));
     let pools = items.iter().map(|item| item.pools.len().saturating_mul(64).saturating_add(item.sku.as_str().len()));
     let limits = limits.iter().map(|limit| limit.skus.len().saturating_mul(32).saturating_add(256));
-    let parts = labels.chain(pools.map(|bytes| bytes.saturating_add(64))).chain(limits);
+    let Rules { windows, prices, tranches, signals, .. } = rules;
+    let lists = [(windows.len(), 512), (prices.len(), 512), (tranches.len(), 128), (signals.len(), 1_024)];
+    let rules = lists.into_iter().map(|(count, bytes)| count.saturating_mul(bytes));
+    let parts = labels.chain(pools.map(|bytes| bytes.saturating_add(64))).chain(limits).chain(rules);
     parts.fold(title.len().saturating_add(512), usize::saturating_add)
 }
 
@@ -124,7 +154,7 @@ pub(crate) fn events<E>(lsn: Lsn, record: Record, named: impl FnOnce(DropNo) -> 
             smallvec![of_change(lsn, change, drop)]
         }
         Record::Superseded(superseded) => of_superseded(lsn, *superseded, named)?,
-        Record::DropFact(fact) => of_drop(lsn, *fact),
+        Record::DropFact(fact) => drop_facts::events(lsn, *fact),
         Record::Adjusted(adjusted) => of_adjusted(lsn, *adjusted, named)?,
         Record::Restart(restart) => of_restart(lsn, restart).into_iter().collect(),
         // Of format 1, or in snapshots only.
@@ -142,7 +172,28 @@ pub(crate) fn events<E>(lsn: Lsn, record: Record, named: impl FnOnce(DropNo) -> 
     for (place, event) in (1..).zip(&mut events) {
         event.position = Position::at(lsn, place, usize::from(place) == count);
     }
+    number(&mut events);
     Ok(events)
+}
+
+/// Sets which one each event is of those whose types end with the same word.
+fn number(events: &mut [Event]) {
+    let mut seen: SmallVec<[(&'static str, u16); 4]> = SmallVec::new();
+    for is_of_drop in [true, false] {
+        for event in events.iter_mut().filter(|event| event.kind.is_of_drop() == is_of_drop) {
+            let what = event.kind.what();
+            event.nth = match seen.iter_mut().find(|(known, _)| *known == what) {
+                Some((_, count)) => {
+                    *count = count.saturating_add(1);
+                    *count
+                }
+                None => {
+                    seen.push((what, 1));
+                    1
+                }
+            };
+        }
+    }
 }
 
 fn of_made<E>(
@@ -190,51 +241,6 @@ fn of_superseded<E>(
     Ok(smallvec![of_change(lsn, ended, Arc::clone(&drop)), created(lsn, made, (drop, actor, at))])
 }
 
-fn of_drop(lsn: Lsn, fact: DropFact) -> Events {
-    let DropFact { verb, at, origin, image, lifecycle, marks, stock } = fact;
-    let opens_at = image.definition.schedule.opens_at.unwrap_or(image.created_at);
-    let drop = Arc::new(image.definition);
-    let event = |kind, lifecycle, scheduled_for| {
-        let (is_archived, stock) = (verb == DropVerb::Archive, stock.clone());
-        let detail = Detail::Drop { lifecycle, is_archived, opens_at, stock };
-        let drop = Some(Arc::clone(&drop));
-        Event { actor: origin.actor, scheduled_for, drop, ..Event::new(lsn, kind, at, detail) }
-    };
-    let kind = match verb {
-        DropVerb::Create => Kind::DropCreated,
-        DropVerb::Update => Kind::DropUpdated,
-        DropVerb::Pause => Kind::DropPaused,
-        DropVerb::Resume => Kind::DropResumed,
-        DropVerb::Close if lifecycle.opened.is_none() => Kind::DropCancelled,
-        DropVerb::Close => Kind::DropClosed,
-        DropVerb::Archive => Kind::DropArchived,
-        DropVerb::Turn => {
-            let closes = marks.iter().any(|mark| mark.kind == MarkKind::Closes);
-            let of_mark = |Mark { kind, scheduled_for }| match kind {
-                // If the same record also closes it, it was not closed yet.
-                MarkKind::Opens if closes => {
-                    let still_open = Lifecycle { closed: None, ..lifecycle.clone() };
-                    Some(event(Kind::DropOpened, still_open, Some(scheduled_for)))
-                }
-                MarkKind::Opens => Some(event(Kind::DropOpened, lifecycle.clone(), Some(scheduled_for))),
-                MarkKind::Closes => Some(event(Kind::DropClosed, lifecycle.clone(), Some(scheduled_for))),
-                // Readers are not told of these by an event of their own.
-                MarkKind::WindowOpens(_)
-                | MarkKind::WindowCloses(_)
-                | MarkKind::Flow(_)
-                | MarkKind::Tranche(_)
-                | MarkKind::TermsStart(_)
-                | MarkKind::TermsEnd(_)
-                | MarkKind::PriceStep(..)
-                | MarkKind::SlotStarts(_) => None,
-            };
-            return marks.into_iter().filter_map(of_mark).collect();
-        }
-        DropVerb::Fire => return Events::new(),
-    };
-    smallvec![event(kind, lifecycle, None)]
-}
-
 fn of_adjusted<E>(lsn: Lsn, adjusted: Adjusted, named: impl FnOnce(DropNo) -> Result<Named, E>) -> Result<Events, E> {
     let Adjusted { drop, item, adjustment, basis: _, at, by } = adjusted;
     let (Some(at), Some(by)) = (at, by) else { return Ok(Events::new()) };
@@ -250,9 +256,9 @@ fn of_restart(lsn: Lsn, Restart { stopped_at, grace_until, at }: Restart) -> Opt
 
 impl Event {
     /// An event by the engine, without a drop, the only one of its record.
-    const fn new(lsn: Lsn, kind: Kind, at: Timestamp, detail: Detail) -> Self {
+    pub(super) const fn new(lsn: Lsn, kind: Kind, at: Timestamp, detail: Detail) -> Self {
         let position = Position::behind(lsn);
-        Self { lsn, position, kind, at, scheduled_for: None, actor: Actor::Engine, drop: None, detail }
+        Self { lsn, position, nth: 1, kind, at, scheduled_for: None, actor: Actor::Engine, drop: None, detail }
     }
 }
 

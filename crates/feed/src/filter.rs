@@ -15,8 +15,10 @@ pub struct Filter {
     pub series: Option<SeriesId>,
     /// Only this drop.
     pub drop: Option<DropId>,
-    /// Only events with a name or channels of their own: none has any yet.
-    pub named: bool,
+    /// Only events about windows, pools, tranches, terms and whatever else has one of these names; none: all.
+    pub names: Vec<String>,
+    /// Only signals that are meant for one of these channels; none: all.
+    pub channels: Vec<String>,
 }
 
 /// A pattern that matches no type.
@@ -42,20 +44,24 @@ impl Filter {
 
     /// Whether it accepts no event at all.
     #[must_use]
-    pub const fn fits_nothing(&self) -> bool {
-        self.named || self.kinds.is_empty()
+    pub fn fits_nothing(&self) -> bool {
+        let fits = |kind: &Kind| {
+            (self.names.is_empty() || kind.has_name()) && (self.channels.is_empty() || kind.has_channels())
+        };
+        !self.kinds.iter().any(fits)
     }
 
     /// Whether it accepts an event.
     #[must_use]
     pub fn wants(&self, event: &Event) -> bool {
-        let Self { kinds, shop, series, drop, named } = self;
+        let Self { kinds, shop, series, drop, names, channels } = self;
         let of = event.drop.as_deref();
-        !named
-            && kinds.contains(&event.kind)
+        kinds.contains(&event.kind)
             && shop.as_ref().is_none_or(|shop| of.is_some_and(|of| of.shop == *shop))
             && series.as_ref().is_none_or(|series| of.is_some_and(|of| of.series.as_ref() == Some(series)))
             && drop.as_ref().is_none_or(|drop| of.is_some_and(|of| of.id == *drop))
+            && (names.is_empty() || event.name().is_some_and(|name| names.iter().any(|wanted| wanted == name)))
+            && (channels.is_empty() || event.channels().iter().any(|channel| channels.contains(channel)))
     }
 }
 

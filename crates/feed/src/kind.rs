@@ -38,6 +38,26 @@ pub enum Kind {
     DropCancelled,
     /// It was archived: its holds were removed from memory.
     DropArchived,
+    /// Nothing is free of an item, or of all goods together.
+    DropSoldOut,
+    /// Something is free again.
+    DropBackInStock,
+    /// The public is shown another band of an item.
+    DropBandChanged,
+    /// A window opened.
+    WindowOpened,
+    /// A window closed.
+    WindowClosed,
+    /// A pool opened to those who may draw on another.
+    PoolFlowed,
+    /// A tranche joined its pool.
+    TrancheAdded,
+    /// A price changed by a step.
+    TermsStepped,
+    /// A signal fired.
+    SignalFired,
+    /// A signal's moment came, too late to fire.
+    SignalMissed,
     /// An item's stock was adjusted.
     StockAdjusted,
     /// The engine started after an outage.
@@ -45,17 +65,7 @@ pub enum Kind {
 }
 
 /// Types that the contract names but no record has yet.
-pub(super) const LATER: [&str; 23] = [
-    "drop.sold_out",
-    "drop.back_in_stock",
-    "drop.band_changed",
-    "window.opened",
-    "window.closed",
-    "pool.flowed",
-    "tranche.added",
-    "terms.stepped",
-    "signal.fired",
-    "signal.missed",
+pub(super) const LATER: [&str; 13] = [
     "series.created",
     "series.updated",
     "series.occurrence_skipped",
@@ -73,7 +83,7 @@ pub(super) const LATER: [&str; 23] = [
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 28] = [
         Self::HoldCreated,
         Self::HoldExtended,
         Self::HoldPaying,
@@ -90,6 +100,16 @@ impl Kind {
         Self::DropClosed,
         Self::DropCancelled,
         Self::DropArchived,
+        Self::DropSoldOut,
+        Self::DropBackInStock,
+        Self::DropBandChanged,
+        Self::WindowOpened,
+        Self::WindowClosed,
+        Self::PoolFlowed,
+        Self::TrancheAdded,
+        Self::TermsStepped,
+        Self::SignalFired,
+        Self::SignalMissed,
         Self::StockAdjusted,
         Self::EngineRestarted,
     ];
@@ -114,9 +134,66 @@ impl Kind {
             Self::DropClosed => "drop.closed",
             Self::DropCancelled => "drop.cancelled",
             Self::DropArchived => "drop.archived",
+            Self::DropSoldOut => "drop.sold_out",
+            Self::DropBackInStock => "drop.back_in_stock",
+            Self::DropBandChanged => "drop.band_changed",
+            Self::WindowOpened => "window.opened",
+            Self::WindowClosed => "window.closed",
+            Self::PoolFlowed => "pool.flowed",
+            Self::TrancheAdded => "tranche.added",
+            Self::TermsStepped => "terms.stepped",
+            Self::SignalFired => "signal.fired",
+            Self::SignalMissed => "signal.missed",
             Self::StockAdjusted => "stock.adjusted",
             Self::EngineRestarted => "engine.restarted",
         }
+    }
+
+    /// Whether it is about something of a drop that has an id of its own.
+    #[must_use]
+    pub(super) const fn has_name(self) -> bool {
+        match self {
+            Self::WindowOpened
+            | Self::WindowClosed
+            | Self::PoolFlowed
+            | Self::TrancheAdded
+            | Self::TermsStepped
+            | Self::SignalFired
+            | Self::SignalMissed => true,
+            Self::HoldCreated
+            | Self::HoldExtended
+            | Self::HoldPaying
+            | Self::HoldClaimed
+            | Self::HoldReleased
+            | Self::HoldExpired
+            | Self::HoldSuperseded
+            | Self::HoldReturned
+            | Self::DropCreated
+            | Self::DropUpdated
+            | Self::DropOpened
+            | Self::DropPaused
+            | Self::DropResumed
+            | Self::DropClosed
+            | Self::DropCancelled
+            | Self::DropArchived
+            | Self::DropSoldOut
+            | Self::DropBackInStock
+            | Self::DropBandChanged
+            | Self::StockAdjusted
+            | Self::EngineRestarted => false,
+        }
+    }
+
+    /// Whether it is meant for channels.
+    #[must_use]
+    pub(super) const fn has_channels(self) -> bool {
+        matches!(self, Self::SignalFired | Self::SignalMissed)
+    }
+
+    /// Whether it is about the drop as a whole.
+    #[must_use]
+    pub(super) fn is_of_drop(self) -> bool {
+        self.name().starts_with("drop.")
     }
 
     /// The last part of its name. The ids of events end with it, so it never changes.

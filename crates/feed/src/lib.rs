@@ -18,6 +18,7 @@
 
 mod chunk;
 mod cursor;
+mod drop_facts;
 mod event;
 mod filter;
 mod hold_changes;

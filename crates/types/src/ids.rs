@@ -138,6 +138,16 @@ text_id!(
     check_slug
 );
 text_id!(
+    /// A signal's id: a slug, unique within its drop.
+    SignalId,
+    check_slug
+);
+text_id!(
+    /// The id of a band of what the public sees of the stock: a slug, unique within its drop.
+    BandId,
+    check_slug
+);
+text_id!(
     /// The kind of an identity (card, device, address): a slug.
     IdentityKind,
     check_slug

@@ -31,6 +31,7 @@ use crate::definition::Definition;
 use crate::hold::Hold;
 use crate::ids::{DropNo, Lsn};
 use crate::time::Timestamp;
+use marks::MarkScope;
 use stock::Says;
 
 /// Most bytes of a drop's image. The largest has 256 items; a test holds it to this.
@@ -151,16 +152,22 @@ mod kind {
         ADJUSTMENTS_RECONCILED = 26,
         /// Usage with returns.
         USAGE_WITH_RETURNS = 27,
+        /// A drop with signals or bands.
+        DROP_WITH_SIGNALS = 34,
+        /// A fact about a drop with signals or bands, or with marks of signals or of what the public sees of the stock.
+        FACT_WITH_SIGNALS = 35,
+        /// A lifecycle with marks of these.
+        LIFECYCLE_WITH_SIGNALS = 36,
     }
 
     /// The highest of them.
     pub(super) const MAX: u8 = last(ALL);
 
-    /// The last element. Checks that each is one more than the one before.
+    /// The last element. Checks that each is higher than the one before.
     const fn last(kinds: &[u8]) -> u8 {
         let (mut last, mut rest) = (0, kinds);
         while let [kind, behind @ ..] = rest {
-            assert!(*kind == last + 1, "kinds are numbered without a gap, in the order of the table");
+            assert!(*kind > last, "no number is used twice, and the table is in their order");
             (last, rest) = (*kind, behind);
         }
         last
@@ -180,6 +187,7 @@ impl DropImage {
         let Self { number, created_at, definition, request, update } = self;
         let in_parts = update.is_some() || definition.has_parts();
         out.push(match in_parts {
+            true if definition.rules.has_news() => kind::DROP_WITH_SIGNALS,
             true if definition.has_rules() => kind::DROP_WITH_RULES,
             true => kind::DROP_IN_PARTS,
             false => kind::DROP,
@@ -273,8 +281,11 @@ impl Record {
             }
             Self::Drop(image) => image.encode(out),
             Self::DropFact(fact) => {
-                let has_rules = fact.image.definition.has_rules();
-                out.push(if has_rules { kind::FACT_WITH_RULES } else { kind::DROP_FACT });
+                out.push(match fact.scope() {
+                    MarkScope::Schedule => kind::DROP_FACT,
+                    MarkScope::Rules => kind::FACT_WITH_RULES,
+                    MarkScope::All => kind::FACT_WITH_SIGNALS,
+                });
                 drop_fact::encode(fact, out);
             }
             Self::Lifecycle(lifecycle) if lifecycle.is_steering() => {
@@ -282,7 +293,11 @@ impl Record {
                 lifecycle::encode_steering(lifecycle, out);
             }
             Self::Lifecycle(lifecycle) => {
-                out.push(if lifecycle.has_marks() { kind::LIFECYCLE_WITH_MARKS } else { kind::LIFECYCLE });
+                out.push(match lifecycle.scope() {
+                    MarkScope::Schedule => kind::LIFECYCLE,
+                    MarkScope::Rules => kind::LIFECYCLE_WITH_MARKS,
+                    MarkScope::All => kind::LIFECYCLE_WITH_SIGNALS,
+                });
                 lifecycle::encode(lifecycle, out);
             }
             Self::Upgraded(at) => {
@@ -340,15 +355,15 @@ impl Record {
             kind::CHANGED => Self::Changed(hold_change::decode(&mut reader)?),
             kind::SUPERSEDED => Self::Superseded(Box::new(hold_change::decode_superseded(&mut reader)?)),
             kind::HOLD => Self::Hold(hold::decode(&mut reader)?),
-            kind @ (kind::DROP | kind::DROP_IN_PARTS | kind::DROP_WITH_RULES) => {
+            kind @ (kind::DROP | kind::DROP_IN_PARTS | kind::DROP_WITH_RULES | kind::DROP_WITH_SIGNALS) => {
                 Self::Drop(Box::new(drop_image(&mut reader, kind)?))
             }
-            kind @ (kind::DROP_FACT | kind::FACT_WITH_RULES) => {
-                Self::DropFact(Box::new(drop_fact::decode(&mut reader, kind == kind::FACT_WITH_RULES)?))
-            }
-            kind @ (kind::LIFECYCLE | kind::LIFECYCLE_WITH_MARKS) => {
-                Self::Lifecycle(lifecycle::decode(&mut reader, kind == kind::LIFECYCLE_WITH_MARKS)?)
-            }
+            kind::DROP_FACT => fact(&mut reader, MarkScope::Schedule)?,
+            kind::FACT_WITH_RULES => fact(&mut reader, MarkScope::Rules)?,
+            kind::FACT_WITH_SIGNALS => fact(&mut reader, MarkScope::All)?,
+            kind::LIFECYCLE => Self::Lifecycle(lifecycle::decode(&mut reader, MarkScope::Schedule)?),
+            kind::LIFECYCLE_WITH_MARKS => Self::Lifecycle(lifecycle::decode(&mut reader, MarkScope::Rules)?),
+            kind::LIFECYCLE_WITH_SIGNALS => Self::Lifecycle(lifecycle::decode(&mut reader, MarkScope::All)?),
             kind::STEERING => Self::Lifecycle(lifecycle::decode_steering(&mut reader)?),
             kind::UPGRADED => Self::Upgraded(Timestamp(reader.u64()?)),
             kind::CHANGE_1 => Self::Old(Box::new(format1::decode(&mut reader)?)),
@@ -375,6 +390,10 @@ impl Record {
     }
 }
 
+fn fact(reader: &mut Reader<'_>, scope: MarkScope) -> Result<Record, DecodeError> {
+    Ok(Record::DropFact(Box::new(drop_fact::decode(reader, scope)?)))
+}
+
 /// The digest that distinguishes one `CreateDrop` from another: over the definition's bytes as they would be on disk.
 #[must_use]
 pub fn request_digest(definition: &Definition) -> [u8; 32] {
@@ -399,7 +418,7 @@ pub fn update_digest(named: &[&str], wanted: &Definition) -> [u8; 32] {
 
 /// Reads a drop's image; its kind byte has been read.
 fn drop_image(reader: &mut Reader<'_>, kind: u8) -> Result<DropImage, DecodeError> {
-    let in_parts = [kind::DROP_IN_PARTS, kind::DROP_WITH_RULES].contains(&kind);
+    let in_parts = [kind::DROP_IN_PARTS, kind::DROP_WITH_RULES, kind::DROP_WITH_SIGNALS].contains(&kind);
     if !in_parts && kind != kind::DROP {
         return Err(DecodeError::Bad("kind of a drop"));
     }

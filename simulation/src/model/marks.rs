@@ -14,7 +14,7 @@ use super::says::Said;
 use super::state::{Model, ModelDrop};
 use super::stock;
 use super::words::{START, drop_id, pool_id, sku};
-use super::{DROPS, ITEMS, Place};
+use super::{DROPS, ITEMS, Place, sale};
 
 /// Units of a part of the stock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -281,7 +281,12 @@ pub fn shown_marks(drop: usize, view: &DropView) -> Vec<String> {
             MarkKind::TermsEnd(number) => plan::ends(terms(number)),
             MarkKind::PriceStep(number, step) => plan::steps_to(terms(number), usize::from(step)),
             MarkKind::SlotStarts(item) => plan::begins(drop, item.index()),
-            MarkKind::Opens | MarkKind::Closes => mark.kind.label().to_owned(),
+            MarkKind::Opens | MarkKind::Closes | MarkKind::Signal(_) | MarkKind::SignalMissed(_) => {
+                mark.kind.label().to_owned()
+            }
+            MarkKind::SoldOut(_) | MarkKind::BackInStock(_) | MarkKind::Band(..) => {
+                sale::in_words(mark.kind, &view.definition).expect("a mark of the stock")
+            }
         };
         format!("{what} {}", START.until(mark.scheduled_for).0)
     });

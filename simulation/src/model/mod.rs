@@ -9,6 +9,7 @@ pub mod offers;
 pub mod plan;
 pub mod reserves;
 pub mod rules;
+pub mod sale;
 pub mod says;
 pub mod state;
 pub mod stock;

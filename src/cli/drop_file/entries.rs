@@ -158,6 +158,35 @@ pub(super) struct ConductEntry {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct SignalEntry {
+    pub(super) id: String,
+    pub(super) on: Spanned<TriggerEntry>,
+    pub(super) audience: Option<AudienceEntry>,
+    #[serde(default)]
+    pub(super) channels: Vec<String>,
+    pub(super) repeat_after: Option<Spanned<String>>,
+    pub(super) valid_for: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScarcityEntry {
+    #[serde(default)]
+    pub(super) bands: Vec<BandEntry>,
+    pub(super) min_interval: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BandEntry {
+    pub(super) id: String,
+    pub(super) min_free: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct LimitEntry {
     pub(super) id: String,
     pub(super) scope: Spanned<String>,

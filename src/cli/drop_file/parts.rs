@@ -4,8 +4,8 @@ use serde_saphyr::Spanned;
 use stockade_proto as pb;
 
 use super::entries::{
-    AudienceEntry, ConductEntry, FlowEntry, ItemEntry, LimitEntry, PoolEntry, SlotEntry, StepEntry, TermsEntry,
-    TrancheEntry, WindowEntry,
+    AudienceEntry, BandEntry, ConductEntry, FlowEntry, ItemEntry, LimitEntry, PoolEntry, ScarcityEntry, SignalEntry,
+    SlotEntry, StepEntry, TermsEntry, TrancheEntry, WindowEntry,
 };
 use super::values::FileFaults;
 
@@ -51,7 +51,7 @@ impl FileFaults<'_> {
         let size = units.or_else(|| share.map(|share| Size::ShareBasisPoints(self.share(&share, "share"))));
         let flows = flows.into_iter().map(|FlowEntry { to, when }| pb::Flow {
             to,
-            when: when.map(|when| self.trigger(&when)),
+            when: when.map(|when| self.trigger(&when, "when")),
             fired_at: None,
         });
         pb::Pool { id, audience: whom.map(audience), size, flows: flows.collect(), place, stock: None }
@@ -74,7 +74,7 @@ impl FileFaults<'_> {
     pub(super) fn terms(&mut self, entry: TermsEntry) -> pb::Terms {
         let TermsEntry { id, audience: whom, skus, pools, starts, ends, price, steps } = entry;
         let step = |StepEntry { when, price }: StepEntry| pb::PriceStep {
-            when: Some(self.trigger(&when)),
+            when: Some(self.trigger(&when, "when")),
             price: self.money(Some(&price), "price"),
             fired_at: None,
         };
@@ -93,7 +93,30 @@ impl FileFaults<'_> {
 
     pub(super) fn tranche(&mut self, TrancheEntry { id, sku, pool, units, when }: TrancheEntry) -> pb::Tranche {
         let units = self.whole(&units, "units", 0);
-        pb::Tranche { id, sku, pool, units, when: Some(self.trigger(&when)), fired_at: None }
+        pb::Tranche { id, sku, pool, units, when: Some(self.trigger(&when, "when")), fired_at: None }
+    }
+
+    pub(super) fn signal(&mut self, entry: SignalEntry) -> pb::Signal {
+        let SignalEntry { id, on, audience: whom, channels, repeat_after, valid_for, labels } = entry;
+        pb::Signal {
+            id,
+            on: Some(self.trigger(&on, "on")),
+            audience: whom.map(audience),
+            channels,
+            repeat_after: self.span(repeat_after.as_ref(), "repeat_after"),
+            valid_for: self.span(valid_for.as_ref(), "valid_for"),
+            labels: labels.into_iter().collect(),
+            fired_at: None,
+        }
+    }
+
+    pub(super) fn scarcity(&mut self, ScarcityEntry { bands, min_interval }: ScarcityEntry) -> pb::Scarcity {
+        let band = |BandEntry { id, min_free }: BandEntry| {
+            let share = min_free.map_or(0, |share| self.share(&share, "min_free"));
+            pb::Band { id, min_free_basis_points: share }
+        };
+        let bands = bands.into_iter().map(band).collect();
+        pb::Scarcity { bands, min_interval: self.span(min_interval.as_ref(), "min_interval") }
     }
 
     pub(super) fn limit(&mut self, entry: LimitEntry) -> pb::Limit {

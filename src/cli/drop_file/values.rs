@@ -80,6 +80,24 @@ impl FileFaults<'_> {
         }
     }
 
+    /// A duration that may be below zero, such as `-1h`. The server says where that may be.
+    fn signed_span(&mut self, given: &Spanned<String>, key: &str) -> prost_types::Duration {
+        let (text, sign) = given.value.strip_prefix('-').map_or((given.value.as_str(), 1), |rest| (rest, -1));
+        match span(text) {
+            Ok(found) => {
+                let prost_types::Duration { seconds, nanos } = proto_span(found);
+                prost_types::Duration {
+                    seconds: seconds.saturating_mul(sign.into()),
+                    nanos: nanos.saturating_mul(sign),
+                }
+            }
+            Err(wanted) => {
+                self.add(given.referenced, format_args!("{key} {wanted}, not {:?}", given.value));
+                prost_types::Duration::default()
+            }
+        }
+    }
+
     /// A share such as `12%` or `12.5%`, in basis points.
     pub(super) fn share(&mut self, given: &Spanned<String>, key: &str) -> u32 {
         basis_points(&given.value).unwrap_or_else(|| {
@@ -132,7 +150,7 @@ impl FileFaults<'_> {
             found.push(When::At(self.time(at, "at", wanted).unwrap_or_default()));
         }
         if let Some(span) = after_open {
-            found.push(When::AfterOpen(self.span(Some(span), "after_open").unwrap_or_default()));
+            found.push(When::AfterOpen(self.signed_span(span, "after_open")));
         }
         if let Some(span) = before_close {
             found.push(When::BeforeClose(self.span(Some(span), "before_close").unwrap_or_default()));
@@ -151,7 +169,7 @@ impl FileFaults<'_> {
         })
     }
 
-    pub(super) fn trigger(&mut self, given: &Spanned<TriggerEntry>) -> pb::Trigger {
+    pub(super) fn trigger(&mut self, given: &Spanned<TriggerEntry>, key: &str) -> pb::Trigger {
         use pb::stock_level::Level;
         use pb::trigger::On;
         let TriggerEntry { at, after_open, before_close, local, free_at_most, sold, taken, sku, pool } = &given.value;
@@ -167,9 +185,10 @@ impl FileFaults<'_> {
         found.extend(levels.into_iter().flatten().map(level));
         if found.len() != 1 {
             let wanted = "must have one of at, after_open, before_close, local, free_at_most, sold and taken";
-            self.add(given.referenced, format_args!("when {wanted}"));
+            self.add(given.referenced, format_args!("{key} {wanted}"));
         } else if names_stock && !matches!(found.as_slice(), [On::Stock(_)]) {
-            self.add(given.referenced, "when must have sku and pool only with free_at_most, sold or taken");
+            let wanted = "must have sku and pool only with free_at_most, sold or taken";
+            self.add(given.referenced, format_args!("{key} {wanted}"));
         }
         pb::Trigger { on: found.into_iter().next() }
     }

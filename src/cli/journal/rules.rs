@@ -2,10 +2,12 @@
 
 use serde_json::{Map, Value, json};
 use stockade_types::definition::{
-    Audience, ConductRule, Definition, Flow, Item, Level, Moment, Money, Named, Pool, PoolSize, PriceStep, PriceTerms,
-    RuleNames, Rules, Slot, StockLevel, Tranche, Trigger, Window,
+    Audience, Band, ConductRule, Definition, Flow, Item, Level, Moment, Money, Named, Pool, PoolSize, PriceStep,
+    PriceTerms, RuleNames, Rules, Scarcity, Signal, Slot, StockLevel, Tranche, Trigger, Window,
 };
-use stockade_types::ids::{IdentityKind, ItemNo, PoolId, PoolNo, Sku, TermsId, TierId, TrancheId, WindowId, ZoneId};
+use stockade_types::ids::{
+    IdentityKind, ItemNo, PoolId, PoolNo, SignalId, Sku, TermsId, TierId, TrancheId, WindowId, ZoneId,
+};
 use stockade_types::record::{FlowPlace, Mark, MarkKind};
 
 use super::fields::{is_nothing, millis, time};
@@ -18,13 +20,27 @@ fn present<const N: usize>(fields: [(&str, Value); N]) -> Value {
 
 /// The rules of a drop that are not of its items.
 pub(super) fn rules(rules: &Rules) -> Value {
-    let Rules { windows, prices, tranches, conduct, slot_required, time_zone, location, zones, names: _ } = rules;
+    let Rules {
+        windows,
+        prices,
+        tranches,
+        conduct,
+        signals,
+        scarcity: shown,
+        slot_required,
+        time_zone,
+        location,
+        zones,
+        names: _,
+    } = rules;
     let text = |text: &str| if text.is_empty() { Value::Null } else { text.into() };
     present([
         ("windows", windows.iter().map(window).collect()),
         ("terms", prices.iter().map(terms).collect()),
         ("tranches", tranches.iter().map(tranche).collect()),
         ("conduct", conduct.iter().map(conduct_rule).collect()),
+        ("signals", signals.iter().map(signal).collect()),
+        ("scarcity", json!(shown.as_ref().map(scarcity))),
         ("slot_required", (*slot_required).into()),
         ("time_zone", text(time_zone)),
         ("location", text(location)),
@@ -119,6 +135,25 @@ fn conduct_rule(ConductRule { counts, at_least, within, audience: whom, hold_ttl
     ])
 }
 
+fn signal(signal: &Signal) -> Value {
+    let Signal { id, on, audience: whom, channels, repeat_after, valid_for, labels, defined_at } = signal;
+    present([
+        ("id", id.as_str().into()),
+        ("on", trigger(on)),
+        ("audience", audience(whom)),
+        ("channels", json!(channels)),
+        ("repeat_after_ms", json!(repeat_after.map(millis))),
+        ("valid_for_ms", millis(*valid_for).into()),
+        ("labels", json!(labels)),
+        ("defined_at", time(*defined_at)),
+    ])
+}
+
+fn scarcity(Scarcity { bands, min_interval }: &Scarcity) -> Value {
+    let band = |Band { id, min_free }: &Band| json!({"id": id.as_str(), "min_free_basis_points": min_free});
+    present([("bands", bands.iter().map(band).collect()), ("min_interval_ms", millis(*min_interval).into())])
+}
+
 fn audience(Audience { tiers, zones }: &Audience) -> Value {
     present([
         ("tiers", tiers.iter().map(TierId::as_str).collect()),
@@ -184,6 +219,14 @@ pub(super) fn mark(Mark { kind, scheduled_for }: Mark, drop: &Definition) -> Val
             shown.insert("step".to_owned(), step.into());
         }
         MarkKind::SlotStarts(item) => name("sku", sku(item)),
+        MarkKind::Signal(signal) | MarkKind::SignalMissed(signal) => {
+            name("signal", names.signal(signal).map(SignalId::as_str));
+        }
+        MarkKind::SoldOut(of) | MarkKind::BackInStock(of) => name("sku", of.and_then(sku)),
+        MarkKind::Band(item, band) => {
+            name("sku", sku(item));
+            name("band", Some(drop.rules.scarcity.as_ref().unwrap_or(&Scarcity::USUAL).name(band)));
+        }
     }
     shown.into()
 }

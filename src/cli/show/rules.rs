@@ -30,6 +30,10 @@ pub(in crate::cli) fn moment(moment: &pb::Moment) -> String {
     match &moment.when {
         Some(When::At(at)) => instant(Some(at)),
         Some(When::AfterOpen(after)) if *after == prost_types::Duration::default() => "at the opening".to_owned(),
+        Some(When::AfterOpen(pb_span)) if pb_span.seconds < 0 || pb_span.nanos < 0 => {
+            let (seconds, nanos) = (pb_span.seconds.saturating_neg(), pb_span.nanos.saturating_neg());
+            format!("{} before the opening", span(Some(&prost_types::Duration { seconds, nanos })))
+        }
         Some(When::AfterOpen(after)) => format!("{} after the opening", span(Some(after))),
         Some(When::BeforeClose(before)) if *before == prost_types::Duration::default() => "at the closing".to_owned(),
         Some(When::BeforeClose(before)) => format!("{} before the closing", span(Some(before))),
@@ -126,6 +130,36 @@ pub(in crate::cli) fn brought(tranche: &pb::Tranche) -> String {
 /// A tranche in words.
 pub(in crate::cli) fn tranche(tranche: &pb::Tranche) -> String {
     format!("{}: {}", brought(tranche), trigger(tranche.when.as_ref(), "all goods"))
+}
+
+/// What a signal makes known, to whom and over which channels.
+pub(in crate::cli) fn made_known(signal: &pb::Signal) -> String {
+    let pb::Signal { audience: whom, channels, repeat_after, .. } = signal;
+    let over = if channels.is_empty() { String::new() } else { format!(" over {}", escaped(&channels.join(", "))) };
+    let again = repeat_after.as_ref().map(|after| format!(", again after {}", span(Some(after)))).unwrap_or_default();
+    format!("is made known to {}{over}{again}", audience(whom.as_ref()))
+}
+
+/// A signal in words.
+pub(in crate::cli) fn signal(signal: &pb::Signal) -> String {
+    let mut labels: Vec<_> = signal.labels.iter().map(|(key, value)| format!("{key}={value:?}")).collect();
+    labels.sort();
+    let labels = if labels.is_empty() { String::new() } else { format!(", with {}", labels.join(" ")) };
+    let valid = signal.valid_for.as_ref().map(|span| format!(", {} late at most", super::span(Some(span))));
+    let on = trigger(signal.on.as_ref(), "all goods");
+    format!("{}{}{labels}: {on}", made_known(signal), valid.unwrap_or_default())
+}
+
+/// What the public sees of the stock.
+pub(in crate::cli) fn scarcity(scarcity: &pb::Scarcity) -> String {
+    let pb::Scarcity { bands, min_interval } = scarcity;
+    let band = |band: &pb::Band| match band.min_free_basis_points {
+        0 => format!("{} for nothing free", band.id),
+        points => format!("{} from {} free on", band.id, percent(points)),
+    };
+    let usual = || "available from one unit on, sold_out for nothing free".to_owned();
+    let bands = if bands.is_empty() { usual() } else { bands.iter().map(band).collect::<Vec<_>>().join(", ") };
+    format!("the public sees {bands}; each for {} at least", span(min_interval.as_ref()))
 }
 
 /// A rule of conduct in words.

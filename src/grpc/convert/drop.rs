@@ -33,12 +33,8 @@ const LABEL_VALUE_MAX: usize = 256;
 type IsSet = fn(&pb::Drop) -> bool;
 
 /// Fields that are not built yet. A request that sets one is refused with its name.
-pub(super) const UNBUILT: [(&str, IsSet); 4] = [
-    ("signals", |drop| !drop.signals.is_empty()),
-    ("scarcity", |drop| drop.scarcity.is_some()),
-    ("waiting_room", |drop| drop.waiting_room.is_some()),
-    ("waitlist", |drop| drop.waitlist.is_some()),
-];
+pub(super) const UNBUILT: [(&str, IsSet); 2] =
+    [("waiting_room", |drop| drop.waiting_room.is_some()), ("waitlist", |drop| drop.waitlist.is_some())];
 
 /// Converts a request to create a drop.
 ///
@@ -83,7 +79,7 @@ pub(super) fn definition(faults: &mut Faults, drop: &pb::Drop) -> Option<Definit
     }
     let shop = id(faults, "drop.shop", if shop.is_empty() { DEFAULT_SHOP } else { shop });
     let series = optional_id(faults, "drop.series", series);
-    let labels = labels(faults, notes);
+    let labels = labels(faults, "drop.labels", notes, LABELS_MAX);
     let opens_at = instant(faults, "drop.opens_at", opens_at.as_ref());
     let closes_at = instant(faults, "drop.closes_at", closes_at.as_ref());
     if let (Some(opens), Some(closes)) = (opens_at, closes_at)
@@ -145,15 +141,21 @@ fn spans(
     Some((ttl?, life))
 }
 
-fn labels(faults: &mut Faults, notes: &HashMap<String, String>) -> BTreeMap<String, String> {
-    if notes.len() > LABELS_MAX {
-        faults.invalid("drop.labels", format_args!("must be at most {LABELS_MAX}, not {}", notes.len()));
+/// Labels, at most this many. Faulty ones are recorded.
+pub(super) fn labels(
+    faults: &mut Faults,
+    path: &str,
+    notes: &HashMap<String, String>,
+    most: usize,
+) -> BTreeMap<String, String> {
+    if notes.len() > most {
+        faults.invalid(path, format_args!("must be at most {most}, not {}", notes.len()));
         return BTreeMap::new();
     }
     let labels: BTreeMap<String, String> = notes.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
     for (key, value) in &labels {
         let shown: String = key.chars().take(LABEL_KEY_MAX).collect();
-        let field = format!("drop.labels[{}]", text::escaped(&shown));
+        let field = format!("{path}[{}]", text::escaped(&shown));
         if key.is_empty() || key.len() > LABEL_KEY_MAX {
             faults.invalid(field, format_args!("key must be 1-{LABEL_KEY_MAX} bytes"));
         } else if value.len() > LABEL_VALUE_MAX {

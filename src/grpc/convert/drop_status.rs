@@ -2,10 +2,11 @@
 
 use prost::Message;
 use stockade_engine::answer::DropState;
+use stockade_engine::rules::shown_band;
 use stockade_proto as pb;
-use stockade_types::definition::{Definition, Flow, Item, Money, PriceTerms, Window};
-use stockade_types::ids::{ItemNo, PoolNo};
-use stockade_types::record::{FlowPlace, MarkKind, Marks, PoolFigures};
+use stockade_types::definition::{Definition, Item, Money, PriceTerms, Window};
+use stockade_types::ids::ItemNo;
+use stockade_types::record::{MarkKind, Marks, PoolFigures};
 use stockade_types::time::Timestamp;
 
 use super::answer::timestamp;
@@ -14,10 +15,6 @@ use super::rules_view::{audience_view, money_view};
 
 /// Labels whose key begins with this are public.
 const PUBLIC: &str = "public.";
-/// The bands of a drop without a definition of scarcity: for at least one free unit,
-const AVAILABLE: &str = "available";
-/// and for none.
-const SOLD_OUT: &str = "sold_out";
 /// Digits of a version.
 const VERSION_DIGITS: usize = 16;
 
@@ -35,22 +32,16 @@ pub(super) struct Shown<'a> {
 #[must_use]
 pub(super) fn drop_status(definition: &Definition, shown: Shown<'_>) -> pb::DropStatus {
     let Definition { id, title, shop, series, labels, schedule, items, rules, .. } = definition;
-    let mut pools = shown.stock.iter();
+    let mut pools = shown.stock;
     let item = |(number, item): (ItemNo, &Item)| {
         let slot = item.slot.as_ref();
         let kind = if slot.is_some() { pb::ItemKind::Slot } else { pb::ItemKind::Goods };
-        let mut free = 0_u64;
-        for (place, figures) in (0..).map(PoolNo).zip(pools.by_ref().take(item.pools.len())) {
-            // What is free of a slot that has begun is not for sale any more.
-            let has_begun = shown.marks.has(MarkKind::SlotStarts(number));
-            if !has_begun && is_public(item, (number, place), shown.marks) {
-                free = free.saturating_add(figures.free());
-            }
-        }
+        let (of_item, rest) = pools.split_at_checked(item.pools.len()).unwrap_or((pools, &[]));
+        pools = rest;
         pb::ItemStatus {
             sku: item.sku.to_string(),
             kind: kind.into(),
-            band: if free > 0 { AVAILABLE } else { SOLD_OUT }.to_owned(),
+            band: shown_band(definition, (number, item), of_item, shown.marks).to_owned(),
             price: price(definition, item, shown.marks).map(money_view),
             place: slot.map(|slot| slot.place.clone()).unwrap_or_default(),
             starts_at: slot.map(|slot| timestamp(slot.starts.at)),
@@ -83,15 +74,6 @@ pub(super) fn drop_status(definition: &Definition, shown: Shown<'_>) -> pb::Drop
     };
     status.version = version(&status);
     status
-}
-
-/// Whether somebody without a tier and a zone may draw on a pool: it is for everyone, or has opened to one that is.
-fn is_public(item: &Item, (number, place): (ItemNo, PoolNo), marks: &Marks) -> bool {
-    let is_for_all = |pool: PoolNo| item.pools.get(pool.index()).is_some_and(|pool| pool.audience.is_everyone());
-    let has_opened = |((from, to), _): ((PoolNo, PoolNo), &Flow)| {
-        from == place && is_for_all(to) && marks.has(MarkKind::Flow(FlowPlace { item: number, from, to }))
-    };
-    is_for_all(place) || item.flows().any(has_opened)
 }
 
 /// The price of an item for somebody without a tier and a zone; none if it has none.
@@ -166,8 +148,9 @@ mod tests {
 
     #[test]
     fn the_public_sees_what_somebody_without_a_tier_finds() {
-        use stockade_types::definition::{Audience, Currency, PriceStep, Trigger};
-        use stockade_types::record::{Lifecycle, Mark};
+        use stockade_types::definition::{Audience, Currency, Flow, PriceStep, Trigger};
+        use stockade_types::ids::PoolNo;
+        use stockade_types::record::{FlowPlace, Lifecycle, Mark};
         let mut drop = definition();
         let members = Audience { tiers: vec!["member".parse().expect("a tier")], zones: Vec::new() };
         let second = drop.items[0].pools[1].id.clone();
@@ -216,6 +199,27 @@ mod tests {
         let mut labels: Vec<_> = status.labels.keys().map(String::as_str).collect();
         labels.sort_unstable();
         assert_eq!((labels, status.state()), (vec!["public.b", "public.hero"], pb::DropState::Open));
+    }
+
+    #[test]
+    fn a_band_that_was_made_known_is_shown_until_another_is() {
+        use stockade_types::definition::{Band, BandNo, Scarcity};
+        use stockade_types::record::{Lifecycle, Mark};
+        let band = |id: &str, min_free| Band { id: id.parse().expect("an id"), min_free };
+        let bands = vec![band("plenty", 5_000), band("few", 1), band("gone", 0)];
+        let mut drop = definition();
+        drop.rules.scarcity = Some(Scarcity { bands, ..Scarcity::USUAL });
+        let mut life = Lifecycle::new(stockade_types::ids::DropNo(0));
+        let shown = |stock: [PoolFigures; 3], marks: &Marks| {
+            status(&drop, &stock, marks).items.iter().map(|item| item.band.clone()).collect::<Vec<_>>()
+        };
+        let (full, half, none) = (pool_of(5, 0), pool_of(5, 3), pool_of(5, 5));
+        assert_eq!(shown([full, half, none], &life.marks), ["plenty", "gone"], "both pools of an item together");
+        assert_eq!(shown([half, half, half], &life.marks), ["few", "few"]);
+        life.mark(Mark { kind: MarkKind::Band(ItemNo(0), BandNo(1)), scheduled_for: Timestamp(1) });
+        assert_eq!(shown([full, full, full], &life.marks), ["few", "plenty"]);
+        life.mark(Mark { kind: MarkKind::Band(ItemNo(0), BandNo(2)), scheduled_for: Timestamp(2) });
+        assert_eq!(shown([full, full, full], &life.marks), ["gone", "plenty"]);
     }
 
     #[test]

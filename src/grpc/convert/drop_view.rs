@@ -8,7 +8,9 @@ use stockade_types::ids::ItemNo;
 use stockade_types::time::Timestamp;
 
 use super::answer::{duration, kind_of_subject, limit_scope, timestamp};
-use super::rules_view::{Live, conduct_view, is_general, item_view, terms_view, tranche_view, window_view};
+use super::rules_view::{
+    Live, conduct_view, is_general, item_view, scarcity_view, signal_view, terms_view, tranche_view, window_view,
+};
 
 /// A drop with its state and stock.
 #[must_use]
@@ -50,7 +52,20 @@ fn defined(definition: &Definition, live: Option<Live<'_>>) -> pb::Drop {
         terms: Terms { hold_ttl, max_hold_life, payment_ttl },
         items,
         limits,
-        rules: Rules { windows, prices, tranches, conduct, slot_required, time_zone, location, zones, names: _ },
+        rules:
+            Rules {
+                windows,
+                prices,
+                tranches,
+                conduct,
+                signals,
+                scarcity,
+                slot_required,
+                time_zone,
+                location,
+                zones,
+                names: _,
+            },
     } = definition;
     pb::Drop {
         id: id.to_string(),
@@ -72,6 +87,8 @@ fn defined(definition: &Definition, live: Option<Live<'_>>) -> pb::Drop {
         tranches: tranches.iter().map(|tranche| tranche_view(tranche, live)).collect(),
         zones: zones.iter().map(ToString::to_string).collect(),
         conduct: conduct.iter().map(conduct_view).collect(),
+        signals: signals.iter().map(|signal| signal_view(signal, live)).collect(),
+        scarcity: scarcity.as_ref().map(scarcity_view),
         ..pb::Drop::default() // fields that are not built yet, its opening and its state
     }
 }

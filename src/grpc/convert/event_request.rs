@@ -109,7 +109,8 @@ fn event_filter(faults: &mut Faults, filter: Option<&pb::EventFilter>) -> Filter
     wanted.shop = optional_id(faults, "filter.shop", shop);
     wanted.series = optional_id(faults, "filter.series", series);
     wanted.drop = optional_id(faults, "filter.drop_id", drop_id);
-    wanted.named = !names.is_empty() || !channels.is_empty();
+    wanted.names = names.iter().take(ENTRIES_MAX).cloned().collect();
+    wanted.channels = channels.iter().take(ENTRIES_MAX).cloned().collect();
     if types.is_empty() {
         faults.invalid("filter.types", "must have at least one type");
     }

@@ -3,12 +3,12 @@
 use stockade_engine::answer::{DropView, Stock};
 use stockade_proto as pb;
 use stockade_types::definition::{
-    Audience, Conduct, ConductRule, Definition, Flow, GENERAL_POOL, Item, Level, Moment, Money, Named, Pool, PoolSize,
-    PriceStep, PriceTerms, Slot, StockLevel, Tranche, Trigger, Window,
+    Audience, Band, Conduct, ConductRule, Definition, Flow, GENERAL_POOL, Item, Level, Moment, Money, Named, Pool,
+    PoolSize, PriceStep, PriceTerms, Scarcity, Signal, Slot, StockLevel, Tranche, Trigger, Window,
 };
 use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::record::{FlowPlace, MarkKind, Marks};
-use stockade_types::time::Timestamp;
+use stockade_types::time::{Millis, Timestamp};
 
 use super::answer::{duration, timestamp};
 
@@ -80,6 +80,26 @@ pub(super) fn tranche_view(tranche: &Tranche, live: Option<Live<'_>>) -> pb::Tra
         when: Some(trigger_view(when)),
         fired_at: live.and_then(fired),
     }
+}
+
+pub(super) fn signal_view(signal: &Signal, live: Option<Live<'_>>) -> pb::Signal {
+    let Signal { id, on, audience, channels, repeat_after, valid_for, labels, defined_at: _ } = signal;
+    let fired = |live: Live<'_>| live.fired_at(live.definition.rules.names.signal_no(id).map(MarkKind::Signal));
+    pb::Signal {
+        id: id.to_string(),
+        on: Some(trigger_view(on)),
+        audience: audience_view(audience),
+        channels: channels.clone(),
+        repeat_after: repeat_after.map(duration),
+        valid_for: Some(duration(*valid_for)),
+        labels: labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        fired_at: live.and_then(fired),
+    }
+}
+
+pub(super) fn scarcity_view(Scarcity { bands, min_interval }: &Scarcity) -> pb::Scarcity {
+    let band = |Band { id, min_free }: &Band| pb::Band { id: id.to_string(), min_free_basis_points: *min_free };
+    pb::Scarcity { bands: bands.iter().map(band).collect(), min_interval: Some(duration(*min_interval)) }
 }
 
 pub(super) fn conduct_view(rule: &ConductRule) -> pb::ConductRule {
@@ -187,8 +207,13 @@ fn moment_view(Moment { named, at: _ }: Moment) -> pb::Moment {
     let when = match named {
         Named::At(at) => When::At(timestamp(at)),
         Named::AfterOpening(span) => {
-            // Only signals may be before the opening, and they are not built yet.
-            When::AfterOpen(duration(stockade_types::time::Millis(span.unsigned_abs())))
+            let prost_types::Duration { seconds, nanos } = duration(Millis(span.unsigned_abs()));
+            // Only signals may be before the opening.
+            let sign = if span < 0 { -1 } else { 1 };
+            When::AfterOpen(prost_types::Duration {
+                seconds: seconds.saturating_mul(sign.into()),
+                nanos: nanos.saturating_mul(sign),
+            })
         }
         Named::BeforeClosing(span) => When::BeforeClose(duration(span)),
         Named::Local { days, seconds } => {

@@ -18,7 +18,7 @@ use super::rules_view::is_general;
 type Take = fn(&mut pb::Drop, &pb::Drop);
 
 /// Fields that a mask may name. The engine decides whether they may change.
-const FIELDS: [(&str, Take); 19] = [
+const FIELDS: [(&str, Take); 21] = [
     ("title", |drop, from| drop.title.clone_from(&from.title)),
     ("shop", |drop, from| drop.shop.clone_from(&from.shop)),
     ("series", |drop, from| drop.series.clone_from(&from.series)),
@@ -37,6 +37,8 @@ const FIELDS: [(&str, Take); 19] = [
     ("location", |drop, from| drop.location.clone_from(&from.location)),
     ("tranches", |drop, from| drop.tranches.clone_from(&from.tranches)),
     ("conduct", |drop, from| drop.conduct.clone_from(&from.conduct)),
+    ("signals", |drop, from| drop.signals.clone_from(&from.signals)),
+    ("scarcity", |drop, from| drop.scarcity.clone_from(&from.scarcity)),
     ("zones", |drop, from| drop.zones.clone_from(&from.zones)),
 ];
 /// Fields that only the server sets.
@@ -117,6 +119,8 @@ fn plain(drop: &pb::Drop) -> pb::Drop {
         tranches: Vec::new(),
         zones: Vec::new(),
         conduct: Vec::new(),
+        signals: Vec::new(),
+        scarcity: None,
         ..drop.clone()
     }
 }
@@ -145,6 +149,8 @@ fn with_rules_of(current: &DropView, asked: &pb::Drop) -> pb::Drop {
         tranches: is.tranches,
         zones: is.zones,
         conduct: is.conduct,
+        signals: is.signals,
+        scarcity: is.scarcity,
         ..wanted
     }
 }

@@ -20,7 +20,8 @@ use crate::Engine;
 use crate::background::archive::Archiving;
 use crate::background::sweep::PoolPlace;
 use crate::background::throttle::{DutyCycle, TOO_LATE, Throttle};
-use crate::operators::turn::reached;
+use crate::inventory::DropEntry;
+use crate::operators::turn::{Ceased, changes_of_sale, reached};
 
 /// The longest time between two passes. Nothing wakes the agenda: a hold is given back, and a drop opens, at most about
 /// this long after its instant, while there is little else to do.
@@ -35,6 +36,10 @@ const DUTY_CYCLE: DutyCycle = DutyCycle { rests: 3, piece: Duration::from_millis
 const POOLS_A_TURN: usize = 16;
 /// How often the stock is compared with the levels at which rules fire. The contract says within 50 ms.
 const LOOK_PERIOD: Millis = Millis(10);
+/// How often the stock is compared with what the public was told of it; less often while very many drops are on sale.
+const SALE_PERIOD: Millis = Millis(100);
+/// Most drops of which that is done in a millisecond, on average.
+const SALES_A_MILLISECOND: u64 = 10;
 /// Drops whose stock is looked at in one turn.
 const DROPS_A_TURN: usize = 64;
 
@@ -45,6 +50,8 @@ pub enum AgendaEntry {
     Moments,
     /// Rules fire that wait for a level of stock.
     StockLevels,
+    /// What the public sees of the stock is made known.
+    Sale,
     /// Holds are given back at their deadlines.
     DueHolds,
     /// Ended holds are forgotten.
@@ -84,7 +91,7 @@ struct Scheduled {
 #[derive(Debug)]
 pub struct Agenda {
     engine: Arc<Engine>,
-    entries: [Scheduled; 5],
+    entries: [Scheduled; 6],
     /// One for all entries, so that what one entry appends does not count as customers' activity for another.
     throttle: Throttle,
     /// Whether nothing was left to do at once after the last pass.
@@ -103,6 +110,7 @@ impl Agenda {
         let entries = [
             at_once(AgendaEntry::Moments, Box::new(DropMoments)),
             at_once(AgendaEntry::StockLevels, Box::<StockLevels>::default()),
+            at_once(AgendaEntry::Sale, Box::<Sale>::default()),
             at_once(AgendaEntry::DueHolds, Box::<DueHolds>::default()),
             at_once(AgendaEntry::Eviction, Box::new(Eviction)),
             at_once(AgendaEntry::Archiving, Box::<Archiving>::default()),
@@ -179,6 +187,8 @@ struct StockLevels {
     last: Option<DropNo>,
     /// When the next round begins.
     next: Timestamp,
+    /// Signals that may fire again.
+    ceased: Ceased,
 }
 
 impl Work for StockLevels {
@@ -189,8 +199,10 @@ impl Work for StockLevels {
     fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) -> TurnEnd {
         let drops = engine.inventory.watched.after(self.last, DROPS_A_TURN);
         for drop in &drops {
-            let reached = engine.inventory.drops.with_number(*drop, |entry| !reached(entry, &entry.read()).is_empty());
-            if reached == Some(true) && engine.turn_by_stock(*drop, now).is_err() {
+            let ceased = &mut self.ceased;
+            let look = |entry: &DropEntry| !reached(entry, &entry.read(), now, ceased).is_empty();
+            let reached = engine.inventory.drops.with_number(*drop, look);
+            if reached == Some(true) && engine.turn_by_stock(*drop, now, &mut self.ceased).is_err() {
                 return TurnEnd::Soon;
             }
             throttle.rest(0, Millis(0));
@@ -198,6 +210,43 @@ impl Work for StockLevels {
         self.last = if drops.len() == DROPS_A_TURN { drops.last().copied() } else { None };
         if self.last.is_none() {
             self.next = now.plus(LOOK_PERIOD);
+            self.ceased.retain(|drop| engine.inventory.watched.has(drop));
+        }
+        TurnEnd::Done
+    }
+}
+
+/// [`AgendaEntry::Sale`]. Looks at the stock of the drops on sale as [`StockLevels`] does.
+#[derive(Debug, Default)]
+struct Sale {
+    /// The last drop that was looked at in this round; none between two rounds.
+    last: Option<DropNo>,
+    /// Drops that were looked at in this round.
+    looked: u64,
+    /// When the next round begins.
+    next: Timestamp,
+}
+
+impl Work for Sale {
+    fn due_at(&self, engine: &Engine) -> Timestamp {
+        if engine.inventory.on_sale.is_empty() { Timestamp::NEVER } else { self.next }
+    }
+
+    fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) -> TurnEnd {
+        let drops = engine.inventory.on_sale.after(self.last, DROPS_A_TURN);
+        for drop in &drops {
+            let look = |entry: &DropEntry| !changes_of_sale(entry, &entry.read(), now).is_empty();
+            let has_changed = engine.inventory.drops.with_number(*drop, look);
+            if has_changed == Some(true) && engine.turn_by_sale(*drop, now).is_err() {
+                return TurnEnd::Soon;
+            }
+            self.last = Some(*drop);
+            self.looked = self.looked.saturating_add(1);
+            throttle.rest(0, Millis(0));
+        }
+        if drops.len() < DROPS_A_TURN {
+            let most = Millis(self.looked.checked_div(SALES_A_MILLISECOND).unwrap_or(0));
+            (self.last, self.looked, self.next) = (None, 0, now.plus(SALE_PERIOD.max(most)));
         }
         TurnEnd::Done
     }

@@ -286,6 +286,7 @@ impl DropEntry {
             self.items.add(item);
         }
         inner.adjusted.resize_with(definition.items.len(), ItemAdjustments::default);
+        inner.lifecycle.redefine(&inner.definition, definition);
         inner.definition = Arc::new(definition.clone());
         inner.revision = revision;
         inner.update = *update;

@@ -155,6 +155,12 @@ impl DropInner {
         }
     }
 
+    /// Whether it has opened and not closed; also while it is paused.
+    #[must_use]
+    pub const fn is_on_sale(&self) -> bool {
+        self.lifecycle.opened.is_some() && self.lifecycle.closed.is_none() && self.archived.is_none()
+    }
+
     /// Whether a rule of it fires at a level of stock that may be reached now.
     #[must_use]
     pub fn watches_stock(&self) -> bool {

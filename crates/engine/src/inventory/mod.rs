@@ -76,6 +76,8 @@ pub struct Inventory {
     pub closings: Moments,
     /// Drops with a rule that fires at a level of stock.
     pub watched: Watched,
+    /// Drops that have opened and not closed: what the public sees of their stock is made known.
+    pub on_sale: Watched,
     /// Holds by id.
     pub holds: Holds,
     /// What each subject has.
@@ -118,6 +120,7 @@ impl Inventory {
             moments: Moments::default(),
             closings: Moments::default(),
             watched: Watched::default(),
+            on_sale: Watched::default(),
             holds: Holds::new(&key),
             subjects: Subjects::new(),
             ended: Mutex::default(),
@@ -231,6 +234,7 @@ impl Inventory {
         self.moments.expect(drop, inner.next_moment);
         self.closings.expect(drop, inner.over_at());
         self.watched.set(drop, inner.watches_stock());
+        self.on_sale.set(drop, inner.is_on_sale());
     }
 
     /// Announces that a hold is due at `at`; its deadline is in its pools' queues by now. Always a read-modify-write:

@@ -31,6 +31,12 @@ impl Watched {
         self.count.store(u64::try_from(drops.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// Whether a drop is one of them.
+    #[must_use]
+    pub fn has(&self, drop: DropNo) -> bool {
+        self.drops.lock().contains(&drop)
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

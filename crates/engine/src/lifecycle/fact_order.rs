@@ -8,7 +8,7 @@ use stockade_types::hold::Hold;
 use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo};
 use stockade_types::record::{DropFact, DropVerb, Lifecycle, MarkKind, PoolFigures, Record, each_planned};
 
-use crate::rules::stock_triggers;
+use crate::rules::{contradicts_stock, stock_triggers};
 
 /// Most findings that are reported; the others are counted.
 const REPORTED_MAX: usize = 16;
@@ -26,8 +26,11 @@ impl FactOrder {
     /// Takes the next record.
     pub(crate) fn see(&mut self, lsn: Lsn, record: &Record) {
         if let Record::DropFact(fact) = record {
-            if fact.verb == DropVerb::Turn && fact.image.definition.has_rules() {
-                self.turned(lsn, fact);
+            if fact.verb == DropVerb::Turn {
+                if fact.image.definition.has_rules() {
+                    self.turned(lsn, fact);
+                }
+                self.made_known(lsn, fact);
             }
             self.facts.insert(fact.number(), fact.clone());
         } else if let Record::Made(made) = record {
@@ -61,7 +64,7 @@ impl FactOrder {
         let units = before_tranches(fact);
         let triggers = stock_triggers(definition, &before);
         for mark in &fact.marks {
-            if before.closed.is_some() && !matches!(mark.kind, MarkKind::SlotStarts(_)) {
+            if before.closed.is_some() && !may_follow_closing(mark.kind) {
                 let (drop, what) = (fact.number(), mark.kind.label());
                 self.find(format!("record {lsn}: {what} in drop number {drop}, which is closed there"));
             }
@@ -75,6 +78,17 @@ impl FactOrder {
                 self.find(format!(
                     "record {lsn}: {what} in drop number {drop}, whose stock has not reached that level there"
                 ));
+            }
+        }
+    }
+
+    /// Checks what was made known of the stock.
+    fn made_known(&mut self, lsn: Lsn, fact: &DropFact) {
+        let DropFact { image, lifecycle, marks, stock, .. } = fact;
+        for mark in marks {
+            if contradicts_stock(&image.definition, &lifecycle.marks, stock, mark.kind) {
+                let (drop, what) = (fact.number(), mark.kind.label());
+                self.find(format!("record {lsn}: {what} in drop number {drop}, and its stock is not so there"));
             }
         }
     }
@@ -126,10 +140,29 @@ fn figures(definition: &Definition, stock: &[PoolFigures], item: ItemNo, pool: P
     stock.get(definition.pool_place(item, pool)?).copied()
 }
 
+/// Whether this may come once a drop is closed: slots begin, and a signal may be for the instant of the closing.
+const fn may_follow_closing(kind: MarkKind) -> bool {
+    match kind {
+        MarkKind::SlotStarts(_) | MarkKind::Signal(_) | MarkKind::SignalMissed(_) => true,
+        MarkKind::Opens
+        | MarkKind::Closes
+        | MarkKind::WindowOpens(_)
+        | MarkKind::WindowCloses(_)
+        | MarkKind::Flow(_)
+        | MarkKind::Tranche(_)
+        | MarkKind::TermsStart(_)
+        | MarkKind::TermsEnd(_)
+        | MarkKind::PriceStep(..)
+        | MarkKind::SoldOut(_)
+        | MarkKind::BackInStock(_)
+        | MarkKind::Band(..) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use stockade_types::definition::{
-        Item, Level, Moment, Named, Pool, Rules, Schedule, StockLevel, Terms, Tranche, Trigger, Window,
+        BandNo, Item, Level, Moment, Named, Pool, Rules, Schedule, StockLevel, Terms, Tranche, Trigger, Window,
     };
     use stockade_types::hold::{ContentHash, HoldFields, HoldLine, HoldState, Lines, Pinned};
     use stockade_types::ids::HoldId;
@@ -239,6 +272,23 @@ mod tests {
         assert_eq!(findings(&[opened.clone(), begun, over, made(1)]), [format!("record 4 {finding}")]);
         let unknown = "record 2 makes a hold in drop number 7 through window 9, which is not open there";
         assert_eq!(findings(&[opened, made(9)]), [unknown]);
+    }
+
+    #[test]
+    fn what_is_made_known_of_the_stock_is_what_the_record_has() {
+        let made_known = |kind, held| {
+            let mut life = Lifecycle::new(DropNo(7));
+            let opened = turn(&mut life, &[MarkKind::Opens], (3, 0));
+            findings(&[opened, turn(&mut life, &[kind], (3, held))])
+        };
+        let item = Some(ItemNo(0));
+        for kind in [MarkKind::SoldOut(None), MarkKind::SoldOut(item), MarkKind::Band(ItemNo(0), BandNo(1))] {
+            let finding = format!("record 2: {} in drop number 7, and its stock is not so there", kind.label());
+            assert_eq!((made_known(kind, 3), made_known(kind, 2)), (vec![], vec![finding]));
+        }
+        for kind in [MarkKind::BackInStock(item), MarkKind::Band(ItemNo(0), BandNo(0))] {
+            assert_eq!((made_known(kind, 2).len(), made_known(kind, 3).len()), (0, 1), "{kind:?}");
+        }
     }
 
     #[test]

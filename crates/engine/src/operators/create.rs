@@ -89,6 +89,7 @@ impl Engine {
         }
         let mut definition = definition.clone();
         plan(&mut definition, opens_at, |_| {})?;
+        define_signals(None, &mut definition, now);
         let image = DropImage { number, created_at: now, definition, request, update: None };
         fits(&image)?;
         Ok(image)
@@ -108,6 +109,15 @@ pub(super) fn plan(
         let description = "the drop has had so many of these over time that no number is left for another";
         Fault::Invalid(vec![InvalidField { field: field.to_owned(), description: description.to_owned() }])
     })
+}
+
+/// Sets when the trigger of each signal was defined: now, unless the drop had the same before.
+pub(super) fn define_signals(before: Option<&Definition>, definition: &mut Definition, now: Timestamp) {
+    let known = before.map_or(&[][..], |before| &before.rules.signals);
+    for signal in &mut definition.rules.signals {
+        let same = known.iter().find(|known| known.id == signal.id && known.on == signal.on);
+        signal.defined_at = same.map_or(now, |same| same.defined_at);
+    }
 }
 
 /// The fact that a drop was made.

@@ -13,6 +13,7 @@ pub(super) fn fired_differences(is: &Definition, wanted: &Definition, lifecycle:
     terms(is, wanted, lifecycle, &mut differing);
     tranches(is, wanted, lifecycle, &mut differing);
     flows(is, wanted, lifecycle, &mut differing);
+    signals(is, wanted, lifecycle, &mut differing);
     differing
 }
 
@@ -108,6 +109,23 @@ fn tranches(is: &Definition, wanted: &Definition, lifecycle: &Lifecycle, differi
             Some((_, tranche)) if plain(tranche) == plain(known) => {}
             Some((place, _)) => differing.push(format!("drop.tranches[{place}]")),
             None => differing.push("drop.tranches".to_owned()),
+        }
+    }
+}
+
+/// A signal that has fired, or was missed, keeps its trigger. What is handed on with it may change, for it may fire
+/// again.
+fn signals(is: &Definition, wanted: &Definition, lifecycle: &Lifecycle, differing: &mut Vec<String>) {
+    for known in &is.rules.signals {
+        let number = is.rules.names.signal_no(&known.id);
+        if !number.is_some_and(|number| lifecycle.has(MarkKind::Signal(number))) {
+            continue;
+        }
+        let place = wanted.rules.signals.iter().position(|signal| signal.id == known.id);
+        match place.and_then(|place| Some((place, wanted.rules.signals.get(place)?))) {
+            Some((_, signal)) if plain(&signal.on) == plain(&known.on) => {}
+            Some((place, _)) => differing.push(format!("drop.signals[{place}].on")),
+            None => differing.push("drop.signals".to_owned()),
         }
     }
 }

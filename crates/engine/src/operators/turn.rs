@@ -4,8 +4,9 @@
 //! All moments up to now are written in one record, in order, while the drop's gate is closed. So every hold of a drop
 //! stands in the journal after the record of its opening and before that of its closing.
 
+use std::collections::HashSet;
 use stockade_journal::Permit;
-use stockade_types::definition::{Definition, ITEM_UNITS_MAX};
+use stockade_types::definition::{Definition, ITEM_UNITS_MAX, SignalNo};
 use stockade_types::ids::{DropNo, TrancheId};
 use stockade_types::record::{DropFact, DropVerb, Lifecycle, Mark, MarkKind, Origin, PoolFigures, Record};
 use stockade_types::time::Timestamp;
@@ -14,7 +15,7 @@ use crate::Engine;
 use crate::answer::Fault;
 use crate::commit::Prepared;
 use crate::inventory::{DropEntry, DropInner, Locked};
-use crate::rules::stock_triggers;
+use crate::rules::{stock_changes, stock_triggers};
 
 /// Most drops that are turned in one call.
 const AT_ONCE: usize = 64;
@@ -76,13 +77,35 @@ impl Engine {
 
     /// Records the rules of a drop that fire because the stock has reached their level: those that are reached now, with
     /// the drop standing still. Of tranches one at a time, since its units may take the others' levels back.
-    pub(crate) fn turn_by_stock(&self, drop: DropNo, now: Timestamp) -> Result<(), Fault> {
+    pub(crate) fn turn_by_stock(&self, drop: DropNo, now: Timestamp, ceased: &mut Ceased) -> Result<(), Fault> {
+        let mut fired = Vec::new();
+        self.turn_to(drop, now, |entry, inner, now| {
+            fired = reached(entry, inner, now, ceased);
+            fired.clone()
+        })?;
+        ceased.reached_anew(drop, &fired);
+        Ok(())
+    }
+
+    /// Records what has changed of what the public sees of a drop's stock, with the drop standing still.
+    pub(crate) fn turn_by_sale(&self, drop: DropNo, now: Timestamp) -> Result<(), Fault> {
+        self.turn_to(drop, now, changes_of_sale)
+    }
+
+    /// Records the marks of these kinds, found while the drop's gate is closed.
+    fn turn_to(
+        &self,
+        drop: DropNo,
+        now: Timestamp,
+        found: impl FnOnce(&DropEntry, &DropInner, Timestamp) -> Vec<MarkKind>,
+    ) -> Result<(), Fault> {
         let turned = self.inventory.drops.with_number(drop, |entry| {
             let inner = &mut *entry.write();
             self.turn_in(entry, inner, now)?;
             let now = now.max(inner.turned_at);
+            let permit = self.journal.permit()?;
             let marks: Vec<Mark> =
-                reached(entry, inner).into_iter().map(|kind| Mark { kind, scheduled_for: now }).collect();
+                found(entry, inner, now).into_iter().map(|kind| Mark { kind, scheduled_for: now }).collect();
             if marks.is_empty() {
                 return Ok(());
             }
@@ -90,7 +113,7 @@ impl Engine {
             for mark in &marks {
                 lifecycle.mark(*mark);
             }
-            self.commit_marks(self.journal.permit()?, (entry, inner), (lifecycle, marks), now)
+            self.commit_marks(permit, (entry, inner), (lifecycle, marks), now)
         });
         turned.unwrap_or(Ok(()))
     }
@@ -110,7 +133,12 @@ impl Engine {
         self.commit(Record::DropFact(Box::new(fact)), prepared, now)?;
         for Mark { kind, scheduled_for } in come {
             let (drop, what) = (&inner.definition.id, kind.label());
-            tracing::info!(%drop, %scheduled_for, "drop {what}");
+            if kind.is_of_stock() {
+                // Up to one a second for each drop.
+                tracing::debug!(%drop, "drop {what}");
+            } else {
+                tracing::info!(%drop, %scheduled_for, "drop {what}");
+            }
         }
         for (tranche, units) in beyond {
             let drop = &inner.definition.id;
@@ -133,8 +161,38 @@ impl Engine {
     }
 }
 
-/// What fires of a drop because its stock has reached a level. Exact while its gate is closed.
-pub(crate) fn reached(entry: &DropEntry, inner: &DropInner) -> Vec<MarkKind> {
+/// Signals that have fired, may fire again, and whose levels were found not to be reached since. They are in memory
+/// alone: after a start, a level must be found not to be reached once more.
+#[derive(Debug, Default)]
+pub(crate) struct Ceased(HashSet<(DropNo, SignalNo)>);
+
+impl Ceased {
+    /// These have fired.
+    fn reached_anew(&mut self, drop: DropNo, kinds: &[MarkKind]) {
+        for kind in kinds {
+            if let MarkKind::Signal(number) = kind {
+                self.0.remove(&(drop, *number));
+            }
+        }
+    }
+
+    /// Forgets drops that are not on sale any more.
+    pub(crate) fn retain(&mut self, is_watched: impl Fn(DropNo) -> bool) {
+        self.0.retain(|(drop, _)| is_watched(*drop));
+    }
+}
+
+/// What has changed of what the public sees of a drop's stock. Exact while its gate is closed.
+pub(crate) fn changes_of_sale(entry: &DropEntry, inner: &DropInner, now: Timestamp) -> Vec<MarkKind> {
+    if !inner.is_on_sale() {
+        return Vec::new();
+    }
+    stock_changes(&inner.definition, &inner.lifecycle, &entry.figures(), now)
+}
+
+/// What fires of a drop because its stock has reached a level. Exact while its gate is closed. Signals that may fire
+/// again and whose level is not reached are noted.
+pub(crate) fn reached(entry: &DropEntry, inner: &DropInner, now: Timestamp, ceased: &mut Ceased) -> Vec<MarkKind> {
     if !inner.watches_stock() {
         return Vec::new();
     }
@@ -142,7 +200,17 @@ pub(crate) fn reached(entry: &DropEntry, inner: &DropInner) -> Vec<MarkKind> {
     let figures = |item, pool| stock.get(inner.definition.pool_place(item, pool)?).copied();
     let mut has_tranche = false;
     let all = stock_triggers(&inner.definition, &inner.lifecycle);
-    let reached = all.iter().filter(|trigger| trigger.is_reached(&inner.definition, figures));
+    let reached = all.iter().filter(|trigger| {
+        let is_reached = trigger.is_reached(&inner.definition, figures);
+        match trigger.again {
+            None => is_reached,
+            Some((number, at)) if is_reached => at <= now && ceased.0.contains(&(entry.number, number)),
+            Some((number, _)) => {
+                ceased.0.insert((entry.number, number));
+                false
+            }
+        }
+    });
     let first = reached.map(|trigger| trigger.kind).filter(|kind| {
         let is_tranche = matches!(kind, MarkKind::Tranche(_));
         let comes = !(is_tranche && has_tranche);

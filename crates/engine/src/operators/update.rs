@@ -16,7 +16,7 @@ use crate::attempt::{Answer, Decided};
 use crate::command::UpdateDrop;
 use crate::context::Context;
 use crate::inventory::{DropEntry, DropInner, DropState};
-use crate::operators::create::plan;
+use crate::operators::create::{define_signals, plan};
 use crate::operators::fired::{fired_differences, keep_fired};
 use crate::operators::turn::fact;
 use crate::operators::view::{fits, show_drop, view};
@@ -28,7 +28,7 @@ const UNTIL_ARCHIVED: &[DropState] =
 const NEVER: &[DropState] = &[];
 
 /// What may change in which state. `docs/operations.md` has the same table.
-const MAY_CHANGE: [(Field, &[DropState]); 21] = [
+const MAY_CHANGE: [(Field, &[DropState]); 23] = [
     (Field::Title, UNTIL_ARCHIVED),
     (Field::Labels, UNTIL_ARCHIVED),
     (Field::OpensAt, BEFORE),
@@ -45,6 +45,8 @@ const MAY_CHANGE: [(Field, &[DropState]); 21] = [
     (Field::Windows, UNTIL_CLOSED),
     (Field::PriceTerms, UNTIL_CLOSED),
     (Field::Tranches, UNTIL_CLOSED),
+    (Field::Signals, UNTIL_CLOSED),
+    (Field::Scarcity, UNTIL_CLOSED),
     (Field::SlotRequired, UNTIL_CLOSED),
     (Field::TimeZone, BEFORE),
     (Field::Location, UNTIL_ARCHIVED),
@@ -79,7 +81,9 @@ impl Engine {
                 }
                 let new = image.definition.items.iter().skip(inner.definition.items.len());
                 let new: Vec<_> = new.flat_map(first_figures).collect();
-                let mut fact = fact(entry, &inner, DropVerb::Update, (inner.lifecycle.clone(), origin.clone()), now);
+                let mut lifecycle = inner.lifecycle.clone();
+                lifecycle.redefine(&inner.definition, &image.definition);
+                let mut fact = fact(entry, &inner, DropVerb::Update, (lifecycle, origin.clone()), now);
                 fact.image = image;
                 fact.stock.extend(new);
                 // The change may open the drop at once. Without room for that record, too, it is not changed.
@@ -155,6 +159,7 @@ fn changed(
     wanted.rules.names = is.rules.names.clone();
     let opening = wanted.schedule.opens_at.unwrap_or(opens_at);
     plan(&mut wanted, opening, |wanted| keep_fired(is, wanted, &inner.lifecycle))?;
+    define_signals(Some(is), &mut wanted, now);
     let changes = is.differences(&wanted);
     if changes.is_empty() {
         return Ok(None);
@@ -227,6 +232,8 @@ mod tests {
             Field::Windows,
             Field::PriceTerms,
             Field::Tranches,
+            Field::Signals,
+            Field::Scarcity,
             Field::SlotRequired,
             Field::TimeZone,
             Field::Location,

@@ -1,14 +1,17 @@
 //! Rules that fire at a level of stock.
 
-use stockade_types::definition::{Definition, LevelUnits, StockLevel, Trigger};
+use stockade_types::definition::{Definition, LevelUnits, SignalNo, StockLevel, Trigger};
 use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::record::{FlowPlace, Lifecycle, MarkKind, PoolFigures};
+use stockade_types::time::Timestamp;
 
-/// A rule that has not fired and fires at a level of stock.
+/// A rule that fires at a level of stock, and has not fired or may fire again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StockTrigger<'a> {
     /// What fires.
     pub kind: MarkKind,
+    /// If it is a signal that has fired and may fire again: which, and from when on. It must have ceased before.
+    pub again: Option<(SignalNo, Timestamp)>,
     /// At which level.
     level: &'a StockLevel,
     /// Of which items.
@@ -17,8 +20,8 @@ pub struct StockTrigger<'a> {
     begun: Vec<ItemNo>,
 }
 
-/// The rules of a drop that have not fired and fire at a level of stock, in the order in which they fire: price steps,
-/// flows, tranches.
+/// The rules of a drop that fire at a level of stock, and have not fired or may fire again, in the order in which they
+/// fire: signals, price steps, flows, tranches.
 #[must_use]
 pub fn stock_triggers<'a>(definition: &'a Definition, lifecycle: &Lifecycle) -> Vec<StockTrigger<'a>> {
     if !definition.has_rules() {
@@ -26,34 +29,40 @@ pub fn stock_triggers<'a>(definition: &'a Definition, lifecycle: &Lifecycle) -> 
     }
     let items = || (0..).map(ItemNo).zip(&definition.items);
     let mut all = Vec::new();
-    let mut add = |kind, when: &'a Trigger, usual: Vec<ItemNo>| {
+    let mut add = |kind, when: &'a Trigger, again: Option<(SignalNo, Timestamp)>, usual: Vec<ItemNo>| {
         if let Trigger::Stock(level) = when
-            && !lifecycle.has(kind)
+            && (again.is_some() || !lifecycle.has(kind))
         {
             let named = |sku| definition.item(sku).map(|(number, _)| number).into_iter().collect();
             let items = level.sku.as_ref().map_or(usual, named);
             let begun = items.iter().copied().filter(|item| lifecycle.has(MarkKind::SlotStarts(*item))).collect();
-            all.push(StockTrigger { kind, level, items, begun });
+            all.push(StockTrigger { kind, again, level, items, begun });
         }
     };
+    let goods = || items().filter(|(_, item)| item.slot.is_none()).map(|(number, _)| number).collect();
+    for signal in &definition.rules.signals {
+        let Some(number) = definition.rules.names.signal_no(&signal.id) else { continue };
+        let kind = MarkKind::Signal(number);
+        let again = lifecycle.marks.at(kind).zip(signal.repeat_after).map(|(fired, span)| (number, fired.plus(span)));
+        add(kind, &signal.on, again, goods());
+    }
     for terms in &definition.rules.prices {
         let Some(number) = definition.rules.names.terms_no(&terms.id) else { continue };
         for (place, step) in (0..).zip(&terms.steps) {
             let of_terms = items().filter(|(_, item)| terms.covers(&item.sku)).map(|(number, _)| number).collect();
-            add(MarkKind::PriceStep(number, place), &step.when, of_terms);
+            add(MarkKind::PriceStep(number, place), &step.when, None, of_terms);
         }
     }
     for (number, item) in items() {
         for ((from, to), flow) in item.flows() {
             if let Some(when) = &flow.when {
-                add(MarkKind::Flow(FlowPlace { item: number, from, to }), when, vec![number]);
+                add(MarkKind::Flow(FlowPlace { item: number, from, to }), when, None, vec![number]);
             }
         }
     }
     for tranche in &definition.rules.tranches {
         let Some(number) = definition.rules.names.tranche_no(&tranche.id) else { continue };
-        let goods = items().filter(|(_, item)| item.slot.is_none()).map(|(number, _)| number).collect();
-        add(MarkKind::Tranche(number), &tranche.when, goods);
+        add(MarkKind::Tranche(number), &tranche.when, None, goods());
     }
     all
 }

@@ -90,6 +90,8 @@ pub(super) enum Bounds {
     InDrop,
     /// From the opening on: what is sold may be picked up after the sale.
     FromOpening,
+    /// Up to the closing: a drop is made known before it opens.
+    UntilClosing,
 }
 
 struct Resolving {
@@ -128,11 +130,12 @@ impl Resolving {
                 Some(at)
             }
         };
-        let (latest, outside) = match bounds {
-            Bounds::InDrop => (self.closes_at, "must lie between opens_at and closes_at"),
-            Bounds::FromOpening => (None, "must not lie before opens_at"),
+        let (from, until, outside) = match bounds {
+            Bounds::InDrop => (self.opens_at, self.closes_at, "must lie between opens_at and closes_at"),
+            Bounds::FromOpening => (self.opens_at, None, "must not lie before opens_at"),
+            Bounds::UntilClosing => (Timestamp(0), self.closes_at, "must not be after closes_at"),
         };
-        let fits = at.is_some_and(|at| at >= self.opens_at && latest.is_none_or(|latest| at <= latest));
+        let fits = at.is_some_and(|at| at >= from && until.is_none_or(|until| at <= until));
         if !fits {
             self.fault(field.to_owned(), outside);
         }
@@ -189,6 +192,11 @@ fn each_moment(definition: &mut Definition, mut visit: impl FnMut(String, Bounds
                     f(format!("drop.items[{place}].pools[{pool}].flows[{flow}].when.moment"), moment);
                 }
             }
+        }
+    }
+    for (place, signal) in definition.rules.signals.iter_mut().enumerate() {
+        if let Trigger::Moment(moment) = &mut signal.on {
+            visit(format!("drop.signals[{place}].on.moment"), Bounds::UntilClosing, moment);
         }
     }
     for (place, item) in definition.items.iter_mut().enumerate() {

@@ -3,9 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use stockade_engine::background::agenda::{Agenda, AgendaEntry};
 use stockade_feed::{BadCursor, Detail, Event, Feed, FeedError, Filter, Kind, Position, Recent};
 use stockade_simulation::prelude::*;
-use stockade_types::definition::Schedule;
+use stockade_types::definition::{
+    Audience, Currency, Flow, Level, Money, Named, PriceStep, PriceTerms, Rules, Scarcity, Schedule, Signal,
+    StockLevel, Tranche, Trigger, Window,
+};
+use stockade_types::time::Timestamp as At;
 
 const EVERYTHING: KeepPolicy = KeepPolicy { age: Millis::from_secs(400 * 24 * 3_600), bytes: u64::MAX };
 
@@ -45,7 +50,8 @@ fn shown(event: &Event) -> Event {
     }
     let names = |drop: &Arc<Definition>| {
         let (title, labels, limits) = (String::new(), BTreeMap::new(), Vec::new());
-        Arc::new(Definition { title, labels, limits, schedule: Schedule::default(), ..drop.as_ref().clone() })
+        let rules = Rules { names: drop.rules.names.clone(), ..Rules::default() };
+        Arc::new(Definition { title, labels, limits, rules, schedule: Schedule::default(), ..drop.as_ref().clone() })
     };
     Event { drop: event.drop.as_ref().map(names), ..event.clone() }
 }
@@ -73,8 +79,77 @@ fn create_timed(engine: &Engine, id: &str, opens: u64, closes: u64) {
     create(engine, definition, START);
 }
 
-/// Operations in two drops that produce every kind of event.
-fn traffic(engine: &Engine) {
+/// A drop with every kind of rule that gives events: what comes at an instant comes 18 s after the start; item C has one
+/// unit.
+fn create_planned(engine: &Engine, id: &str) {
+    let mut drop = definition(id, &[("A", 100), ("B", 50), ("C", 1)], &[]);
+    (drop.schedule.opens_at, drop.schedule.closes_at) = (Some(after(10)), Some(after(1_000)));
+    let at = |seconds| Named::At(after(seconds)).into();
+    let when = || Trigger::Moment(at(18));
+    let money = |minor_units| Money { currency: Currency::of("EUR").expect("a code"), minor_units };
+    let (audience, general) = (Audience::default, || "general".parse().expect("an id"));
+    let mut members = drop.items[1].pools[0].clone();
+    members.id = "members".parse().expect("an id");
+    members.flows = vec![Flow { to: general(), when: Some(when()) }];
+    drop.items[1].pools.insert(0, members);
+    let signal = |id: &str, on| Signal {
+        id: id.parse().expect("an id"),
+        on,
+        audience: audience(),
+        channels: vec!["push".to_owned()],
+        repeat_after: None,
+        valid_for: Millis::from_secs(60),
+        labels: BTreeMap::new(),
+        defined_at: At::default(),
+    };
+    let level = StockLevel { sku: Some(sku("C")), pool: None, level: Level::FreeAtMost(0) };
+    let rules = &mut drop.rules;
+    rules.windows = vec![Window {
+        id: "first".parse().expect("an id"),
+        audience: audience(),
+        skus: Vec::new(),
+        pools: Vec::new(),
+        starts: Some(at(10)),
+        ends: Some(at(900)),
+        hold_ttl: None,
+    }];
+    rules.prices = vec![PriceTerms {
+        id: "usual".parse().expect("an id"),
+        audience: audience(),
+        skus: vec![sku("A")],
+        pools: Vec::new(),
+        starts: None,
+        ends: None,
+        price: money(100),
+        steps: vec![PriceStep { when: when(), price: money(200) }],
+    }];
+    let tranche =
+        |id: &str| Tranche { id: id.parse().expect("an id"), sku: sku("A"), pool: None, units: 5, when: when() };
+    rules.tranches = vec![tranche("one"), tranche("two")];
+    rules.signals = vec![
+        signal("past", Trigger::Moment(Named::AfterOpening(-60_000).into())),
+        signal("gone", Trigger::Stock(level)),
+    ];
+    rules.scarcity = Some(Scarcity::USUAL);
+    create(engine, drop, START);
+}
+
+/// The agenda looks at levels of stock, and at what the public sees of it.
+fn look(engine: &Arc<Engine>, now: Timestamp) {
+    let mut agenda = Agenda::new(Arc::clone(engine));
+    for entry in [AgendaEntry::StockLevels, AgendaEntry::Sale] {
+        agenda.run_entry(entry, now);
+    }
+}
+
+/// Operations in two drops, and in one with rules, that produce every kind of event.
+fn traffic(engine: &Arc<Engine>) {
+    create_planned(engine, "p");
+    engine.ask(&reserve(hold_id(900), "p", "first", &[("C", 1)]), after(20));
+    look(engine, after(21));
+    engine.ask(&release(hold_id(900), &[]), after(22));
+    look(engine, after(40));
+    engine.steered("p", Steer::Close, after(950));
     create_timed(engine, "d", 10, 1_000);
     create_timed(engine, "e", 10, 1_000);
     for n in 0..40 {
@@ -180,13 +255,13 @@ fn from_every_place_the_rest_is_the_same_whatever_has_happened_since() {
 
     let long_after = after(9 * 24 * 3_600);
     engine.sweep_all(long_after);
-    assert_eq!(engine.archive(long_after).expect("archived"), 2);
+    assert_eq!(engine.archive(long_after).expect("archived"), 3);
     assert!(engine.get_drop(&drop_id("d"), Context::anonymous(long_after)).is_err(), "archived, and forgotten");
     trim(&engine, &machine.world.snapshots, long_after);
     goes_on_from(&mut events, &engine, "archived drops");
     let archived = events.iter().filter(|event| event.kind == Kind::DropArchived).count();
-    let ids: BTreeSet<_> = events.iter().map(|event| (event.lsn, event.kind.what())).collect();
-    assert_eq!((archived, ids.len()), (2, events.len()), "no id twice");
+    let ids: BTreeSet<_> = events.iter().map(|event| (event.lsn, event.what())).collect();
+    assert_eq!((archived, ids.len()), (3, events.len()), "no id twice");
 }
 
 /// Power cuts with each durability.
@@ -223,7 +298,7 @@ impl Told {
         goes_on_from(&mut self.events, engine, what);
         let journal = engine.history().expect("a journal that is kept").name();
         for event in &self.events {
-            let id = format!("{journal}-{}-{}", event.lsn, event.kind.what());
+            let id = format!("{journal}-{}-{}", event.lsn, event.what());
             let before = self.by_id.entry(id.clone()).or_insert_with(|| event.clone());
             assert_eq!(before, event, "{what}: {id} was another");
         }
@@ -399,6 +474,15 @@ fn a_filter_wants_what_fits_in_all() {
     assert_eq!(wanted("*", |filter| filter.shop = Some("default".parse().expect("a shop"))), events.len());
     assert_eq!(wanted("*", |filter| filter.shop = Some("other".parse().expect("a shop"))), 0);
     assert_eq!(wanted("*", |filter| filter.series = Some("other".parse().expect("a series"))), 0);
-    assert_eq!(wanted("*", |filter| filter.named = true), 0);
-    assert_eq!(wanted("signal.*", any), 0);
+    assert_eq!(wanted("*", |filter| filter.names = vec!["none".to_owned()]), 0);
+    assert_eq!(wanted("*", |filter| filter.channels = vec!["push".to_owned()]), 2);
+    assert_eq!(wanted("signal.*", any), 2);
+    let by_name = |name: &str| {
+        let mut filter = Filter::default();
+        filter.add("*").expect("a pattern");
+        filter.names = vec![name.to_owned()];
+        events.iter().filter(|event| filter.wants(event)).map(|event| event.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(by_name("gone"), [Kind::SignalFired]);
+    assert_eq!(by_name("first"), [Kind::WindowOpened, Kind::WindowClosed]);
 }

@@ -7,8 +7,8 @@ use stockade_types::definition::{Item, Pool, Schedule, Terms};
 use stockade_types::hold::{Change, ContentHash, HoldFields, HoldLine, Lines};
 use stockade_types::ids::{CustomerId, DropId, HoldId, OrderRef, PoolId, PoolNo, ShopId, Sku, SubjectKey};
 use stockade_types::record::{
-    Adjustment, AdjustmentsImage, Archived, Closed, DropImage, OldFact, Origin, PoolBasis, StockChange, StockImage,
-    UsageImage,
+    Adjustment, AdjustmentsImage, Archived, Closed, DropFact, DropImage, DropVerb, FlowPlace, Mark, OldFact, Origin,
+    PoolBasis, StockChange, StockImage, UsageImage,
 };
 use stockade_types::time::Millis;
 
@@ -178,7 +178,7 @@ fn each_fact_about_a_drop_has_its_type() {
         let event = only(fact(verb, lifecycle.clone(), &[]));
         assert_eq!((event.kind, event.at, event.scheduled_for), (kind, Timestamp(25), None));
         let Detail::Drop { lifecycle: is, is_archived, opens_at, .. } = event.detail else { panic!("{verb:?}") };
-        assert_eq!((is, is_archived, opens_at), (lifecycle, verb == DropVerb::Archive, Timestamp(10)));
+        assert_eq!((&*is, is_archived, opens_at), (&lifecycle, verb == DropVerb::Archive, Timestamp(10)));
     }
 }
 
@@ -198,6 +198,112 @@ fn a_drop_that_opens_and_closes_by_one_record_gives_both_in_their_order() {
     assert_eq!(reported, [opened, (Kind::DropClosed, Some(Timestamp(20)), true, Actor::Engine)]);
     let opened = only(fact(DropVerb::Turn, Lifecycle { closed: None, ..lifecycle }, &[MarkKind::Opens]));
     assert_eq!(opened.kind, Kind::DropOpened);
+}
+
+/// A drop with a window and a pool that flow at moments, a price that steps and tranches that come at levels of stock.
+fn ruled() -> Definition {
+    use stockade_types::definition::{
+        Audience, Currency, Flow, Level, Moment, Money, Named as At, PriceStep, PriceTerms, Rules, StockLevel, Tranche,
+        Trigger, Window,
+    };
+    let moment = || Moment { named: At::At(Timestamp(20)), at: Timestamp(20) };
+    let level = || Trigger::Stock(StockLevel { sku: None, pool: None, level: Level::Sold(1) });
+    let price = |minor_units| Money { currency: Currency::of("EUR").expect("a code"), minor_units };
+    let window = Window {
+        id: "early".parse().expect("an id"),
+        audience: Audience::default(),
+        skus: Vec::new(),
+        pools: Vec::new(),
+        starts: Some(moment()),
+        ends: Some(moment()),
+        hold_ttl: None,
+    };
+    let terms = PriceTerms {
+        id: "usual".parse().expect("an id"),
+        audience: Audience::default(),
+        skus: Vec::new(),
+        pools: Vec::new(),
+        starts: None,
+        ends: None,
+        price: price(1),
+        steps: vec![PriceStep { when: level(), price: price(2) }],
+    };
+    let tranche = |id: &str| Tranche {
+        id: id.parse().expect("an id"),
+        sku: "A".parse().expect("a sku"),
+        pool: None,
+        units: 5,
+        when: level(),
+    };
+    let mut drop = definition();
+    let flow = Flow { to: "general".parse().expect("an id"), when: Some(Trigger::Moment(moment())) };
+    let members = Pool { flows: vec![flow], ..Pool::plain("members".parse().expect("an id"), 3) };
+    drop.items[1].pools.insert(0, members);
+    let tranches = vec![tranche("more"), tranche("most")];
+    drop.rules = Rules { windows: vec![window], prices: vec![terms], tranches, ..Rules::default() };
+    drop.number_names().expect("few names");
+    drop
+}
+
+#[test]
+fn each_thing_of_a_plan_that_has_come_gives_an_event_with_its_name() {
+    use stockade_types::definition::{TermsNo, TrancheNo, WindowNo};
+    let window = WindowNo(1);
+    let flow = MarkKind::Flow(FlowPlace { item: ItemNo(1), from: PoolNo(0), to: PoolNo(1) });
+    let kinds = [
+        MarkKind::WindowCloses(window),
+        MarkKind::Closes,
+        MarkKind::Opens,
+        MarkKind::WindowOpens(window),
+        MarkKind::TermsStart(TermsNo(0)),
+        flow,
+        MarkKind::Tranche(TrancheNo(0)),
+        MarkKind::Tranche(TrancheNo(1)),
+        MarkKind::PriceStep(TermsNo(0), 0),
+    ];
+    let closed = Some(Closed { at: Timestamp(20), by_hand: false });
+    let lifecycle = Lifecycle { opened: Some(Timestamp(10)), closed, ..Lifecycle::new(DropNo(3)) };
+    let Record::DropFact(mut fact) = fact(DropVerb::Turn, lifecycle, &kinds) else { panic!("a fact") };
+    fact.image.definition = ruled();
+    let received = |received| PoolFigures { basis: PoolBasis { received, taken_out: 0 }, ..PoolFigures::default() };
+    fact.stock = vec![received(19), received(3), received(9)];
+    let events = given(Record::DropFact(fact));
+    let reported: Vec<_> = events
+        .iter()
+        .map(|event| {
+            let Detail::Drop { stock, .. } = &event.detail else { panic!("{event:?}") };
+            (event.kind, event.what(), event.name(), event.scheduled_for.is_some(), stock[0].basis.received)
+        })
+        .collect();
+    let expected = [
+        (Kind::WindowClosed, "closed.2", Some("early"), true, 9),
+        (Kind::DropClosed, "closed", None, true, 9),
+        (Kind::DropOpened, "opened", None, true, 9),
+        (Kind::WindowOpened, "opened.2", Some("early"), true, 9),
+        (Kind::PoolFlowed, "flowed", Some("members"), true, 9),
+        (Kind::TrancheAdded, "added", Some("more"), false, 14),
+        (Kind::TrancheAdded, "added.2", Some("most"), false, 19),
+        (Kind::TermsStepped, "stepped", Some("usual"), false, 19),
+    ];
+    let expected = expected.map(|(kind, what, name, at, received)| (kind, what.to_owned(), name, at, received));
+    assert_eq!(reported, expected, "the drop's own events keep the plain word, and no two end alike");
+    let by_name = |name: &str| {
+        let mut filter = super::super::Filter::default();
+        filter.add("*").expect("a pattern");
+        filter.names = vec![name.to_owned()];
+        events.iter().filter(|event| filter.wants(event)).map(|event| event.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(by_name("early"), [Kind::WindowClosed, Kind::WindowOpened]);
+    assert_eq!((by_name("members"), by_name("general")), (vec![Kind::PoolFlowed], vec![]));
+}
+
+#[test]
+fn a_flow_that_is_fired_by_hand_was_scheduled_for_no_instant() {
+    let flow = MarkKind::Flow(FlowPlace { item: ItemNo(1), from: PoolNo(0), to: PoolNo(1) });
+    let Record::DropFact(mut fact) = fact(DropVerb::Fire, Lifecycle::new(DropNo(3)), &[flow]) else { panic!("a fact") };
+    fact.image.definition = ruled();
+    let event = only(Record::DropFact(fact));
+    assert_eq!((event.kind, event.scheduled_for, event.actor), (Kind::PoolFlowed, None, Actor::Anonymous));
 }
 
 fn adjusted(at: Option<Timestamp>, by: Option<AdjustedBy>) -> Record {

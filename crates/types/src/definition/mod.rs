@@ -13,7 +13,9 @@ mod money;
 mod names;
 mod price_terms;
 mod rules;
+mod scarcity;
 mod schedule;
+mod signal;
 mod terms;
 mod tranche;
 mod trigger;
@@ -34,7 +36,14 @@ pub use money::{Currency, Money};
 pub use names::{OFFERS_MAX, Offer, OfferNo, RuleNames, TermsNo, TooManyNames, TrancheNo, WINDOW_NAMES_MAX, WindowNo};
 pub use price_terms::{PRICE_STEPS_MAX, PRICE_TERMS_MAX, PriceStep, PriceTerms};
 pub use rules::{LOCATION_MAX, RULE_POOLS_MAX, RULE_SKUS_MAX, Rules, ZONES_MAX};
+pub use scarcity::{
+    AVAILABLE, BAND_INTERVAL_MAX, BAND_INTERVAL_MIN, BAND_INTERVAL_USUAL, BANDS_MAX, Band, BandNo, SOLD_OUT, Scarcity,
+};
 pub use schedule::Schedule;
+pub use signal::{
+    CHANNEL_BYTES_MAX, CHANNELS_MAX, SIGNAL_LABELS_MAX, SIGNAL_NAMES_MAX, SIGNAL_SPAN_MAX, SIGNALS_MAX, Signal,
+    SignalNo, VALID_FOR_USUAL,
+};
 pub use terms::Terms;
 pub use tranche::{TRANCHES_MAX, Tranche};
 pub use trigger::{BASIS_POINTS, Level, LevelUnits, StockLevel, Trigger};
@@ -104,6 +113,8 @@ pub enum Field {
     Windows,
     PriceTerms,
     Tranches,
+    Signals,
+    Scarcity,
     SlotRequired,
     TimeZone,
     Location,
@@ -198,7 +209,19 @@ impl Definition {
     /// All fields but the id, and whether they differ in another definition. Items are compared as a whole.
     fn fields(&self, other: &Self) -> impl Iterator<Item = FieldDifference> {
         let Self { id: _, title, shop, series, labels, schedule, terms, items, limits, rules } = self;
-        let Rules { windows, prices, tranches, conduct, slot_required, time_zone, location, zones, names: _ } = rules;
+        let Rules {
+            windows,
+            prices,
+            tranches,
+            conduct,
+            signals,
+            scarcity,
+            slot_required,
+            time_zone,
+            location,
+            zones,
+            names: _,
+        } = rules;
         let first = [
             (Field::Title, "drop.title", *title != other.title),
             (Field::Shop, "drop.shop", *shop != other.shop),
@@ -212,6 +235,8 @@ impl Definition {
             (Field::PriceTerms, "drop.terms", *prices != other.rules.prices),
             (Field::Tranches, "drop.tranches", *tranches != other.rules.tranches),
             (Field::Conduct, "drop.conduct", *conduct != other.rules.conduct),
+            (Field::Signals, "drop.signals", *signals != other.rules.signals),
+            (Field::Scarcity, "drop.scarcity", *scarcity != other.rules.scarcity),
             (Field::SlotRequired, "drop.slot_required", *slot_required != other.rules.slot_required),
             (Field::TimeZone, "drop.time_zone", *time_zone != other.rules.time_zone),
             (Field::Location, "drop.location", *location != other.rules.location),
@@ -278,6 +303,27 @@ impl Definition {
     pub fn tranche(&self, number: TrancheNo) -> Option<&Tranche> {
         let Rules { tranches, names, .. } = &self.rules;
         tranches.iter().find(|tranche| names.tranche_no(&tranche.id) == Some(number))
+    }
+
+    /// The window with this number.
+    #[must_use]
+    pub fn window(&self, number: WindowNo) -> Option<&Window> {
+        let id = self.rules.names.window(number)?;
+        self.rules.windows.iter().find(|window| window.id == *id)
+    }
+
+    /// The terms with this number.
+    #[must_use]
+    pub fn price_terms(&self, number: TermsNo) -> Option<&PriceTerms> {
+        let id = self.rules.names.terms(number)?;
+        self.rules.prices.iter().find(|terms| terms.id == *id)
+    }
+
+    /// The signal with this number.
+    #[must_use]
+    pub fn signal(&self, number: SignalNo) -> Option<&Signal> {
+        let id = self.rules.names.signal(number)?;
+        self.rules.signals.iter().find(|signal| signal.id == *id)
     }
 
     /// The place of the pool that a tranche joins.

@@ -5,9 +5,10 @@
 
 use super::money::Money;
 use super::rules::Rules;
+use super::signal::{SIGNAL_NAMES_MAX, SignalNo};
 use super::{put_count, several};
 use crate::codec::{DecodeError, Reader, put_text, put_u64};
-use crate::ids::{TermsId, TrancheId, WindowId};
+use crate::ids::{SignalId, TermsId, TrancheId, WindowId};
 
 /// Most windows that a drop may ever have had.
 pub const WINDOW_NAMES_MAX: usize = 255;
@@ -46,9 +47,10 @@ pub struct RuleNames {
     terms: Vec<TermsId>,
     offers: Vec<Offer>,
     tranches: Vec<TrancheId>,
+    signals: Vec<SignalId>,
 }
 
-/// There are more names than numbers. `drop.windows` or `drop.terms`.
+/// There are more names than numbers. `drop.windows`, `drop.terms` or `drop.signals`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyNames(pub &'static str);
 
@@ -64,6 +66,9 @@ impl RuleNames {
         for tranche in &rules.tranches {
             add(&mut self.tranches, &tranche.id);
         }
+        for signal in &rules.signals {
+            add(&mut self.signals, &signal.id);
+        }
         for terms in &rules.prices {
             add(&mut self.terms, &terms.id);
             let Some(number) = self.terms_no(&terms.id) else { return Err(TooManyNames("drop.terms")) };
@@ -73,6 +78,9 @@ impl RuleNames {
         }
         if self.windows.len() > WINDOW_NAMES_MAX {
             return Err(TooManyNames("drop.windows"));
+        }
+        if self.signals.len() > SIGNAL_NAMES_MAX {
+            return Err(TooManyNames("drop.signals"));
         }
         if self.offers.len() > OFFERS_MAX {
             return Err(TooManyNames("drop.terms"));
@@ -133,8 +141,43 @@ impl RuleNames {
         self.tranches.get(usize::from(number.0))
     }
 
+    /// A signal's number.
+    #[must_use]
+    pub fn signal_no(&self, id: &SignalId) -> Option<SignalNo> {
+        let place = self.signals.iter().position(|known| known == id)?;
+        Some(SignalNo(u16::try_from(place).ok()?))
+    }
+
+    /// The signal with this number.
+    #[must_use]
+    pub fn signal(&self, number: SignalNo) -> Option<&SignalId> {
+        self.signals.get(usize::from(number.0))
+    }
+
+    pub(super) const fn has_signals(&self) -> bool {
+        !self.signals.is_empty()
+    }
+
+    /// Whether it has names of anything but signals, whose names stand beside them.
+    pub(super) const fn has_any_but_signals(&self) -> bool {
+        let Self { windows, terms, offers, tranches, signals: _ } = self;
+        !(windows.is_empty() && terms.is_empty() && offers.is_empty() && tranches.is_empty())
+    }
+
+    pub(super) fn encode_signals(&self, out: &mut Vec<u8>) {
+        put_count(out, self.signals.len());
+        for id in &self.signals {
+            put_text(out, id.as_str());
+        }
+    }
+
+    pub(super) fn decode_signals(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        self.signals = several(reader, 1, |reader| reader.id("signal id"))?;
+        Ok(())
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        let Self { windows, terms, offers, tranches } = self;
+        let Self { windows, terms, offers, tranches, signals: _ } = self;
         put_count(out, windows.len());
         for id in windows {
             put_text(out, id.as_str());
@@ -154,15 +197,15 @@ impl RuleNames {
         }
     }
 
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            windows: several(reader, 1, |reader| reader.id("window id"))?,
-            terms: several(reader, 1, |reader| reader.id("terms id"))?,
-            offers: several(reader, 5, |reader| {
-                Ok(Offer { terms: TermsNo(reader.small("terms")?), price: Money::decode(reader)? })
-            })?,
-            tranches: several(reader, 1, |reader| reader.id("tranche id"))?,
-        })
+    /// Reads the names of everything but signals.
+    pub(super) fn decode(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        self.windows = several(reader, 1, |reader| reader.id("window id"))?;
+        self.terms = several(reader, 1, |reader| reader.id("terms id"))?;
+        self.offers = several(reader, 5, |reader| {
+            Ok(Offer { terms: TermsNo(reader.small("terms")?), price: Money::decode(reader)? })
+        })?;
+        self.tranches = several(reader, 1, |reader| reader.id("tranche id"))?;
+        Ok(())
     }
 }
 

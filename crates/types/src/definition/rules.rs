@@ -4,6 +4,8 @@ use super::conduct::ConductRule;
 use super::item::{self, Item};
 use super::names::RuleNames;
 use super::price_terms::PriceTerms;
+use super::scarcity::Scarcity;
+use super::signal::Signal;
 use super::tranche::Tranche;
 use super::window::Window;
 use super::{decode_ids, encode_ids, put_count, several};
@@ -30,6 +32,10 @@ pub struct Rules {
     pub tranches: Vec<Tranche>,
     /// What the conduct of a subject costs; at most 8.
     pub conduct: Vec<ConductRule>,
+    /// What the drop makes known; at most 64.
+    pub signals: Vec<Signal>,
+    /// What the public may see of the stock; none: whether there is any.
+    pub scarcity: Option<Scarcity>,
     /// Whether goods are reserved with a pickup slot only.
     pub slot_required: bool,
     /// The time zone of local times, by its IANA name; empty: UTC.
@@ -55,6 +61,9 @@ mod tag {
     pub(super) const ZONES: u8 = 8;
     pub(super) const NAMES: u8 = 9;
     pub(super) const CONDUCT: u8 = 10;
+    /// Signals, with all names that signals of the drop have had.
+    pub(super) const SIGNALS: u8 = 11;
+    pub(super) const SCARCITY: u8 = 12;
 }
 
 impl Rules {
@@ -70,9 +79,31 @@ impl Rules {
         *slot_required || !(windows.is_empty() && prices.is_empty() && tranches.is_empty())
     }
 
+    /// Whether it has signals, or had any.
+    fn has_signals(&self) -> bool {
+        !self.signals.is_empty() || self.names.has_signals()
+    }
+
+    /// Whether they say what builds without signals and scarcity can't read.
+    pub(crate) fn has_news(&self) -> bool {
+        self.has_signals() || self.scarcity.is_some()
+    }
+
     /// Appends them, with what the items have beyond their first fields.
     pub(super) fn encode(&self, items: &[Item], out: &mut Vec<u8>) {
-        let Self { windows, prices, tranches, conduct, slot_required, time_zone, location, zones, names } = self;
+        let Self {
+            windows,
+            prices,
+            tranches,
+            conduct,
+            signals,
+            scarcity,
+            slot_required,
+            time_zone,
+            location,
+            zones,
+            names,
+        } = self;
         if !items.iter().all(Item::is_plain) {
             out.push(tag::ITEMS);
             for item in items {
@@ -107,6 +138,18 @@ impl Rules {
                 rule.encode(out);
             }
         }
+        if self.has_signals() {
+            out.push(tag::SIGNALS);
+            put_count(out, signals.len());
+            for signal in signals {
+                signal.encode(out);
+            }
+            names.encode_signals(out);
+        }
+        if let Some(scarcity) = scarcity {
+            out.push(tag::SCARCITY);
+            scarcity.encode(out);
+        }
         if *slot_required {
             out.push(tag::SLOT_REQUIRED);
         }
@@ -120,7 +163,7 @@ impl Rules {
             out.push(tag::ZONES);
             encode_ids(zones.iter().map(ZoneId::as_str), out);
         }
-        if *names != RuleNames::default() {
+        if names.has_any_but_signals() {
             out.push(tag::NAMES);
             names.encode(out);
         }
@@ -142,7 +185,12 @@ impl Rules {
                 tag::LOCATION => reader.text()?.clone_into(&mut rules.location),
                 tag::ZONES => rules.zones = decode_ids(reader, "zone")?,
                 tag::CONDUCT => rules.conduct = several(reader, 9, ConductRule::decode)?,
-                tag::NAMES => rules.names = RuleNames::decode(reader)?,
+                tag::SIGNALS => {
+                    rules.signals = several(reader, 9, Signal::decode)?;
+                    rules.names.decode_signals(reader)?;
+                }
+                tag::SCARCITY => rules.scarcity = Some(Scarcity::decode(reader)?),
+                tag::NAMES => rules.names.decode(reader)?,
                 _ => return Err(DecodeError::Bad("tag of a drop's rules")),
             }
         }

@@ -3,7 +3,7 @@
 
 use super::hold_change::Actor;
 use super::lifecycle::{self, Lifecycle};
-use super::marks::{Mark, decode_mark, encode_mark};
+use super::marks::{Mark, MarkScope, decode_mark, encode_mark};
 use super::{Archived, DropImage, PoolFigures, drop_image};
 use crate::codec::{DecodeError, Reader, put_text, put_u64};
 use crate::ids::DropNo;
@@ -110,6 +110,17 @@ impl DropFact {
         self.image.number
     }
 
+    /// The least records that have such marks, and such a definition, as it has.
+    pub(super) fn scope(&self) -> MarkScope {
+        let definition = &self.image.definition;
+        if definition.rules.has_news() {
+            return MarkScope::All;
+        }
+        let of_drop = if definition.has_rules() { MarkScope::Rules } else { MarkScope::Schedule };
+        let of_marks = self.marks.iter().map(|mark| mark.kind.scope()).max();
+        of_drop.max(self.lifecycle.scope()).max(of_marks.unwrap_or(MarkScope::Schedule))
+    }
+
     /// What is kept of its holds, if this fact archives it.
     #[must_use]
     pub fn archived(&self) -> Option<Archived> {
@@ -135,15 +146,16 @@ pub(super) fn encode(fact: &DropFact, out: &mut Vec<u8>) {
     image.encode(out);
 }
 
-/// Reads a fact; `with_rules` says whether the drop may have rules.
-pub(super) fn decode(reader: &mut Reader<'_>, with_rules: bool) -> Result<DropFact, DecodeError> {
+/// Reads a fact with marks of these.
+pub(super) fn decode(reader: &mut Reader<'_>, scope: MarkScope) -> Result<DropFact, DecodeError> {
     let verb = reader.u8()?;
     let verb = DropVerb::ALL.into_iter().find(|known| known.number() == verb);
-    let verb = verb.filter(|verb| with_rules || *verb != DropVerb::Fire).ok_or(DecodeError::Bad("verb"))?;
+    let verb =
+        verb.filter(|verb| scope > MarkScope::Schedule || *verb != DropVerb::Fire).ok_or(DecodeError::Bad("verb"))?;
     let at = Timestamp(reader.u64()?);
     let origin = decode_origin(reader)?;
-    let lifecycle = lifecycle::decode_marks(reader, with_rules)?;
-    let marks = (0..reader.count(2)?).map(|_| decode_mark(reader, with_rules)).collect::<Result<_, _>>()?;
+    let lifecycle = lifecycle::decode_marks(reader, scope)?;
+    let marks = (0..reader.count(2)?).map(|_| decode_mark(reader, scope)).collect::<Result<_, _>>()?;
     let stock = (0..reader.count(7)?).map(|_| PoolFigures::decode(reader)).collect::<Result<_, _>>()?;
     let kind = reader.u8()?;
     let image = drop_image(reader, kind)?;

@@ -1,7 +1,7 @@
 //! A drop's lifecycle: which of its scheduled moments have come, and whether it is paused. These marks are facts: the
 //! drop's state follows from them, not from a clock.
 
-use super::marks::{Mark, MarkKind, Marks, closing, decode_mark, encode_mark, planned};
+use super::marks::{Mark, MarkKind, MarkScope, Marks, closing, decode_mark, encode_mark, planned};
 use crate::codec::{DecodeError, Reader, put_option, put_u64};
 use crate::definition::Definition;
 use crate::ids::DropNo;
@@ -38,9 +38,16 @@ impl Lifecycle {
         Self { drop, paused: false, opened: None, closed: None, marks: Marks::NONE }
     }
 
-    /// Whether any of its rules has fired.
-    pub(super) const fn has_marks(&self) -> bool {
-        !self.marks.is_empty()
+    /// What was made known of the stock by bands counts no more once the drop has other bands.
+    pub fn redefine(&mut self, before: &Definition, after: &Definition) {
+        if before.rules.scarcity != after.rules.scarcity {
+            self.marks.remove_bands();
+        }
+    }
+
+    /// The least records that have such marks as its rules have.
+    pub(super) fn scope(&self) -> MarkScope {
+        self.marks.iter().map(|mark| mark.kind.scope()).max().unwrap_or(MarkScope::Schedule)
     }
 
     /// Whether no scheduled moment has come. Format 1 can express only that.
@@ -48,28 +55,43 @@ impl Lifecycle {
         self.opened.is_none() && self.closed.is_none_or(|closed| closed.by_hand) && self.marks.is_empty()
     }
 
-    /// The next scheduled mark of a drop with this definition that opens at `opens_at`. A drop that has not opened has no
-    /// other mark before its opening; once it is closed, only its pickup slots are still to begin.
+    /// The next scheduled mark of a drop with this definition that opens at `opens_at`. Only signals come before the
+    /// opening; once the drop is closed, only its pickup slots are still to begin.
     #[must_use]
     pub fn next(&self, definition: &Definition, opens_at: Timestamp) -> Option<Mark> {
         match (self.closed, self.opened) {
-            (None, None) => Some(Mark { kind: MarkKind::Opens, scheduled_for: opens_at }),
-            (_, Some(_)) if definition.has_rules() => {
-                planned(definition, opens_at).into_iter().find(|mark| self.is_to_come(mark.kind))
+            (None, None) if definition.rules.signals.is_empty() => {
+                Some(Mark { kind: MarkKind::Opens, scheduled_for: opens_at })
             }
-            (None, Some(_)) => closing(definition),
+            (None, _) | (Some(_), Some(_)) if definition.has_rules() => {
+                planned(definition, opens_at).into_iter().find(|mark| self.is_to_come(*mark))
+            }
+            (None, _) => closing(definition),
             (Some(_), _) => None,
         }
     }
 
     /// Whether a scheduled mark has not come and can still come. Slots begin also after the drop has closed, for a late
-    /// claim needs a slot that has not begun; a drop that closed before it opened has no holds, so nothing of it comes.
-    fn is_to_come(&self, kind: MarkKind) -> bool {
-        let may_come = match (self.closed, kind) {
-            (None, _) => true,
-            (Some(_), MarkKind::SlotStarts(_)) => self.opened.is_some(),
-            (Some(_), _) => false,
-        };
+    /// claim needs a slot that has not begun; a signal for the instant of a scheduled closing comes behind it. A drop that
+    /// closed before it opened has no holds, so nothing of it comes.
+    fn is_to_come(&self, Mark { kind, scheduled_for }: Mark) -> bool {
+        let may_come = self.closed.is_none_or(|closed| match kind {
+            MarkKind::SlotStarts(_) => self.opened.is_some(),
+            MarkKind::Signal(_) => !closed.by_hand && scheduled_for <= closed.at,
+            MarkKind::Opens
+            | MarkKind::Closes
+            | MarkKind::WindowOpens(_)
+            | MarkKind::WindowCloses(_)
+            | MarkKind::Flow(_)
+            | MarkKind::Tranche(_)
+            | MarkKind::TermsStart(_)
+            | MarkKind::TermsEnd(_)
+            | MarkKind::PriceStep(..)
+            | MarkKind::SignalMissed(_)
+            | MarkKind::SoldOut(_)
+            | MarkKind::BackInStock(_)
+            | MarkKind::Band(..) => false,
+        });
         may_come && !self.has(kind)
     }
 
@@ -86,7 +108,14 @@ impl Lifecycle {
             | MarkKind::TermsStart(_)
             | MarkKind::TermsEnd(_)
             | MarkKind::PriceStep(..)
-            | MarkKind::SlotStarts(_) => self.marks.has(kind),
+            | MarkKind::SlotStarts(_)
+            | MarkKind::SoldOut(_)
+            | MarkKind::BackInStock(_)
+            | MarkKind::Band(..) => self.marks.has(kind),
+            // What was missed does not come any more.
+            MarkKind::Signal(number) | MarkKind::SignalMissed(number) => {
+                self.marks.has(MarkKind::Signal(number)) || self.marks.has(MarkKind::SignalMissed(number))
+            }
         }
     }
 
@@ -102,7 +131,12 @@ impl Lifecycle {
             | MarkKind::TermsStart(_)
             | MarkKind::TermsEnd(_)
             | MarkKind::PriceStep(..)
-            | MarkKind::SlotStarts(_) => self.marks.set(mark),
+            | MarkKind::SlotStarts(_)
+            | MarkKind::Signal(_)
+            | MarkKind::SignalMissed(_)
+            | MarkKind::SoldOut(_)
+            | MarkKind::BackInStock(_)
+            | MarkKind::Band(..) => self.marks.set(mark),
         }
     }
 
@@ -121,14 +155,20 @@ impl Lifecycle {
     /// Marks all that is scheduled up to `now` and returns it in order.
     pub fn turn(&mut self, definition: &Definition, opens_at: Timestamp, now: Timestamp) -> Vec<Mark> {
         let mut come = Vec::new();
-        for mark in planned(definition, opens_at) {
+        for mut mark in planned(definition, opens_at) {
             if mark.scheduled_for > now {
                 break;
             }
-            if self.is_to_come(mark.kind) {
-                self.mark(mark);
-                come.push(mark);
+            if !self.is_to_come(mark) {
+                continue;
             }
+            if let MarkKind::Signal(number) = mark.kind
+                && definition.signal(number).is_some_and(|signal| signal.is_missed(mark.scheduled_for, now))
+            {
+                mark.kind = MarkKind::SignalMissed(number);
+            }
+            self.mark(mark);
+            come.push(mark);
         }
         come
     }
@@ -156,9 +196,9 @@ pub(super) fn encode_marks(lifecycle: &Lifecycle, out: &mut Vec<u8>) {
     }
 }
 
-pub(super) fn decode_marks(reader: &mut Reader<'_>, with_rules: bool) -> Result<Lifecycle, DecodeError> {
+pub(super) fn decode_marks(reader: &mut Reader<'_>, scope: MarkScope) -> Result<Lifecycle, DecodeError> {
     let flags = reader.u8()?;
-    let known = PAUSED | BY_HAND | if with_rules { MARKED } else { 0 };
+    let known = PAUSED | BY_HAND | if scope > MarkScope::Schedule { MARKED } else { 0 };
     if flags & !known != 0 {
         return Err(DecodeError::Bad("flags of a lifecycle"));
     }
@@ -171,7 +211,7 @@ pub(super) fn decode_marks(reader: &mut Reader<'_>, with_rules: bool) -> Result<
     let mut marks = Marks::default();
     if flags & MARKED != 0 {
         for _ in 0..reader.count(3)? {
-            marks.set(decode_mark(reader, with_rules)?);
+            marks.set(decode_mark(reader, scope)?);
         }
     }
     Ok(Lifecycle { drop: DropNo::default(), paused, opened, closed, marks })
@@ -182,9 +222,9 @@ pub(super) fn encode(lifecycle: &Lifecycle, out: &mut Vec<u8>) {
     encode_marks(lifecycle, out);
 }
 
-pub(super) fn decode(reader: &mut Reader<'_>, with_marks: bool) -> Result<Lifecycle, DecodeError> {
+pub(super) fn decode(reader: &mut Reader<'_>, scope: MarkScope) -> Result<Lifecycle, DecodeError> {
     let drop = DropNo(reader.small("drop number")?);
-    Ok(Lifecycle { drop, ..decode_marks(reader, with_marks)? })
+    Ok(Lifecycle { drop, ..decode_marks(reader, scope)? })
 }
 
 /// As in format 1: only pause and close by hand.
@@ -235,6 +275,39 @@ pub(super) mod tests {
         assert_eq!(at(9), (vec![], None, None));
         assert_eq!(at(10), (vec![MarkKind::Opens], Some(opens), None));
         assert_eq!(at(99), (vec![MarkKind::Opens, MarkKind::Closes], Some(opens), ended));
+    }
+
+    #[test]
+    fn a_signal_comes_before_the_opening_with_the_closing_or_too_late() {
+        use crate::definition::{Audience, Moment, Named, Signal, Trigger};
+        let signal = |id: &str, at| Signal {
+            id: id.parse().expect("an id"),
+            on: Trigger::Moment(Moment { named: Named::At(Timestamp(at)), at: Timestamp(at) }),
+            audience: Audience::default(),
+            channels: Vec::new(),
+            repeat_after: None,
+            valid_for: Millis(3),
+            labels: std::collections::BTreeMap::new(),
+            defined_at: Timestamp(4),
+        };
+        let mut definition = plain();
+        definition.rules.signals = [("past", 3), ("before", 5), ("last", 20)].map(|(id, at)| signal(id, at)).into();
+        definition.number_names().expect("few names");
+        let opens = Timestamp(10);
+        let come = |steps: &[u64]| {
+            let mut life = Lifecycle::new(DropNo(0));
+            let mut all = Vec::new();
+            for now in steps {
+                all.extend(life.turn(&definition, opens, Timestamp(*now)).iter().map(|mark| mark.kind.label()));
+            }
+            assert_eq!(life.next(&definition, opens).is_none(), life.closed.is_some());
+            all
+        };
+        assert_eq!(come(&[4]), ["signal_missed"], "it was past when it was defined");
+        assert_eq!(come(&[4, 8]), ["signal_missed", "signal_fired"]);
+        assert_eq!(come(&[9]), ["signal_missed", "signal_missed"], "too late");
+        assert_eq!(come(&[5, 10, 23]), ["signal_missed", "signal_fired", "opened", "closed", "signal_fired"]);
+        assert_eq!(come(&[5, 24]), ["signal_missed", "signal_fired", "opened", "closed", "signal_missed"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Marks: the facts that something of a drop's plan has come, and what a definition schedules.
 
 use crate::codec::{DecodeError, Reader, put_u64};
-use crate::definition::{Definition, Moment, Rules, TermsNo, TrancheNo, Trigger, WindowNo};
+use crate::definition::{BandNo, Definition, Moment, Rules, SignalNo, TermsNo, TrancheNo, Trigger, WindowNo};
 use crate::ids::{ItemNo, PoolNo};
 use crate::time::Timestamp;
 
@@ -38,6 +38,27 @@ pub enum MarkKind {
     PriceStep(TermsNo, u8),
     /// A pickup slot begins: it can't be reserved any more.
     SlotStarts(ItemNo),
+    /// A signal fires. It may fire again: the last time counts.
+    Signal(SignalNo),
+    /// A signal's moment came, too late to fire.
+    SignalMissed(SignalNo),
+    /// Nothing is free of an item, or of all goods together. It and the next replace each other.
+    SoldOut(Option<ItemNo>),
+    /// Something is free again.
+    BackInStock(Option<ItemNo>),
+    /// The public is shown this band of an item. It replaces the one before.
+    Band(ItemNo, BandNo),
+}
+
+/// The marks that a record may have, by its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum MarkScope {
+    /// That a drop opens and closes.
+    Schedule,
+    /// Those of windows, pools, tranches, prices and slots, too.
+    Rules,
+    /// Those of signals and of what the public sees of the stock, too.
+    All,
 }
 
 /// A flow: the item, the pool whose units flow, and the pool whose customers get them.
@@ -51,7 +72,8 @@ pub struct FlowPlace {
     pub to: PoolNo,
 }
 
-/// Marks of a drop's rules, each at most once. They are only added.
+/// Marks of a drop's rules, each at most once. They are only added, but those of a signal that fires again, and of what
+/// the public sees of the stock, replace the ones before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Marks(Vec<Mark>);
 
@@ -83,9 +105,29 @@ impl Marks {
         self.0.iter().copied()
     }
 
+    /// The band that the public was shown last of an item, and since when.
+    #[must_use]
+    pub fn band(&self, item: ItemNo) -> Option<(BandNo, Timestamp)> {
+        let place = self.0.partition_point(|mark| mark.kind < MarkKind::Band(item, BandNo(0)));
+        let Mark { kind: MarkKind::Band(of, band), scheduled_for } = *self.0.get(place)? else { return None };
+        (of == item).then_some((band, scheduled_for))
+    }
+
+    pub(super) fn remove_bands(&mut self) {
+        self.0.retain(|mark| !matches!(mark.kind, MarkKind::Band(..)));
+    }
+
     pub(super) fn set(&mut self, mark: Mark) {
-        if let Err(place) = self.0.binary_search_by_key(&mark.kind, |mark| mark.kind) {
-            self.0.insert(place, mark);
+        if mark.kind.scope() == MarkScope::All {
+            self.0.retain(|known| !known.kind.is_replaced_by(mark.kind));
+        }
+        match self.0.binary_search_by_key(&mark.kind, |mark| mark.kind) {
+            Err(place) => self.0.insert(place, mark),
+            Ok(place) => {
+                if let Some(known) = self.0.get_mut(place).filter(|known| matches!(known.kind, MarkKind::Signal(_))) {
+                    *known = mark;
+                }
+            }
         }
     }
 }
@@ -117,7 +159,7 @@ pub fn last_slot_ends(definition: &Definition) -> Option<Timestamp> {
 
 /// Visits every mark that the rules of a definition schedule, with its moment.
 pub fn each_planned(definition: &Definition, mut f: impl FnMut(MarkKind, Moment)) {
-    let Rules { windows, prices, tranches, names, .. } = &definition.rules;
+    let Rules { windows, prices, tranches, signals, names, .. } = &definition.rules;
     let moment = |trigger: &Trigger| match trigger {
         Trigger::Moment(moment) => Some(*moment),
         Trigger::Stock(_) => None,
@@ -150,6 +192,11 @@ pub fn each_planned(definition: &Definition, mut f: impl FnMut(MarkKind, Moment)
             f(MarkKind::Tranche(number), at);
         }
     }
+    for signal in signals {
+        if let (Some(number), Some(at)) = (names.signal_no(&signal.id), moment(&signal.on)) {
+            f(MarkKind::Signal(number), at);
+        }
+    }
     for (item, of) in (0..).map(ItemNo).zip(&definition.items) {
         if let Some(slot) = &of.slot {
             f(MarkKind::SlotStarts(item), slot.starts);
@@ -165,7 +212,7 @@ pub fn each_planned(definition: &Definition, mut f: impl FnMut(MarkKind, Moment)
 /// Visits the same, to set when each comes. The names of its rules have numbers.
 pub fn each_planned_mut(definition: &mut Definition, mut f: impl FnMut(MarkKind, &mut Moment)) {
     let Definition { items, rules, .. } = definition;
-    let Rules { windows, prices, tranches, names, .. } = rules;
+    let Rules { windows, prices, tranches, signals, names, .. } = rules;
     for window in windows {
         let Some(number) = names.window_no(&window.id) else { continue };
         window.starts.iter_mut().for_each(|starts| f(MarkKind::WindowOpens(number), starts));
@@ -184,6 +231,11 @@ pub fn each_planned_mut(definition: &mut Definition, mut f: impl FnMut(MarkKind,
     for tranche in tranches {
         if let (Some(number), Trigger::Moment(at)) = (names.tranche_no(&tranche.id), &mut tranche.when) {
             f(MarkKind::Tranche(number), at);
+        }
+    }
+    for signal in signals {
+        if let (Some(number), Trigger::Moment(at)) = (names.signal_no(&signal.id), &mut signal.on) {
+            f(MarkKind::Signal(number), at);
         }
     }
     for (item, of) in (0..).map(ItemNo).zip(items) {
@@ -216,6 +268,11 @@ impl MarkKind {
             Self::TermsEnd(_) => "terms_ended",
             Self::PriceStep(..) => "price_stepped",
             Self::SlotStarts(_) => "slot_started",
+            Self::Signal(_) => "signal_fired",
+            Self::SignalMissed(_) => "signal_missed",
+            Self::SoldOut(_) => "sold_out",
+            Self::BackInStock(_) => "back_in_stock",
+            Self::Band(..) => "band_changed",
         }
     }
 
@@ -229,9 +286,49 @@ impl MarkKind {
             Self::Flow(_) => 4,
             Self::Tranche(_) => 5,
             Self::PriceStep(..) => 6,
+            Self::Signal(_) | Self::SignalMissed(_) => 7,
+            Self::SoldOut(_) | Self::BackInStock(_) | Self::Band(..) => 8,
+        }
+    }
+
+    /// Whether it comes again and again, as the stock does, and is no part of a plan.
+    #[must_use]
+    pub const fn is_of_stock(self) -> bool {
+        matches!(self, Self::SoldOut(_) | Self::BackInStock(_) | Self::Band(..))
+    }
+
+    /// The least records that have such marks.
+    pub(super) const fn scope(self) -> MarkScope {
+        match self {
+            Self::Opens | Self::Closes => MarkScope::Schedule,
+            Self::WindowOpens(_)
+            | Self::WindowCloses(_)
+            | Self::Flow(_)
+            | Self::Tranche(_)
+            | Self::TermsStart(_)
+            | Self::TermsEnd(_)
+            | Self::PriceStep(..)
+            | Self::SlotStarts(_) => MarkScope::Rules,
+            Self::Signal(_) | Self::SignalMissed(_) | Self::SoldOut(_) | Self::BackInStock(_) | Self::Band(..) => {
+                MarkScope::All
+            }
+        }
+    }
+
+    /// Whether another mark takes its place.
+    fn is_replaced_by(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::SoldOut(one), Self::BackInStock(another)) | (Self::BackInStock(one), Self::SoldOut(another)) => {
+                one == another
+            }
+            (Self::Band(one, _), Self::Band(another, _)) => one == another,
+            _others => false,
         }
     }
 }
+
+/// Stands for all goods of a drop in place of an item's number.
+const ALL_GOODS: u16 = u16::MAX;
 
 pub(super) fn encode_mark(Mark { kind, scheduled_for }: Mark, out: &mut Vec<u8>) {
     let (number, parts): (u8, [Option<u16>; 3]) = match kind {
@@ -245,17 +342,26 @@ pub(super) fn encode_mark(Mark { kind, scheduled_for }: Mark, out: &mut Vec<u8>)
         MarkKind::TermsEnd(terms) => (8, [Some(terms.0), None, None]),
         MarkKind::PriceStep(terms, step) => (9, [Some(terms.0), Some(step.into()), None]),
         MarkKind::SlotStarts(item) => (10, [Some(item.0), None, None]),
+        MarkKind::Signal(signal) => (11, [Some(signal.0), None, None]),
+        MarkKind::SignalMissed(signal) => (12, [Some(signal.0), None, None]),
+        // All goods together are one number behind the last item that there can be.
+        MarkKind::SoldOut(item) => (13, [Some(item.map_or(ALL_GOODS, |item| item.0)), None, None]),
+        MarkKind::BackInStock(item) => (14, [Some(item.map_or(ALL_GOODS, |item| item.0)), None, None]),
+        MarkKind::Band(item, band) => (15, [Some(item.0), Some(band.0.into()), None]),
     };
     out.push(number);
     parts.into_iter().flatten().for_each(|part| put_u64(out, part.into()));
     put_u64(out, scheduled_for.0);
 }
 
-pub(super) fn decode_mark(reader: &mut Reader<'_>, with_rules: bool) -> Result<Mark, DecodeError> {
+pub(super) fn decode_mark(reader: &mut Reader<'_>, scope: MarkScope) -> Result<Mark, DecodeError> {
+    let item_or_all = |reader: &mut Reader<'_>| {
+        let item: u16 = reader.small("item")?;
+        Ok((item != ALL_GOODS).then_some(ItemNo(item)))
+    };
     let kind = match reader.u8()? {
         1 => MarkKind::Opens,
         2 => MarkKind::Closes,
-        _ if !with_rules => return Err(DecodeError::Bad("mark")),
         3 => MarkKind::WindowOpens(WindowNo(reader.small("window")?)),
         4 => MarkKind::WindowCloses(WindowNo(reader.small("window")?)),
         5 => MarkKind::Flow(FlowPlace {
@@ -268,8 +374,16 @@ pub(super) fn decode_mark(reader: &mut Reader<'_>, with_rules: bool) -> Result<M
         8 => MarkKind::TermsEnd(TermsNo(reader.small("terms")?)),
         9 => MarkKind::PriceStep(TermsNo(reader.small("terms")?), reader.small("price step")?),
         10 => MarkKind::SlotStarts(ItemNo(reader.small("item")?)),
+        11 => MarkKind::Signal(SignalNo(reader.small("signal")?)),
+        12 => MarkKind::SignalMissed(SignalNo(reader.small("signal")?)),
+        13 => MarkKind::SoldOut(item_or_all(reader)?),
+        14 => MarkKind::BackInStock(item_or_all(reader)?),
+        15 => MarkKind::Band(ItemNo(reader.small("item")?), BandNo(reader.small("band")?)),
         _ => return Err(DecodeError::Bad("mark")),
     };
+    if kind.scope() > scope {
+        return Err(DecodeError::Bad("mark"));
+    }
     Ok(Mark { kind, scheduled_for: Timestamp(reader.u64()?) })
 }
 

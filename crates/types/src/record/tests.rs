@@ -137,7 +137,7 @@ fn reconciliation(drift: i64, applied: i64) -> StockChange {
 }
 
 fn samples() -> Vec<Record> {
-    [plain_samples(), rules::samples()].concat()
+    [plain_samples(), rules::samples(), rules::samples_with_signals()].concat()
 }
 
 fn plain_samples() -> Vec<Record> {

@@ -47,7 +47,8 @@ pub(super) fn items(
         let price_floor = money(faults, &format!("{path}.price_floor"), item.price_floor.as_ref(), currencies);
         let unit_cost = money(faults, &format!("{path}.unit_cost"), item.unit_cost.as_ref(), currencies);
         let own = std::slice::from_ref(&item.sku);
-        let pools = self::pools(faults, &path, item, TriggerScope { listed, usual: own, closes });
+        let pools =
+            self::pools(faults, &path, item, TriggerScope { listed, usual: own, closes, before_opening: false });
         items.extend((|| Some(Item { sku: sku?, pools: pools?, slot, price_floor, unit_cost }))());
     }
     (items.len() == given.len()).then_some(items)

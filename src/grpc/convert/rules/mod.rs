@@ -1,4 +1,4 @@
-//! Converts a drop's items and rules: pools, flows, slots, windows, prices, tranches, conduct.
+//! Converts a drop's items and rules: pools, flows, slots, windows, prices, tranches, conduct, signals, bands.
 //!
 //! Each part is checked against the items and pools that the same request lists. What depends on a clock or a time zone
 //! is checked by the engine, which resolves moments.
@@ -8,6 +8,7 @@ mod items;
 mod moments;
 mod prices;
 mod reach;
+mod signals;
 mod tranches;
 mod windows;
 
@@ -30,6 +31,8 @@ pub(super) fn items_and_rules(faults: &mut Faults, drop: &pb::Drop) -> Option<(V
     let prices = prices::prices(faults, drop, &listed, &mut currencies);
     let tranches = tranches::tranches(faults, drop, &listed);
     let conduct = conduct::conduct(faults, drop);
+    let signals = signals::signals(faults, drop, &listed);
+    let scarcity = signals::scarcity(faults, drop.scarcity.as_ref());
     let has_slot = drop.items.iter().any(|item| item.kind() == pb::ItemKind::Slot);
     if drop.slot_required && !has_slot {
         faults.invalid("drop.slot_required", "needs an item of kind SLOT");
@@ -44,6 +47,8 @@ pub(super) fn items_and_rules(faults: &mut Faults, drop: &pb::Drop) -> Option<(V
         prices: prices?,
         tranches: tranches?,
         conduct: conduct?,
+        signals: signals?,
+        scarcity: scarcity?,
         slot_required: drop.slot_required,
         time_zone: drop.time_zone.clone(),
         location: drop.location.clone(),

@@ -73,6 +73,8 @@ pub(super) struct TriggerScope<'a> {
     pub(super) usual: &'a [String],
     /// Whether the drop has a closing.
     pub(super) closes: bool,
+    /// Whether a moment may lie before the opening.
+    pub(super) before_opening: bool,
 }
 
 /// A trigger, if one is set; `None` with a fault recorded if it is faulty.
@@ -88,6 +90,15 @@ pub(super) fn trigger(
             faults.invalid(path, "one of moment and stock must be set");
             None
         }
+        Some(On::Moment(pb::Moment { when: Some(pb::moment::When::AfterOpen(span)) }))
+            if scope.before_opening && (span.seconds < 0 || span.nanos < 0) =>
+        {
+            let field = format!("{path}.moment.after_open");
+            let before =
+                prost_types::Duration { seconds: span.seconds.saturating_neg(), nanos: span.nanos.saturating_neg() };
+            let span = i64::try_from(wait(faults, field, before)?.0).ok()?;
+            Some(Trigger::Moment(Named::AfterOpening(span.saturating_neg()).into()))
+        }
         Some(On::Moment(at)) => moment(faults, &format!("{path}.moment"), Some(at), scope.closes).map(Trigger::Moment),
         Some(On::Stock(level)) => stock_level(faults, &format!("{path}.stock"), level, scope).map(Trigger::Stock),
     }
@@ -96,7 +107,7 @@ pub(super) fn trigger(
 fn stock_level(faults: &mut Faults, path: &str, given: &pb::StockLevel, scope: TriggerScope<'_>) -> Option<StockLevel> {
     use pb::stock_level::Level as Wire;
     let pb::StockLevel { sku, pool, level } = given;
-    let TriggerScope { listed, usual, closes: _ } = scope;
+    let TriggerScope { listed, usual, closes: _, before_opening: _ } = scope;
     let named = optional_id(faults, format_args!("{path}.sku"), sku);
     let is_unknown = named.is_some() && listed.pools(sku).is_none();
     if is_unknown {

@@ -40,7 +40,7 @@ pub(super) fn prices(
             Some(price)
         };
         let price = price_of(faults, &format!("{path}.price"), price.as_ref());
-        let scope = TriggerScope { listed, usual: named, closes };
+        let scope = TriggerScope { listed, usual: named, closes, before_opening: false };
         let steps = self::steps(faults, &format!("{path}.steps"), steps, scope, &mut price_of);
         let whole =
             (|| Some(PriceTerms { id: name?, audience, skus, pools, starts, ends, price: price?, steps: steps? }))();

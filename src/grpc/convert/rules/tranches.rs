@@ -19,7 +19,7 @@ pub(super) fn tranches(faults: &mut Faults, drop: &pb::Drop, listed: &Listed<'_>
         faults.invalid(LIST, format_args!("must be at most {TRANCHES_MAX}, not {}", given.len()));
         return None;
     }
-    let scope = TriggerScope { listed, usual: &[], closes: drop.closes_at.is_some() };
+    let scope = TriggerScope { listed, usual: &[], closes: drop.closes_at.is_some(), before_opening: false };
     let mut units_of: HashMap<&str, u64> = drop.items.iter().map(|item| (item.sku.as_str(), item.quantity)).collect();
     let mut tranches = Vec::with_capacity(given.len());
     for (place, tranche) in given.iter().enumerate() {

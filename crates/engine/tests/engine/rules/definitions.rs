@@ -1,8 +1,8 @@
 //! Drops with rules, and changes of these.
 
 use stockade_types::definition::{
-    Audience, Currency, Definition, Flow, Item, Level, Moment, Money, Named, Pool, PoolSize, PriceStep, PriceTerms,
-    Slot, StockLevel, Tranche, Trigger, Window,
+    Audience, Band, Currency, Definition, Flow, Item, Level, Moment, Money, Named, Pool, PoolSize, PriceStep,
+    PriceTerms, Scarcity, Slot, StockLevel, Tranche, Trigger, Window,
 };
 use stockade_types::time::{Millis, Timestamp};
 
@@ -180,6 +180,13 @@ pub fn change(name: &str) -> impl FnOnce(&mut Definition) + use<> {
             let slot = Slot { place: "market".into(), starts: after(9_000), ends: after(8_000) };
             let early = definition("d", &[("early", 1)], &[]).items.remove(0);
             wanted.items.push(Item { slot: Some(slot), ..early });
+        }
+        "signal-late" => wanted.rules.signals[2].on = at_moment(99),
+        "signal-gone" => drop(wanted.rules.signals.remove(2)),
+        "signal-past" => wanted.rules.signals.push(super::signals::signal("new", at_moment(1))),
+        "bands" => {
+            let band = |name: &str, min_free| Band { id: id(name), min_free };
+            wanted.rules.scarcity = Some(Scarcity { bands: vec![band("some", 1), band("none", 0)], ..Scarcity::USUAL });
         }
         other => panic!("no change {other}"),
     }

@@ -8,6 +8,7 @@ mod corners;
 mod definitions;
 mod explained;
 mod fired;
+mod signals;
 mod slots;
 mod tables;
 
@@ -21,9 +22,9 @@ use stockade_engine::background::agenda::{Agenda, AgendaEntry};
 use stockade_engine::command::{ExpiredPolicy, Extend, FireFlow, Release, Reserve, Return, Stage, Steer, WantedUnits};
 use stockade_engine::context::Context;
 use stockade_engine::verbs::explain::{Decision, Subject};
-use stockade_types::definition::Definition;
+use stockade_types::definition::{Definition, Scarcity};
 use stockade_types::ids::HoldId;
-use stockade_types::record::StockChange;
+use stockade_types::record::{MarkKind, StockChange};
 use stockade_types::time::{Millis, Timestamp};
 
 use stockade_simulation::world::{
@@ -37,6 +38,7 @@ pub fn play(name: &str, sale: &Definition, script: &str) {
     let (engine, _) = world.start();
     create(&engine, sale.clone(), START);
     let mut engine = Arc::new(engine);
+    let mut agenda = Agenda::new(Arc::clone(&engine));
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (step, wanted) = line.split_once("->").unwrap_or_else(|| panic!("{name}: {line:?} has no answer"));
         let (second, call) = step.trim().split_once(' ').expect("a second and a call");
@@ -45,22 +47,36 @@ pub fn play(name: &str, sale: &Definition, script: &str) {
         world.now = START.plus(Millis(number(whole) * 1_000 + number(tenth) * 100));
         let words: Vec<&str> = call.split_whitespace().collect();
         if words == ["restart"] {
+            drop(agenda);
             let old = Arc::into_inner(engine).expect("nobody else has it");
             let (new, live, replayed) = restart(old, &world, AtOnce::Each);
             assert_eq!(live, replayed, "{name}: {line}");
             engine = Arc::new(new);
+            agenda = Agenda::new(Arc::clone(&engine));
             continue;
         }
         // Stops in order, and starts at a later second.
         if let ["outage", until] = &*words {
+            drop(agenda);
             Arc::into_inner(engine).expect("nobody else has it").stop(world.now);
             world.now = START.plus(Millis::from_secs(number(until)));
             engine = Arc::new(world.start().0);
+            agenda = Agenda::new(Arc::clone(&engine));
             continue;
+        }
+        // One agenda for as long as the engine runs: what it has seen counts at its next look.
+        let entry = match &*words {
+            ["levels"] => Some(AgendaEntry::StockLevels),
+            ["sale"] => Some(AgendaEntry::Sale),
+            _ => None,
+        };
+        if let Some(entry) = entry {
+            agenda.run_entry(entry, world.now);
         }
         let answer = reported(&engine, &words, world.now);
         assert_eq!(answer, wanted.trim(), "{name}, step {line:?}");
     }
+    drop(agenda);
     assert_eq!(engine.conservation_error(), 0, "{name}");
     let engine = Arc::into_inner(engine).expect("nobody else has it");
     let (_, live, replayed) = restart(engine, &world, AtOnce::Each);
@@ -118,7 +134,7 @@ fn reported(engine: &Arc<Engine>, words: &[&str], now: Timestamp) -> String {
             shown(value(engine.get_drop(&drop_id("d"), context)))
         }
         ["why", n] => why(engine, hold(n), context),
-        ["show"] => shown(value(engine.get_drop(&drop_id("d"), context))),
+        ["show" | "levels" | "sale"] => shown(value(engine.get_drop(&drop_id("d"), context))),
         ["pause"] => shown(value(engine.steer(&drop_id("d"), Steer::Pause, context))),
         ["close"] => shown(value(engine.steer(&drop_id("d"), Steer::Close, context))),
         ["archive"] => format!("{:?}", engine.archive(now)),
@@ -261,6 +277,18 @@ fn shown(answer: Result<DropView, Fault>) -> String {
     }
     for mark in view.marks.iter() {
         write!(text, " {}", mark.kind.label()).expect("text");
+        let (names, sku) = (&view.definition.rules.names, |item| view.definition.sku(item));
+        let at = START.until(mark.scheduled_for).0 / 100;
+        if let MarkKind::Signal(number) = mark.kind {
+            write!(text, ":{}@{}.{}", names.signal(number).expect("a name"), at / 10, at % 10).expect("text");
+        } else if let MarkKind::SignalMissed(number) = mark.kind {
+            write!(text, ":{}", names.signal(number).expect("a name")).expect("text");
+        } else if let MarkKind::SoldOut(Some(item)) | MarkKind::BackInStock(Some(item)) = mark.kind {
+            write!(text, ":{}", sku(item)).expect("text");
+        } else if let MarkKind::Band(item, band) = mark.kind {
+            let scarcity = view.definition.rules.scarcity.clone().unwrap_or(Scarcity::USUAL);
+            write!(text, ":{}={}", sku(item), scarcity.name(band)).expect("text");
+        }
     }
     text
 }

@@ -2,9 +2,10 @@
 
 use super::{figures, hold, largest_fact, small_drop};
 use crate::definition::{
-    Audience, Currency, DROP_POOLS_MAX, FLOWS_MAX, Flow, ITEM_POOLS_MAX, ITEM_UNITS_MAX, Item, Level, Moment, Money,
-    Named, OfferNo, PRICE_STEPS_MAX, PRICE_TERMS_MAX, Pool, PoolSize, PriceStep, PriceTerms, Rules, Slot, StockLevel,
-    TRANCHES_MAX, TermsNo, Tranche, TrancheNo, Trigger, WINDOWS_MAX, Window, WindowNo,
+    Audience, Band, BandNo, Currency, DROP_POOLS_MAX, FLOWS_MAX, Flow, ITEM_POOLS_MAX, ITEM_UNITS_MAX, ITEMS_MAX, Item,
+    Level, Moment, Money, Named, OfferNo, PRICE_STEPS_MAX, PRICE_TERMS_MAX, Pool, PoolSize, PriceStep, PriceTerms,
+    Rules, SIGNAL_NAMES_MAX, SIGNALS_MAX, Scarcity, Signal, SignalNo, Slot, StockLevel, TRANCHES_MAX, TermsNo, Tranche,
+    TrancheNo, Trigger, WINDOWS_MAX, Window, WindowNo,
 };
 use crate::hold::{Hold, HoldExtras, HoldFields, HoldLine, Pinned};
 use crate::ids::{DropNo, ItemNo, PoolNo, Sku};
@@ -127,6 +128,87 @@ fn marked() -> Lifecycle {
     lifecycle
 }
 
+/// A drop with signals and bands, and without.
+fn drop_with_signals() -> DropImage {
+    let mut image = small_drop();
+    let signal = |name: &str, on| Signal {
+        id: id(name),
+        on,
+        audience: Audience { tiers: vec![id("gold")], zones: Vec::new() },
+        channels: vec!["push".into(), "badge".into()],
+        repeat_after: (name == "half").then_some(Millis(60_000)),
+        valid_for: Millis(300_000),
+        labels: [("text".to_owned(), "hurry".to_owned())].into(),
+        defined_at: Timestamp(5),
+    };
+    let day_before = Named::Local { days: -1, seconds: 64_800 };
+    let band = |name: &str, min_free| Band { id: id(name), min_free };
+    let rules = &mut image.definition.rules;
+    rules.signals =
+        vec![signal("half", level(None, Level::Taken(5_000))), signal("tomorrow", Trigger::Moment(moment(day_before)))];
+    rules.scarcity =
+        Some(Scarcity { bands: vec![band("plenty", 5_000), band("gone", 0)], min_interval: Millis(7_000) });
+    image.definition.number_names().expect("few names");
+    image
+}
+
+/// A lifecycle with a mark of each kind that only signals and what the public sees have.
+fn made_known() -> Lifecycle {
+    let kinds = [
+        MarkKind::Signal(SignalNo(300)),
+        MarkKind::SignalMissed(SignalNo(0)),
+        MarkKind::SoldOut(None),
+        MarkKind::SoldOut(Some(ItemNo(3))),
+        MarkKind::BackInStock(Some(ItemNo(255))),
+        MarkKind::Band(ItemNo(2), BandNo(7)),
+    ];
+    let mut lifecycle = marked();
+    for kind in kinds {
+        lifecycle.mark(Mark { kind, scheduled_for: Timestamp(500) });
+    }
+    lifecycle
+}
+
+/// A record of each kind that only a drop with signals or bands has, or one whose stock the public is told of.
+pub(super) fn samples_with_signals() -> Vec<Record> {
+    let image = drop_with_signals();
+    let lifecycle = Lifecycle { drop: image.number, ..made_known() };
+    let marks = made_known().marks.iter().collect();
+    let mut without = image.clone();
+    (without.definition.rules.signals, without.definition.rules.scarcity) = (Vec::new(), None);
+    let fact = DropFact { verb: DropVerb::Turn, lifecycle, image, marks, stock: vec![figures(7)], ..largest_fact() };
+    let plain = DropFact {
+        image: small_drop(),
+        lifecycle: Lifecycle { drop: small_drop().number, ..made_known() },
+        ..fact.clone()
+    };
+    vec![
+        Record::Drop(Box::new(fact.image.clone())),
+        Record::Drop(Box::new(without)),
+        Record::Lifecycle(made_known()),
+        Record::DropFact(Box::new(fact)),
+        Record::DropFact(Box::new(plain)),
+    ]
+}
+
+#[test]
+fn marks_of_what_comes_again_take_the_place_of_the_ones_before() {
+    let mut lifecycle = made_known();
+    let count = lifecycle.marks.iter().count();
+    let item = Some(ItemNo(3));
+    for kind in [MarkKind::BackInStock(item), MarkKind::Band(ItemNo(2), BandNo(1)), MarkKind::Signal(SignalNo(300))] {
+        lifecycle.mark(Mark { kind, scheduled_for: Timestamp(900) });
+        assert_eq!(lifecycle.marks.at(kind), Some(Timestamp(900)), "{kind:?}");
+        assert_eq!(lifecycle.marks.iter().count(), count, "{kind:?}");
+    }
+    assert!(!lifecycle.has(MarkKind::SoldOut(item)) && lifecycle.has(MarkKind::SoldOut(None)));
+    assert_eq!(lifecycle.marks.band(ItemNo(2)), Some((BandNo(1), Timestamp(900))));
+    assert_eq!([ItemNo(1), ItemNo(3)].map(|item| lifecycle.marks.band(item)), [None, None]);
+    let window = Mark { kind: MarkKind::WindowOpens(WindowNo(255)), scheduled_for: Timestamp(900) };
+    lifecycle.mark(window);
+    assert_eq!(lifecycle.marks.at(window.kind), Some(Timestamp(500)), "a window opens once");
+}
+
 fn fact_with_rules() -> DropFact {
     let marks = marked().marks.iter().collect();
     let image = drop_with_rules();
@@ -175,8 +257,11 @@ fn the_largest_fact_about_a_drop_with_rules_fits_its_bound() {
         steps.chain([MarkKind::TermsStart(terms), MarkKind::TermsEnd(terms)])
     });
     let tranches = (0..TRANCHES_MAX).map(|tranche| MarkKind::Tranche(TrancheNo(number(tranche))));
+    let signals = (0..SIGNALS_MAX).map(|signal| MarkKind::Signal(SignalNo(number(SIGNAL_NAMES_MAX - signal))));
+    let of_items = (0..ITEMS_MAX).map(|item| ItemNo(number(item)));
+    let stock = of_items.flat_map(|item| [MarkKind::SoldOut(Some(item)), MarkKind::Band(item, BandNo(7))]);
     let mut lifecycle = Lifecycle::new(DropNo(u32::MAX));
-    for kind in flows.chain(windows).chain(prices).chain(tranches) {
+    for kind in flows.chain(windows).chain(prices).chain(tranches).chain(signals).chain(stock) {
         lifecycle.mark(mark(kind));
     }
     let fact = DropFact {
