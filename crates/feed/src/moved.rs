@@ -67,6 +67,7 @@ impl Feed {
             | Record::Stock(_)
             | Record::Adjustments(_)
             | Record::Archived(_)
+            | Record::Defined(_)
             | Record::Usage(_) => Ok(0),
         }
     }

@@ -6,6 +6,7 @@
 //! the entity after it.
 
 mod archive;
+mod defined;
 mod drop_fact;
 mod format1;
 mod hold;
@@ -16,6 +17,7 @@ mod restart;
 mod stock;
 
 pub use archive::{Archived, OldUsage, Sold, UsageImage};
+pub use defined::{DEFINED_BYTES_MAX, DefinedFact, DefinedImage, DefinedKind, DefinedVerb};
 pub use drop_fact::{DropFact, DropVerb, ORIGIN_TEXT_MAX, Origin};
 pub use format1::OldFact;
 pub use hold_change::{Actor, HoldChange, Made, MovedLine, Superseded, Verb};
@@ -97,6 +99,8 @@ pub enum Record {
     Archived(Archived),
     /// What a subject owns from archived drops, whole.
     Usage(UsageImage),
+    /// Something that operators define by an id was created, changed or deleted. In snapshots the last change of it.
+    Defined(Box<DefinedFact>),
 }
 
 /// First byte of an encoded record. A number is never reused for another meaning.
@@ -151,16 +155,18 @@ mod kind {
         ADJUSTMENTS_RECONCILED = 26,
         /// Usage with returns.
         USAGE_WITH_RETURNS = 27,
+        /// A definition was created, changed or deleted.
+        DEFINED = 28,
     }
 
     /// The highest of them.
     pub(super) const MAX: u8 = last(ALL);
 
-    /// The last element. Checks that each is one more than the one before.
+    /// The last element. Checks that each is higher than the one before, so that none is used twice.
     const fn last(kinds: &[u8]) -> u8 {
         let (mut last, mut rest) = (0, kinds);
         while let [kind, behind @ ..] = rest {
-            assert!(*kind == last + 1, "kinds are numbered without a gap, in the order of the table");
+            assert!(*kind > last, "kinds are numbered in the order of the table, each once");
             (last, rest) = (*kind, behind);
         }
         last
@@ -220,6 +226,7 @@ impl Record {
             | Self::Old(_)
             | Self::Restart(_)
             | Self::Upgraded(_)
+            | Self::Defined(_)
             | Self::Usage(_) => None,
         }
     }
@@ -255,6 +262,7 @@ impl Record {
             Self::Adjustments(_) => "adjustments",
             Self::Archived(_) => "archived",
             Self::Usage(_) => "usage",
+            Self::Defined(_) => "defined",
         }
     }
 
@@ -322,6 +330,10 @@ impl Record {
                 out.push(kind::ARCHIVED);
                 archive::encode_archived(archived, out);
             }
+            Self::Defined(fact) => {
+                out.push(kind::DEFINED);
+                defined::encode(fact, out);
+            }
             Self::Usage(image) => {
                 out.push(if image.returns.is_empty() { kind::USAGE } else { kind::USAGE_WITH_RETURNS });
                 archive::encode_usage(image, out);
@@ -368,6 +380,7 @@ impl Record {
             kind @ (kind::USAGE | kind::USAGE_WITH_RETURNS) => {
                 Self::Usage(archive::decode_usage(&mut reader, kind == kind::USAGE_WITH_RETURNS)?)
             }
+            kind::DEFINED => Self::Defined(Box::new(defined::decode(&mut reader)?)),
             _ => return Err(DecodeError::Bad("record kind")),
         };
         reader.finish()?;

@@ -113,6 +113,7 @@ fn hold_of(record: &Record) -> Option<&Hold> {
         | Record::Stock(_)
         | Record::Adjustments(_)
         | Record::Archived(_)
+        | Record::Defined(_)
         | Record::Usage(_) => None,
     }
 }

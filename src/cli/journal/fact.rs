@@ -47,6 +47,7 @@ pub(super) fn fact(record: &Record, drops: &KnownDrops) -> Fact {
         }
         Record::Archived(archived) => archive(archived, drops),
         Record::Usage(image) => usage(image),
+        Record::Defined(change) => super::defined::defined(change),
     }
 }
 
@@ -93,7 +94,7 @@ fn drop_fact(fact: &DropFact) -> Fact {
 }
 
 /// Adds the origin of a change.
-fn by(fact: Fact, Origin { actor, peer, request_id }: &Origin) -> Fact {
+pub(super) fn by(fact: Fact, Origin { actor, peer, request_id }: &Origin) -> Fact {
     fact.with("actor", actor.label()).with("peer", peer.as_deref()).with("request_id", request_id.as_deref())
 }
 

@@ -61,6 +61,7 @@ impl Inventory {
                 today.map_or(Ok(()), |record| self.follow(lsn, &record))
             }
             Record::Restart(restart) => self.follow_restart(lsn, *restart),
+            Record::Defined(fact) => self.definitions.follow(lsn, fact),
             Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) => Err(fits::only_in_snapshots(lsn)),
         }
     }

@@ -9,6 +9,7 @@ pub mod apply;
 mod archive;
 mod bulk_load;
 mod chunks;
+mod defined;
 mod drop_entry;
 mod drop_guard;
 mod drop_scope;
@@ -37,6 +38,7 @@ pub use adjustments::ItemAdjustments;
 pub use apply::{Applied, HoldTransition, Locked, LockedSubjects, ReplayError};
 pub use archive::Folding;
 pub use bulk_load::BulkLoad;
+pub use defined::{Defined, DefinedBounds, DefinedTable, Definitions};
 pub use drop_entry::DropEntry;
 pub use drop_guard::{DropReadGuard, DropWriteGuard};
 pub use drop_inner::{DropInner, DropState};
@@ -68,6 +70,8 @@ pub struct Inventory {
     pub key: DigestKey,
     /// Drops by id and number.
     pub drops: Drops,
+    /// What operators define by an id, other than drops.
+    pub definitions: Definitions,
     /// Openings of drops before they were moved.
     pub openings: Openings,
     /// The next moment of each drop that has one.
@@ -114,6 +118,7 @@ impl Inventory {
     pub fn new(key: DigestKey) -> Self {
         Self {
             drops: Drops::default(),
+            definitions: Definitions::default(),
             openings: Openings::default(),
             moments: Moments::default(),
             closings: Moments::default(),
@@ -278,6 +283,9 @@ impl Inventory {
                 put(&mut bytes, revision, image);
             }
             entry.pools().for_each(|pool| bytes.extend_from_slice(pool.image().as_bytes()));
+        }
+        for (revision, image) in self.definitions.images() {
+            put(&mut bytes, revision, image);
         }
         let mut holds = Vec::new();
         self.holds.for_each_shard(|shard| holds.extend(shard.iter().map(|(_, hold)| hold.clone())));

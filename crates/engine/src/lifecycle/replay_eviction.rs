@@ -89,6 +89,7 @@ fn late_claim(record: &Record) -> Option<HoldId> {
         | Record::Stock(_)
         | Record::Adjustments(_)
         | Record::Archived(_)
+        | Record::Defined(_)
         | Record::Usage(_) => None,
     }
 }

@@ -1,7 +1,8 @@
-//! What operators do with drops, and how drops are shown.
+//! What operators do with drops, and with other definitions; and how drops are shown.
 
 mod adjust;
 mod create;
+pub mod define;
 mod fire;
 mod fired;
 mod reconcile;

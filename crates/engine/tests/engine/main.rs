@@ -8,6 +8,7 @@ mod archive;
 mod bounds;
 mod clock;
 mod crash;
+mod defined;
 mod draws;
 mod events;
 mod follow;

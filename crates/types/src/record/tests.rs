@@ -1,6 +1,7 @@
 //! Every kind of record: round trip, damage, and its largest size.
 
 mod changes;
+mod defined;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,7 +138,7 @@ fn reconciliation(drift: i64, applied: i64) -> StockChange {
 }
 
 fn samples() -> Vec<Record> {
-    [plain_samples(), rules::samples()].concat()
+    [plain_samples(), rules::samples(), defined::samples()].concat()
 }
 
 fn plain_samples() -> Vec<Record> {

@@ -138,6 +138,7 @@ impl Decision {
             | Record::Stock(_)
             | Record::Adjustments(_)
             | Record::Archived(_)
+            | Record::Defined(_)
             | Record::Usage(_) => return None,
         })
     }
