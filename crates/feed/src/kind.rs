@@ -42,10 +42,18 @@ pub enum Kind {
     StockAdjusted,
     /// The engine started after an outage.
     EngineRestarted,
+    /// A series was created.
+    SeriesCreated,
+    /// It was changed.
+    SeriesUpdated,
+    /// No drop is made for one of its occurrences.
+    OccurrenceSkipped,
+    /// The drop of one of its occurrences was refused.
+    OccurrenceFailed,
 }
 
 /// Types that the contract names but no record has yet.
-pub(super) const LATER: [&str; 23] = [
+pub(super) const LATER: [&str; 19] = [
     "drop.sold_out",
     "drop.back_in_stock",
     "drop.band_changed",
@@ -56,10 +64,6 @@ pub(super) const LATER: [&str; 23] = [
     "terms.stepped",
     "signal.fired",
     "signal.missed",
-    "series.created",
-    "series.updated",
-    "series.occurrence_skipped",
-    "series.occurrence_failed",
     "report.ready",
     "guardrail.tripped",
     "room.opened",
@@ -73,7 +77,7 @@ pub(super) const LATER: [&str; 23] = [
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::HoldCreated,
         Self::HoldExtended,
         Self::HoldPaying,
@@ -92,6 +96,10 @@ impl Kind {
         Self::DropArchived,
         Self::StockAdjusted,
         Self::EngineRestarted,
+        Self::SeriesCreated,
+        Self::SeriesUpdated,
+        Self::OccurrenceSkipped,
+        Self::OccurrenceFailed,
     ];
 
     /// Its name without the prefix.
@@ -116,6 +124,10 @@ impl Kind {
             Self::DropArchived => "drop.archived",
             Self::StockAdjusted => "stock.adjusted",
             Self::EngineRestarted => "engine.restarted",
+            Self::SeriesCreated => "series.created",
+            Self::SeriesUpdated => "series.updated",
+            Self::OccurrenceSkipped => "series.occurrence_skipped",
+            Self::OccurrenceFailed => "series.occurrence_failed",
         }
     }
 

@@ -13,6 +13,7 @@ mod hold;
 mod hold_change;
 mod lifecycle;
 mod marks;
+mod occurrence;
 mod restart;
 mod stock;
 
@@ -23,6 +24,7 @@ pub use format1::OldFact;
 pub use hold_change::{Actor, HoldChange, Made, MovedLine, Superseded, Verb};
 pub use lifecycle::{Closed, Lifecycle};
 pub use marks::{FlowPlace, Mark, MarkKind, Marks, each_planned};
+pub use occurrence::{OccurrenceFact, OccurrenceVerb, REASON_MAX};
 pub use restart::Restart;
 pub use stock::{
     Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, PoolBasis, PoolFigures, Reconciliation, StockChange, StockImage,
@@ -101,6 +103,8 @@ pub enum Record {
     Usage(UsageImage),
     /// Something that operators define by an id was created, changed or deleted. In snapshots the last change of it.
     Defined(Box<DefinedFact>),
+    /// What came of an occurrence of a series. In snapshots the last of it.
+    Occurrence(Box<OccurrenceFact>),
 }
 
 /// First byte of an encoded record. A number is never reused for another meaning.
@@ -157,6 +161,8 @@ mod kind {
         USAGE_WITH_RETURNS = 27,
         /// A definition was created, changed or deleted.
         DEFINED = 28,
+        /// What came of an occurrence of a series.
+        OCCURRENCE = 29,
     }
 
     /// The highest of them.
@@ -227,6 +233,7 @@ impl Record {
             | Self::Restart(_)
             | Self::Upgraded(_)
             | Self::Defined(_)
+            | Self::Occurrence(_)
             | Self::Usage(_) => None,
         }
     }
@@ -263,6 +270,7 @@ impl Record {
             Self::Archived(_) => "archived",
             Self::Usage(_) => "usage",
             Self::Defined(_) => "defined",
+            Self::Occurrence(_) => "occurrence",
         }
     }
 
@@ -334,6 +342,10 @@ impl Record {
                 out.push(kind::DEFINED);
                 defined::encode(fact, out);
             }
+            Self::Occurrence(fact) => {
+                out.push(kind::OCCURRENCE);
+                occurrence::encode(fact, out);
+            }
             Self::Usage(image) => {
                 out.push(if image.returns.is_empty() { kind::USAGE } else { kind::USAGE_WITH_RETURNS });
                 archive::encode_usage(image, out);
@@ -381,6 +393,7 @@ impl Record {
                 Self::Usage(archive::decode_usage(&mut reader, kind == kind::USAGE_WITH_RETURNS)?)
             }
             kind::DEFINED => Self::Defined(Box::new(defined::decode(&mut reader)?)),
+            kind::OCCURRENCE => Self::Occurrence(Box::new(occurrence::decode(&mut reader)?)),
             _ => return Err(DecodeError::Bad("record kind")),
         };
         reader.finish()?;

@@ -114,6 +114,7 @@ fn hold_of(record: &Record) -> Option<&Hold> {
         | Record::Adjustments(_)
         | Record::Archived(_)
         | Record::Defined(_)
+        | Record::Occurrence(_)
         | Record::Usage(_) => None,
     }
 }

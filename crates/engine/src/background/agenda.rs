@@ -51,6 +51,8 @@ pub enum AgendaEntry {
     Eviction,
     /// Drops that closed long ago are archived, and their holds leave memory.
     Archiving,
+    /// Series make the drops of their occurrences.
+    Series,
 }
 
 /// How an entry's turn has ended.
@@ -84,7 +86,7 @@ struct Scheduled {
 #[derive(Debug)]
 pub struct Agenda {
     engine: Arc<Engine>,
-    entries: [Scheduled; 5],
+    entries: [Scheduled; 6],
     /// One for all entries, so that what one entry appends does not count as customers' activity for another.
     throttle: Throttle,
     /// Whether nothing was left to do at once after the last pass.
@@ -106,6 +108,7 @@ impl Agenda {
             at_once(AgendaEntry::DueHolds, Box::<DueHolds>::default()),
             at_once(AgendaEntry::Eviction, Box::new(Eviction)),
             at_once(AgendaEntry::Archiving, Box::<Archiving>::default()),
+            at_once(AgendaEntry::Series, Box::new(SeriesLook)),
         ];
         let throttle = Throttle::new(Arc::clone(&engine), duty_cycle);
         Self { engine, entries, throttle, idle: true }
@@ -259,6 +262,29 @@ impl Work for Eviction {
             throttle.rest(0, Millis(0));
         }
         TurnEnd::Done
+    }
+}
+
+/// [`AgendaEntry::Series`]: one series a turn. What stops it, stops it for a while: the series is due again by then.
+#[derive(Debug)]
+struct SeriesLook;
+
+impl Work for SeriesLook {
+    fn due_at(&self, engine: &Engine) -> Timestamp {
+        engine.inventory.series_looks.next()
+    }
+
+    fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) -> TurnEnd {
+        let looked = engine.look_at_series(now);
+        throttle.rest(0, Millis(0));
+        match looked {
+            Ok(true) => TurnEnd::Done,
+            Ok(false) => TurnEnd::Soon,
+            Err(fault) => {
+                tracing::warn!(%fault, "what a series has to do is done later");
+                TurnEnd::Soon
+            }
+        }
     }
 }
 

@@ -114,7 +114,7 @@ impl Engine {
             }
             writer.flush()?;
         }
-        for (revision, image) in self.inventory.definitions.images() {
+        for (revision, image) in self.inventory.definition_images() {
             writer.put(revision, &image);
         }
         writer.flush()?;

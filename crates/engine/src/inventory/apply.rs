@@ -16,6 +16,7 @@ use super::drop_entry::{DropChange, DropEntry};
 use super::drop_inner::DropInner;
 use super::drops::Registry;
 use super::limits::{CountedHoldRef, HoldKey};
+use super::occurrences::OccurrenceTable;
 use super::pool::{PoolUsage, Stock, UsageChange};
 use super::{CountedHold, HoldSlot, Inventory, LockedShard, LockedShards, Subject};
 
@@ -27,6 +28,8 @@ pub enum Locked<'a, 's> {
     Registry(&'a mut Registry),
     /// All definitions of the record's kind.
     Defined(&'a mut DefinedTable),
+    /// What came of the occurrences of series; the series are locked, too.
+    Occurrences(&'a mut OccurrenceTable),
     /// A drop with its running state; its gate is closed.
     Drop(&'a DropEntry, &'a mut DropInner),
     /// No hold has the record's id.
@@ -52,7 +55,7 @@ pub struct LockedSubjects<'a> {
 pub enum Applied {
     /// A drop.
     Drop,
-    /// A definition.
+    /// A definition, or what came of an occurrence.
     Defined,
     /// A hold was made.
     Made,
@@ -152,7 +155,13 @@ impl Inventory {
             (Locked::Registry(registry), Record::DropFact(fact)) if fact.verb == DropVerb::Create => {
                 Some(self.make_drop(registry, lsn, &fact.image))
             }
-            (Locked::Defined(table), Record::Defined(fact)) => table.apply(lsn, &fact).then_some(Applied::Defined),
+            (Locked::Defined(table), Record::Defined(fact)) => {
+                self.expect_look(&fact);
+                table.apply(lsn, &fact).then_some(Applied::Defined)
+            }
+            (Locked::Occurrences(table), Record::Occurrence(fact)) => {
+                table.apply(lsn, &fact).then_some(Applied::Defined)
+            }
             (Locked::Drop(entry, inner), record) => {
                 match entry.change(inner, lsn, &record)? {
                     DropChange::Itself => {}
@@ -165,6 +174,7 @@ impl Inventory {
             (
                 Locked::Registry(_)
                 | Locked::Defined(_)
+                | Locked::Occurrences(_)
                 | Locked::NewHold(..)
                 | Locked::Hold(..)
                 | Locked::Succession(..),

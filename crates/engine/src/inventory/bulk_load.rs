@@ -66,7 +66,8 @@ impl BulkLoad {
                 self.0.mark_before(lsn, *at);
                 Ok(())
             }
-            Record::Defined(fact) => self.0.definitions.follow(lsn, fact),
+            Record::Defined(fact) => self.0.follow_defined(lsn, fact),
+            Record::Occurrence(fact) => self.0.occurrences.lock().follow(lsn, fact),
             Record::Drop(_)
             | Record::Lifecycle(_)
             | Record::DropFact(_)
@@ -88,7 +89,8 @@ impl BulkLoad {
                 self.0.apply_usage(image);
                 Ok(())
             }
-            Record::Defined(fact) if fact.verb != DefinedVerb::Delete => self.0.definitions.follow(revision, fact),
+            Record::Defined(fact) if fact.verb != DefinedVerb::Delete => self.0.follow_defined(revision, fact),
+            Record::Occurrence(fact) => self.0.occurrences.lock().follow(revision, fact),
             Record::Defined(_) => Err(fits::only_in_journals(revision)),
             Record::Drop(_)
             | Record::Lifecycle(_)

@@ -62,15 +62,14 @@ impl Definitions {
     }
 
     /// Applies a record of a journal, or an image of a snapshot. All records before it are applied already, but a
-    /// snapshot may contain the effect of later ones.
+    /// snapshot may contain the effect of later ones. Returns whether it changed anything.
     ///
     /// # Errors
     /// [`ReplayError`] when the record contradicts those before it.
-    pub(super) fn follow(&self, lsn: Lsn, fact: &DefinedFact) -> Result<(), ReplayError> {
+    pub(super) fn follow(&self, lsn: Lsn, fact: &DefinedFact) -> Result<bool, ReplayError> {
         let mut table = self.lock(fact.image.kind);
         table.fits(lsn, fact)?;
-        table.apply(lsn, fact);
-        Ok(())
+        Ok(table.apply(lsn, fact))
     }
 
     /// Each definition's last record, with its revision.

@@ -25,6 +25,7 @@ mod item_stock;
 mod ledger;
 pub mod limits;
 mod moments;
+mod occurrences;
 mod openings;
 pub mod pool;
 mod drop_inner;
@@ -48,6 +49,7 @@ pub use holds::{CountedHold, HoldSlot, Holds, LockedShard, LockedShards};
 pub use item_stock::ItemStock;
 pub use limits::{Keys, Subject, Subjects, Violations};
 pub use moments::Moments;
+pub use occurrences::{OCCURRENCES_MAX, Occurred, OccurrenceTable, SeriesLooks};
 pub use openings::Openings;
 pub use pool::{Availability, Pool, Stock};
 pub use watched::Watched;
@@ -55,9 +57,9 @@ pub use watched::Watched;
 use stockade_counter::sync::{AtomicU64, Ordering};
 use stockade_types::digest::DigestKey;
 use stockade_types::hold::Hold;
-use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo, SubjectKey};
+use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo, SeriesId, SubjectKey};
 use stockade_types::invariant;
-use stockade_types::record::Record;
+use stockade_types::record::{DefinedFact, DefinedKind, DefinedVerb, Record};
 use stockade_types::time::{Millis, Timestamp};
 
 use chunks::Chunks;
@@ -72,6 +74,10 @@ pub struct Inventory {
     pub drops: Drops,
     /// What operators define by an id, other than drops.
     pub definitions: Definitions,
+    /// What came of the occurrences of series.
+    pub occurrences: Mutex<OccurrenceTable>,
+    /// When each series is looked at next.
+    pub series_looks: SeriesLooks,
     /// Openings of drops before they were moved.
     pub openings: Openings,
     /// The next moment of each drop that has one.
@@ -119,6 +125,8 @@ impl Inventory {
         Self {
             drops: Drops::default(),
             definitions: Definitions::default(),
+            occurrences: Mutex::default(),
+            series_looks: SeriesLooks::default(),
             openings: Openings::default(),
             moments: Moments::default(),
             closings: Moments::default(),
@@ -238,6 +246,25 @@ impl Inventory {
         self.watched.set(drop, inner.watches_stock());
     }
 
+    /// Has a series that was created or changed looked at, and one that was deleted not any more.
+    fn expect_look(&self, fact: &DefinedFact) {
+        match fact.image.kind {
+            DefinedKind::Series => {
+                let Ok(series) = SeriesId::try_from(fact.image.id.as_str()) else { return };
+                let is_deleted = fact.verb == DefinedVerb::Delete;
+                self.series_looks.expect(&series, if is_deleted { Timestamp::NEVER } else { Timestamp(0) });
+            }
+        }
+    }
+
+    /// Each definition's last record, and that of each occurrence of a series, with their LSNs.
+    #[must_use]
+    pub fn definition_images(&self) -> Vec<(Lsn, Record)> {
+        let mut images = self.definitions.images();
+        images.extend(self.occurrences.lock().images());
+        images
+    }
+
     /// Announces that a hold is due at `at`; its deadline is in its pools' queues by now. Always a read-modify-write:
     /// if the value were read first, a reset in between could be missed.
     fn expect_due(&self, at: Timestamp) {
@@ -284,7 +311,7 @@ impl Inventory {
             }
             entry.pools().for_each(|pool| bytes.extend_from_slice(pool.image().as_bytes()));
         }
-        for (revision, image) in self.definitions.images() {
+        for (revision, image) in self.definition_images() {
             put(&mut bytes, revision, image);
         }
         let mut holds = Vec::new();

@@ -6,6 +6,7 @@ pub mod define;
 mod fire;
 mod fired;
 mod reconcile;
+pub mod series;
 mod steer;
 pub(crate) mod turn;
 mod update;

@@ -14,5 +14,5 @@ mod standing;
 
 pub use level::{StockTrigger, stock_triggers};
 pub use offer::{Closedness, LineOffer, NotOffered, Visitor, WindowOffer};
-pub use resolve::{Gap, MomentFault, resolve};
+pub use resolve::{Gap, MomentFault, closing, each_moment, resolve};
 pub use standing::{Standing, usual_ttl};

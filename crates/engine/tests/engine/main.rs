@@ -21,6 +21,7 @@ mod races;
 mod reconcile;
 mod rules;
 mod scenarios;
+mod series;
 mod starts;
 mod succession;
 mod together;

@@ -2,6 +2,7 @@
 
 mod changes;
 mod defined;
+mod occurrence;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -138,7 +139,7 @@ fn reconciliation(drift: i64, applied: i64) -> StockChange {
 }
 
 fn samples() -> Vec<Record> {
-    [plain_samples(), rules::samples(), defined::samples()].concat()
+    [plain_samples(), rules::samples(), defined::samples(), occurrence::samples()].concat()
 }
 
 fn plain_samples() -> Vec<Record> {
