@@ -13,6 +13,7 @@ use crate::config::span;
 mod hold;
 mod offline;
 mod plan;
+mod series;
 mod serve;
 mod stock;
 
@@ -20,6 +21,7 @@ use hold::EXPLAIN_HELP;
 pub(super) use hold::{ExplainOptions, HoldCommand, ListHoldsOptions, ShowHoldOptions};
 pub(super) use offline::{CompletionOptions, DemoOptions, DumpOptions, JournalCommand, VerifyOptions};
 pub(super) use plan::{CloneOptions, FireOptions};
+pub(super) use series::{ApplySeriesOptions, ListSeriesOptions, PreviewOptions, SeriesCommand, SeriesOptions};
 use serve::SERVE_HELP;
 pub(super) use serve::ServeFlags;
 pub(super) use stock::{AdjustOptions, ReconcileOptions};
@@ -60,6 +62,9 @@ pub(super) enum Command {
     /// Define drops, and control them while they run.
     #[command(subcommand)]
     Drop(DropCommand),
+    /// Create, change and show series: drops that come again
+    #[command(subcommand)]
+    Series(SeriesCommand),
     /// Reserve units for a customer.
     #[command(after_help = "Examples:\n  \
         stockade reserve knife-1204 --sku KNIFE/20cm=2 --customer c1\n  \

@@ -12,10 +12,12 @@ use stockade_proto as pb;
 mod entries;
 mod money;
 mod parts;
+mod series;
 mod values;
 
 use entries::{ConductEntry, ItemEntry, LimitEntry, ScarcityEntry, SignalEntry, TermsEntry, TrancheEntry, WindowEntry};
 pub(super) use money::shown as shown_money;
+pub use series::series;
 use values::FileFaults;
 pub use values::proto_span;
 

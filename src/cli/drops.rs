@@ -22,7 +22,7 @@ const STDIN: &str = "-";
 /// If the file is faulty, or the server is not reached or answers with a status.
 pub(super) async fn apply(options: &ApplyOptions, output: &mut Output) -> Result<Finding, Failure> {
     let name = options.file.display().to_string();
-    let wanted = drop_file::read(&name, &read(&options.file)?).map_err(Failure::Usage)?;
+    let wanted = drop_file::read(&name, &text_of(&options.file)?).map_err(Failure::Usage)?;
     let client = Client::connect(&options.remote.endpoint).await?;
     let before = match client.get_drop(pb::GetDropRequest { drop_id: wanted.drop.id.clone() }).await {
         Ok(answer) => answer.drop,
@@ -127,7 +127,7 @@ pub(super) async fn fire(options: &FireOptions, output: &mut Output) -> Result<F
     print(output, remote, "FireFlowResponse", &answer, answer.drop.as_ref())
 }
 
-fn read(file: &Path) -> Result<String, Failure> {
+pub(super) fn text_of(file: &Path) -> Result<String, Failure> {
     let text = if file == Path::new(STDIN) {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map(|_length| text)

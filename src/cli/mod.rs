@@ -25,13 +25,14 @@ mod json;
 mod lines;
 mod operators;
 mod output;
+mod series;
 mod serve;
 mod show;
 mod timeline;
 mod verify;
 mod watch;
 
-use args::{Cli, Command, DropCommand, EventsCommand, HoldCommand, JournalCommand};
+use args::{Cli, Command, DropCommand, EventsCommand, HoldCommand, JournalCommand, SeriesCommand};
 use failure::{Failure, USAGE};
 use output::Output;
 
@@ -97,6 +98,16 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Drop(DropCommand::Reconcile(options)) => talk(operators::reconcile(&options, output)),
         Command::Drop(DropCommand::Fire(options)) => talk(drops::fire(&options, output)),
         Command::Drop(DropCommand::Clone(options)) => talk(drops::copy(&options, output)),
+        Command::Series(SeriesCommand::Apply(options)) => talk(series::apply(&options, output)),
+        Command::Series(SeriesCommand::List(options)) => talk(series::list(&options, output)),
+        Command::Series(SeriesCommand::Show(options)) => talk(series::show(&options, output)),
+        Command::Series(SeriesCommand::Preview(options)) => talk(series::preview(&options, output)),
+        Command::Series(SeriesCommand::Pause(options)) => {
+            talk(series::steer(&options, stockade_proto::SeriesState::Paused, output))
+        }
+        Command::Series(SeriesCommand::End(options)) => {
+            talk(series::steer(&options, stockade_proto::SeriesState::Ended, output))
+        }
         Command::Reserve(options) => talk(holds::reserve(&options, output)),
         Command::Extend(options) => talk(holds::extend(&options, output)),
         Command::Claim(options) => talk(holds::claim(&options, output)),

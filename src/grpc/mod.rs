@@ -26,6 +26,7 @@ mod reply;
 mod reservation;
 mod rpc;
 mod seats;
+mod series;
 mod services;
 mod status;
 mod stream;
@@ -43,6 +44,7 @@ use events::Events;
 use others::Others;
 use reservation::Reservations;
 use seats::Seats;
+use series::SeriesCalls;
 
 /// The path and the request's full name of each call that is served. All other calls of the contract are answered
 /// with `UNIMPLEMENTED`.
@@ -64,7 +66,7 @@ pub enum BrokenContract {
     Shape(#[from] intake::BrokenShape),
 }
 
-/// All services: reservations, drops, events, health and reflection. Health starts as not serving, and streams are
+/// All services: reservations, drops, series, events, health and reflection. Health starts as not serving, and streams are
 /// open.
 ///
 /// # Errors
@@ -84,6 +86,7 @@ pub async fn services(
     let services = Services {
         reservations: Reservations::new(Arc::clone(&edge), streams.clone()),
         drops: DropsService::new(Arc::clone(&edge), streams.clone(), Arc::clone(&seats)),
+        series: SeriesCalls::new(Arc::clone(&edge)),
         events: Events::new(edge, streams.clone(), seats),
         others: Others::new(others),
         decode: Arc::new(Decode::new()?),

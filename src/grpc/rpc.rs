@@ -6,6 +6,8 @@ use super::REQUEST_BYTES_MAX;
 const SMALL_REQUEST_BYTES: usize = 64 * 1024;
 /// Most bytes of a request with a drop, which has at most 96 KiB.
 const DROP_REQUEST_BYTES: usize = 128 * 1024;
+/// Most bytes of a request with a series: the template of a drop, and rules.
+const SERIES_REQUEST_BYTES: usize = 256 * 1024;
 
 /// A call that is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,11 @@ pub(super) enum Rpc {
     AdjustStock,
     FireFlow,
     ReconcileStock,
+    CreateSeries,
+    UpdateSeries,
+    GetSeries,
+    ListSeries,
+    PreviewSeries,
     WatchDrop,
     ReadEvents,
     ListEvents,
@@ -53,7 +60,7 @@ const fn row(rpc: Rpc, path: &'static str, request: &'static str, request_bytes_
 }
 
 /// All calls, the most frequent ones first.
-pub(super) static CALLS: [Row; 23] = [
+pub(super) static CALLS: [Row; 28] = [
     row(Rpc::Reserve, "/stockade.v1.ReservationService/Reserve", "stockade.v1.ReserveRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Claim, "/stockade.v1.ReservationService/Claim", "stockade.v1.ClaimRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Release, "/stockade.v1.ReservationService/Release", "stockade.v1.ReleaseRequest", SMALL_REQUEST_BYTES),
@@ -99,6 +106,26 @@ pub(super) static CALLS: [Row; 23] = [
         "/stockade.v1.DropService/ReconcileStock",
         "stockade.v1.ReconcileStockRequest",
         SMALL_REQUEST_BYTES,
+    ),
+    row(
+        Rpc::CreateSeries,
+        "/stockade.v1.SeriesService/CreateSeries",
+        "stockade.v1.CreateSeriesRequest",
+        SERIES_REQUEST_BYTES,
+    ),
+    row(
+        Rpc::UpdateSeries,
+        "/stockade.v1.SeriesService/UpdateSeries",
+        "stockade.v1.UpdateSeriesRequest",
+        SERIES_REQUEST_BYTES,
+    ),
+    row(Rpc::GetSeries, "/stockade.v1.SeriesService/GetSeries", "stockade.v1.GetSeriesRequest", SMALL_REQUEST_BYTES),
+    row(Rpc::ListSeries, "/stockade.v1.SeriesService/ListSeries", "stockade.v1.ListSeriesRequest", SMALL_REQUEST_BYTES),
+    row(
+        Rpc::PreviewSeries,
+        "/stockade.v1.SeriesService/PreviewSeries",
+        "stockade.v1.PreviewSeriesRequest",
+        SERIES_REQUEST_BYTES,
     ),
     row(Rpc::ReadEvents, "/stockade.v1.EventService/ReadEvents", "stockade.v1.ReadEventsRequest", SMALL_REQUEST_BYTES),
     row(Rpc::ListEvents, "/stockade.v1.EventService/ListEvents", "stockade.v1.ListEventsRequest", SMALL_REQUEST_BYTES),

@@ -21,6 +21,7 @@ use super::others::Others;
 use super::reply::{self, Reply};
 use super::reservation::Reservations;
 use super::rpc::{self, Rpc};
+use super::series::SeriesCalls;
 use super::status;
 use super::stream::{Incoming, Streams};
 use super::watch::DropSnapshot;
@@ -39,6 +40,7 @@ const PREFIX: &str = "/stockade.v1.";
 pub struct Services {
     pub(super) reservations: Reservations,
     pub(super) drops: DropsService,
+    pub(super) series: SeriesCalls,
     pub(super) events: Events,
     /// Health and reflection.
     pub(super) others: Others,
@@ -90,7 +92,7 @@ impl Services {
     }
 
     async fn reply(&self, rpc: Rpc, incoming: IncomingCall<'_>) -> Result<Reply, Status> {
-        let (holds, drops) = (&self.reservations, &self.drops);
+        let (holds, drops, series) = (&self.reservations, &self.drops, &self.series);
         match rpc {
             Rpc::Reserve => incoming.unary(|asked| holds.reserve(asked)).await,
             Rpc::Claim => incoming.unary(|asked| holds.claim(asked)).await,
@@ -116,6 +118,11 @@ impl Services {
                 let reconcile = |asked, origin| drops.reconcile_stock(asked, (origin, peer), &self.events);
                 Box::pin(incoming.operation(reconcile)).await
             }
+            Rpc::CreateSeries => Box::pin(incoming.operation(|asked, origin| series.create(asked, origin))).await,
+            Rpc::UpdateSeries => Box::pin(incoming.operation(|asked, origin| series.update(asked, origin))).await,
+            Rpc::GetSeries => Box::pin(incoming.read(|asked| series.get(asked))).await,
+            Rpc::ListSeries => Box::pin(incoming.read(|asked| series.list(asked))).await,
+            Rpc::PreviewSeries => Box::pin(incoming.read(|asked| series.preview(asked))).await,
             Rpc::WatchDrop => Box::pin(incoming.watch_drop()).await,
             Rpc::ReadEvents => Box::pin(incoming.read_events()).await,
             Rpc::ListEvents => Box::pin(incoming.list_events()).await,

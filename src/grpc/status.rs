@@ -38,7 +38,7 @@ pub(super) fn of_fault(fault: Fault) -> Status {
     let message = fault.to_string();
     match fault {
         Fault::Invalid(violations) => invalid(&violations),
-        Fault::NoDrop(_) | Fault::NoHold(_) => Status::not_found(message),
+        Fault::NoDrop(_) | Fault::NoHold(_) | Fault::NoDefinition(..) => Status::not_found(message),
         Fault::Exists { what: _, field: _ } => Status::already_exists(message),
         Fault::Stale(_) => Status::aborted(message),
         Fault::Precondition(_) => Status::failed_precondition(message),

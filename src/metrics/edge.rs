@@ -8,7 +8,7 @@ use stockade_engine::command::Operation;
 use stockade_types::metrics::{Counter, Gauge, Histogram, HistogramReading};
 
 /// The contract's calls, by name. The last stands for all others.
-const METHODS: [&str; 24] = [
+const METHODS: [&str; 29] = [
     "Reserve",
     "Extend",
     "Claim",
@@ -29,6 +29,11 @@ const METHODS: [&str; 24] = [
     "AdjustStock",
     "FireFlow",
     "ReconcileStock",
+    "CreateSeries",
+    "UpdateSeries",
+    "GetSeries",
+    "ListSeries",
+    "PreviewSeries",
     "WatchDrop",
     "ReadEvents",
     "ListEvents",

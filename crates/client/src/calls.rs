@@ -214,6 +214,16 @@ impl Stockade {
         resume_drop: ResumeDropRequest -> ResumeDropResponse;
         /// Ends a sale permanently.
         close_drop: CloseDropRequest -> CloseDropResponse;
+        /// Creates a series: drops that come again.
+        create_series: CreateSeriesRequest -> CreateSeriesResponse;
+        /// Changes a series, and what is to come of it.
+        update_series: UpdateSeriesRequest -> UpdateSeriesResponse;
+        /// Shows a series.
+        get_series: GetSeriesRequest -> GetSeriesResponse;
+        /// Lists series, page by page.
+        list_series: ListSeriesRequest -> ListSeriesResponse;
+        /// The next occurrences of a series, also of one that is not created yet.
+        preview_series: PreviewSeriesRequest -> PreviewSeriesResponse;
     }
 }
 

@@ -11,6 +11,7 @@ use stockade_proto as pb;
 use stockade_proto::drop_service_client::DropServiceClient;
 use stockade_proto::event_service_client::EventServiceClient;
 use stockade_proto::reservation_service_client::ReservationServiceClient;
+use stockade_proto::series_service_client::SeriesServiceClient;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming, TimeoutExpired};
@@ -57,6 +58,7 @@ fn address(endpoint: &str) -> Result<Endpoint, ConnectError> {
 pub struct Client {
     reservations: ReservationServiceClient<Channel>,
     drops: DropServiceClient<Channel>,
+    series: SeriesServiceClient<Channel>,
     events: EventServiceClient<Channel>,
     endpoint: Arc<str>,
     timeout: Duration,
@@ -221,6 +223,7 @@ impl Client {
         Self {
             reservations: ReservationServiceClient::new(channel.clone()),
             drops: DropServiceClient::new(channel.clone()),
+            series: SeriesServiceClient::new(channel.clone()),
             events: EventServiceClient::new(channel),
             endpoint: endpoint.into(),
             timeout: CALL_TIMEOUT,
@@ -326,6 +329,16 @@ impl Client {
         resume_drop: drops, ResumeDropRequest -> ResumeDropResponse;
         /// Ends a sale permanently.
         close_drop: drops, CloseDropRequest -> CloseDropResponse;
+        /// Creates a series: drops that come again.
+        create_series: series, CreateSeriesRequest -> CreateSeriesResponse;
+        /// Changes a series, and what is to come of it.
+        update_series: series, UpdateSeriesRequest -> UpdateSeriesResponse;
+        /// Shows a series.
+        get_series: series, GetSeriesRequest -> GetSeriesResponse;
+        /// Lists series, page by page.
+        list_series: series, ListSeriesRequest -> ListSeriesResponse;
+        /// The next occurrences of a series, also of one that is not created yet.
+        preview_series: series, PreviewSeriesRequest -> PreviewSeriesResponse;
         /// Lists events, page by page.
         list_events: events, ListEventsRequest -> ListEventsResponse;
     }

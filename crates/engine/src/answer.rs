@@ -5,8 +5,8 @@ use std::sync::Arc;
 pub use crate::inventory::{DropState, Stock};
 use stockade_types::definition::{Definition, Scope};
 use stockade_types::hold::{Hold, ShortLine};
-use stockade_types::ids::{DropId, DropNo, HoldId, IdentityKind, ItemNo, LimitId, Lsn, PoolId, PoolNo, Sku};
-use stockade_types::record::Marks;
+use stockade_types::ids::{DefinedId, DropId, DropNo, HoldId, IdentityKind, ItemNo, LimitId, Lsn, PoolId, PoolNo, Sku};
+use stockade_types::record::{DefinedKind, Marks};
 use stockade_types::refusal::{Reason, Rule};
 use stockade_types::time::{Millis, Timestamp};
 
@@ -116,6 +116,9 @@ pub enum Fault {
     /// No such hold, or its drop or customer is not the one named in the request.
     #[error("hold {0} not found")]
     NoHold(HoldId),
+    /// No such definition.
+    #[error("{} {_1} not found", _0.label())]
+    NoDefinition(DefinedKind, DefinedId),
     /// The id is in use with other content.
     #[error("{what} exists already with another {field}")]
     Exists {

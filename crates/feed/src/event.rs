@@ -9,11 +9,12 @@ use std::sync::Arc;
 use smallvec::{SmallVec, smallvec};
 use stockade_types::definition::{Definition, Rules};
 use stockade_types::hold::{Hold, HoldState};
-use stockade_types::ids::{AdjustmentId, DropNo, ItemNo, Lsn};
+use stockade_types::ids::{AdjustmentId, DropId, DropNo, ItemNo, Lsn, SeriesId, ShopId};
 use stockade_types::record::{
-    Actor, Adjusted, AdjustedBy, HoldChange, Lifecycle, Made, MarkKind, MovedLine, PoolFigures, Record, Restart,
-    Superseded, Verb,
+    Actor, Adjusted, AdjustedBy, DefinedFact, DefinedKind, DefinedVerb, HoldChange, Lifecycle, Made, MarkKind,
+    MovedLine, OccurrenceFact, OccurrenceVerb, PoolFigures, Record, Restart, Superseded, Verb,
 };
+use stockade_types::series::{Series, drop_id};
 use stockade_types::time::Timestamp;
 
 use super::cursor::Position;
@@ -80,6 +81,15 @@ pub enum Detail {
         /// The adjustment that changed it.
         cause: AdjustmentId,
     },
+    /// A series, or one of its occurrences.
+    Series {
+        /// Which series.
+        id: SeriesId,
+        /// Whose.
+        shop: ShopId,
+        /// The occurrence that has no drop; none: the series itself.
+        occurrence: Option<NoDrop>,
+    },
     /// The engine.
     Restart {
         /// The last instant in the journal before the outage.
@@ -87,6 +97,15 @@ pub enum Detail {
         /// Deadlines between the two were moved to this instant.
         grace_until: Timestamp,
     },
+}
+
+/// An occurrence of a series that has no drop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoDrop {
+    /// The id that its drop would have.
+    pub drop: DropId,
+    /// Why it has none.
+    pub reason: Box<str>,
 }
 
 /// The events of one record: most have one.
@@ -114,6 +133,32 @@ impl Event {
         self.drop.as_deref().map_or(&[], |drop| drop_facts::channels(drop, *mark))
     }
 
+    /// The shop that it is about.
+    #[must_use]
+    pub fn shop(&self) -> Option<&ShopId> {
+        if let Detail::Series { shop, .. } = &self.detail {
+            Some(shop)
+        } else {
+            self.drop.as_deref().map(|drop| &drop.shop)
+        }
+    }
+
+    /// The series that it is about, or that its drop belongs to.
+    #[must_use]
+    pub fn series(&self) -> Option<&SeriesId> {
+        if let Detail::Series { id, .. } = &self.detail { Some(id) } else { self.drop.as_deref()?.series.as_ref() }
+    }
+
+    /// The drop that it is about, also one that was not made.
+    #[must_use]
+    pub fn drop_id(&self) -> Option<&DropId> {
+        if let Detail::Series { occurrence, .. } = &self.detail {
+            occurrence.as_ref().map(|occurrence| &occurrence.drop)
+        } else {
+            self.drop.as_deref().map(|drop| &drop.id)
+        }
+    }
+
     /// About the bytes that it takes in memory.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -123,6 +168,7 @@ impl Event {
             Detail::Hold { hold, .. } => hold.lines().count().saturating_mul(64).saturating_add(128),
             Detail::Drop { stock, .. } => figures(stock).saturating_add(self.drop.as_deref().map_or(0, weight)),
             Detail::Stock { stock, .. } => figures(stock),
+            Detail::Series { occurrence, .. } => occurrence.as_ref().map_or(0, |of| of.reason.len()),
             Detail::Restart { .. } => 0,
         };
         size_of::<Self>().saturating_add(more)
@@ -157,6 +203,8 @@ pub(crate) fn events<E>(lsn: Lsn, record: Record, named: impl FnOnce(DropNo) -> 
         Record::DropFact(fact) => drop_facts::events(lsn, *fact),
         Record::Adjusted(adjusted) => of_adjusted(lsn, *adjusted, named)?,
         Record::Restart(restart) => of_restart(lsn, restart).into_iter().collect(),
+        Record::Defined(fact) => of_series(lsn, *fact).into_iter().collect(),
+        Record::Occurrence(fact) => of_occurrence(lsn, *fact).into_iter().collect(),
         // Of format 1, or in snapshots only.
         Record::Drop(_)
         | Record::Lifecycle(_)
@@ -248,6 +296,31 @@ fn of_adjusted<E>(lsn: Lsn, adjusted: Adjusted, named: impl FnOnce(DropNo) -> Re
     let detail = Detail::Stock { item, stock, cause: adjustment.id };
     let drop = Some(named(drop)?);
     Ok(smallvec![Event { actor: origin.actor, drop, ..Event::new(lsn, Kind::StockAdjusted, at, detail) }])
+}
+
+fn of_series(lsn: Lsn, fact: DefinedFact) -> Option<Event> {
+    let DefinedFact { verb, at, origin, image } = fact;
+    let kind = match (image.kind, verb) {
+        (DefinedKind::Series, DefinedVerb::Create) => Kind::SeriesCreated,
+        (DefinedKind::Series, DefinedVerb::Update) => Kind::SeriesUpdated,
+        (DefinedKind::Series, DefinedVerb::Delete) => return None,
+    };
+    let series = Series::decode(&image.bytes).ok()?;
+    let detail = Detail::Series { id: series.id, shop: series.shop, occurrence: None };
+    Some(Event { actor: origin.actor, ..Event::new(lsn, kind, at, detail) })
+}
+
+fn of_occurrence(lsn: Lsn, fact: OccurrenceFact) -> Option<Event> {
+    let OccurrenceFact { series, shop, local, verb, at, origin, opens_at, by: _, reason } = fact;
+    let kind = match verb {
+        OccurrenceVerb::Skip => Kind::OccurrenceSkipped,
+        OccurrenceVerb::Fail => Kind::OccurrenceFailed,
+        // The drop's own events say these.
+        OccurrenceVerb::Create | OccurrenceVerb::Change | OccurrenceVerb::Cancel => return None,
+    };
+    let occurrence = Some(NoDrop { drop: drop_id(&series, local), reason });
+    let detail = Detail::Series { id: series, shop, occurrence };
+    Some(Event { actor: origin.actor, scheduled_for: Some(opens_at), ..Event::new(lsn, kind, at, detail) })
 }
 
 fn of_restart(lsn: Lsn, Restart { stopped_at, grace_until, at }: Restart) -> Option<Event> {

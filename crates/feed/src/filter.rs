@@ -55,11 +55,10 @@ impl Filter {
     #[must_use]
     pub fn wants(&self, event: &Event) -> bool {
         let Self { kinds, shop, series, drop, names, channels } = self;
-        let of = event.drop.as_deref();
         kinds.contains(&event.kind)
-            && shop.as_ref().is_none_or(|shop| of.is_some_and(|of| of.shop == *shop))
-            && series.as_ref().is_none_or(|series| of.is_some_and(|of| of.series.as_ref() == Some(series)))
-            && drop.as_ref().is_none_or(|drop| of.is_some_and(|of| of.id == *drop))
+            && shop.as_ref().is_none_or(|shop| event.shop() == Some(shop))
+            && series.as_ref().is_none_or(|series| event.series() == Some(series))
+            && drop.as_ref().is_none_or(|drop| event.drop_id() == Some(drop))
             && (names.is_empty() || event.name().is_some_and(|name| names.iter().any(|wanted| wanted == name)))
             && (channels.is_empty() || event.channels().iter().any(|channel| channels.contains(channel)))
     }

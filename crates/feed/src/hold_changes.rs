@@ -117,6 +117,8 @@ fn place_of(record: &Record, id: HoldId) -> Option<(Lsn, Timestamp)> {
         | Record::Stock(_)
         | Record::Adjustments(_)
         | Record::Archived(_)
+        | Record::Defined(_)
+        | Record::Occurrence(_)
         | Record::Usage(_) => return None,
     };
     (of == id).then_some(place)

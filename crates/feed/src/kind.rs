@@ -62,14 +62,18 @@ pub enum Kind {
     StockAdjusted,
     /// The engine started after an outage.
     EngineRestarted,
+    /// A series was created.
+    SeriesCreated,
+    /// It was changed.
+    SeriesUpdated,
+    /// No drop is made for one of its occurrences.
+    OccurrenceSkipped,
+    /// The drop of one of its occurrences was refused.
+    OccurrenceFailed,
 }
 
 /// Types that the contract names but no record has yet.
-pub(super) const LATER: [&str; 13] = [
-    "series.created",
-    "series.updated",
-    "series.occurrence_skipped",
-    "series.occurrence_failed",
+pub(super) const LATER: [&str; 9] = [
     "report.ready",
     "guardrail.tripped",
     "room.opened",
@@ -83,7 +87,7 @@ pub(super) const LATER: [&str; 13] = [
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 32] = [
         Self::HoldCreated,
         Self::HoldExtended,
         Self::HoldPaying,
@@ -112,6 +116,10 @@ impl Kind {
         Self::SignalMissed,
         Self::StockAdjusted,
         Self::EngineRestarted,
+        Self::SeriesCreated,
+        Self::SeriesUpdated,
+        Self::OccurrenceSkipped,
+        Self::OccurrenceFailed,
     ];
 
     /// Its name without the prefix.
@@ -146,6 +154,10 @@ impl Kind {
             Self::SignalMissed => "signal.missed",
             Self::StockAdjusted => "stock.adjusted",
             Self::EngineRestarted => "engine.restarted",
+            Self::SeriesCreated => "series.created",
+            Self::SeriesUpdated => "series.updated",
+            Self::OccurrenceSkipped => "series.occurrence_skipped",
+            Self::OccurrenceFailed => "series.occurrence_failed",
         }
     }
 

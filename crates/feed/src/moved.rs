@@ -67,6 +67,8 @@ impl Feed {
             | Record::Stock(_)
             | Record::Adjustments(_)
             | Record::Archived(_)
+            | Record::Defined(_)
+            | Record::Occurrence(_)
             | Record::Usage(_) => Ok(0),
         }
     }

@@ -113,6 +113,11 @@ text_id!(
     check_slug
 );
 text_id!(
+    /// The id of something that operators define, other than a drop: a slug, unique among those of its kind.
+    DefinedId,
+    check_slug
+);
+text_id!(
     /// A tier of customers: a slug.
     TierId,
     check_slug

@@ -6,21 +6,25 @@
 //! the entity after it.
 
 mod archive;
+mod defined;
 mod drop_fact;
 mod format1;
 mod hold;
 mod hold_change;
 mod lifecycle;
 mod marks;
+mod occurrence;
 mod restart;
 mod stock;
 
 pub use archive::{Archived, OldUsage, Sold, UsageImage};
+pub use defined::{DEFINED_BYTES_MAX, DefinedFact, DefinedImage, DefinedKind, DefinedVerb};
 pub use drop_fact::{DropFact, DropVerb, ORIGIN_TEXT_MAX, Origin};
 pub use format1::OldFact;
 pub use hold_change::{Actor, HoldChange, Made, MovedLine, Superseded, Verb};
 pub use lifecycle::{Closed, Lifecycle};
 pub use marks::{FlowPlace, Mark, MarkKind, Marks, each_planned, each_planned_mut, last_slot_ends};
+pub use occurrence::{OccurrenceFact, OccurrenceVerb, REASON_MAX};
 pub use restart::Restart;
 pub use stock::{
     Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, PoolBasis, PoolFigures, Reconciliation, StockChange, StockImage,
@@ -98,6 +102,10 @@ pub enum Record {
     Archived(Archived),
     /// What a subject owns from archived drops, whole.
     Usage(UsageImage),
+    /// Something that operators define by an id was created, changed or deleted. In snapshots the last change of it.
+    Defined(Box<DefinedFact>),
+    /// What came of an occurrence of a series. In snapshots the last of it.
+    Occurrence(Box<OccurrenceFact>),
 }
 
 /// First byte of an encoded record. A number is never reused for another meaning.
@@ -152,6 +160,10 @@ mod kind {
         ADJUSTMENTS_RECONCILED = 26,
         /// Usage with returns.
         USAGE_WITH_RETURNS = 27,
+        /// A definition was created, changed or deleted.
+        DEFINED = 28,
+        /// What came of an occurrence of a series.
+        OCCURRENCE = 29,
         /// A drop with signals or bands.
         DROP_WITH_SIGNALS = 34,
         /// A fact about a drop with signals or bands, or with marks of signals or of what the public sees of the stock.
@@ -228,6 +240,8 @@ impl Record {
             | Self::Old(_)
             | Self::Restart(_)
             | Self::Upgraded(_)
+            | Self::Defined(_)
+            | Self::Occurrence(_)
             | Self::Usage(_) => None,
         }
     }
@@ -263,6 +277,8 @@ impl Record {
             Self::Adjustments(_) => "adjustments",
             Self::Archived(_) => "archived",
             Self::Usage(_) => "usage",
+            Self::Defined(_) => "defined",
+            Self::Occurrence(_) => "occurrence",
         }
     }
 
@@ -337,6 +353,14 @@ impl Record {
                 out.push(kind::ARCHIVED);
                 archive::encode_archived(archived, out);
             }
+            Self::Defined(fact) => {
+                out.push(kind::DEFINED);
+                defined::encode(fact, out);
+            }
+            Self::Occurrence(fact) => {
+                out.push(kind::OCCURRENCE);
+                occurrence::encode(fact, out);
+            }
             Self::Usage(image) => {
                 out.push(if image.returns.is_empty() { kind::USAGE } else { kind::USAGE_WITH_RETURNS });
                 archive::encode_usage(image, out);
@@ -383,6 +407,8 @@ impl Record {
             kind @ (kind::USAGE | kind::USAGE_WITH_RETURNS) => {
                 Self::Usage(archive::decode_usage(&mut reader, kind == kind::USAGE_WITH_RETURNS)?)
             }
+            kind::DEFINED => Self::Defined(Box::new(defined::decode(&mut reader)?)),
+            kind::OCCURRENCE => Self::Occurrence(Box::new(occurrence::decode(&mut reader)?)),
             _ => return Err(DecodeError::Bad("record kind")),
         };
         reader.finish()?;

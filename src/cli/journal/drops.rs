@@ -113,6 +113,8 @@ fn hold_of(record: &Record) -> Option<&Hold> {
         | Record::Stock(_)
         | Record::Adjustments(_)
         | Record::Archived(_)
+        | Record::Defined(_)
+        | Record::Occurrence(_)
         | Record::Usage(_) => None,
     }
 }

@@ -11,6 +11,7 @@ use stockade_types::record::{
 };
 use stockade_types::time::Timestamp;
 
+use super::defined;
 use super::drops::KnownDrops;
 use super::fields::{Fact, hex, is_nothing, millis, time};
 use super::rules;
@@ -47,6 +48,8 @@ pub(super) fn fact(record: &Record, drops: &KnownDrops) -> Fact {
         }
         Record::Archived(archived) => archive(archived, drops),
         Record::Usage(image) => usage(image),
+        Record::Defined(change) => defined::defined(change),
+        Record::Occurrence(result) => defined::occurrence(result),
     }
 }
 
@@ -93,7 +96,7 @@ fn drop_fact(fact: &DropFact) -> Fact {
 }
 
 /// Adds the origin of a change.
-fn by(fact: Fact, Origin { actor, peer, request_id }: &Origin) -> Fact {
+pub(super) fn by(fact: Fact, Origin { actor, peer, request_id }: &Origin) -> Fact {
     fact.with("actor", actor.label()).with("peer", peer.as_deref()).with("request_id", request_id.as_deref())
 }
 
@@ -139,6 +142,18 @@ fn drop_image(image: &DropImage) -> Fact {
         .with("updated_from", update.map(|LastUpdate { base, .. }| base.0))
         .with("update_digest", update.map(|LastUpdate { request, .. }| hex(&request)));
     if of_rules.is_empty() { fact } else { fact.with("rules", rules::rules(of_rules)) }
+}
+
+/// The template of a series' drops.
+pub(super) fn template(definition: &Definition) -> Value {
+    let Definition { id: _, title, shop: _, series: _, labels, schedule: _, terms, items, limits, rules: of_rules } =
+        definition;
+    let Terms { hold_ttl, max_hold_life, payment_ttl } = terms;
+    json!({
+        "title": title, "labels": labels, "hold_ttl_ms": millis(*hold_ttl), "max_hold_life_ms": millis(*max_hold_life),
+        "payment_ttl_ms": millis(*payment_ttl), "items": items.iter().map(rules::item).collect::<Value>(),
+        "limits": limits.iter().map(limit).collect::<Value>(), "rules": rules::rules(of_rules),
+    })
 }
 
 /// A limit; bounds that it does not have are left out.

@@ -14,6 +14,7 @@ use super::args::DumpOptions;
 use super::failure::Failure;
 use super::output::Output;
 
+mod defined;
 mod drops;
 mod fact;
 mod fields;

@@ -41,7 +41,7 @@ pub(super) fn encoded_len(definition: &Definition) -> usize {
 }
 
 /// A drop as it was defined, and what is output only of its items and rules.
-fn defined(definition: &Definition, live: Option<Live<'_>>) -> pb::Drop {
+pub(super) fn defined(definition: &Definition, live: Option<Live<'_>>) -> pb::Drop {
     let Definition {
         id,
         title,

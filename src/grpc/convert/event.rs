@@ -60,6 +60,16 @@ pub fn event(event: &Event, journal: &str, cursor: String, shown: EventFields) -
             cause: cause.to_string(),
             ..plain
         },
+        (Detail::Series { id, shop, occurrence }, _) => {
+            let reason = occurrence.as_ref().map(|of| ("reason".to_owned(), of.reason.to_string()));
+            pb::Event {
+                shop: shop.to_string(),
+                name: id.to_string(),
+                drop_id: occurrence.as_ref().map(|of| of.drop.to_string()).unwrap_or_default(),
+                labels: reason.into_iter().collect(),
+                ..plain
+            }
+        }
         (Detail::Restart { stopped_at, grace_until }, _) => {
             let labels = [("stopped_at", stopped_at), ("grace_until", grace_until)];
             let labels = labels.into_iter().map(|(key, at)| (key.to_owned(), at.to_string())).collect();

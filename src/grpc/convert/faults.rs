@@ -35,6 +35,17 @@ impl Faults {
         }
     }
 
+    /// Takes over what was recorded about a part, with other names of its fields.
+    pub(super) fn absorb(&mut self, part: Self, renamed: impl Fn(&str) -> String) {
+        let Self { invalid, unbuilt } = part;
+        let of_part = invalid.into_iter().map(|InvalidField { field, description }| {
+            let field = renamed(&field);
+            InvalidField { field, description }
+        });
+        self.invalid.extend(of_part);
+        self.unbuilt.extend(unbuilt.iter().map(|field| renamed(field)));
+    }
+
     /// The value, if nothing was recorded. Faulty fields are reported before fields that are not built: the caller
     /// can correct them.
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Rejection> {

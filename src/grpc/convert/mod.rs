@@ -22,6 +22,7 @@ mod list;
 mod stock;
 mod limits;
 mod rules;
+mod series;
 mod update;
 mod warnings;
 
@@ -35,6 +36,10 @@ pub use explain::{EXPLANATION_BYTES, explain, explanation};
 pub use faults::Rejection;
 pub use hold::{claim, drop_id, extend, get_hold, release, reserve, return_units};
 pub use list::{drop_page, drop_token, hold_page, hold_token, list_drops, list_holds};
+pub use series::{
+    create_series, get_series, list_series, occurrence, preview_series, series, series_bytes, series_token,
+    update_series, warning,
+};
 pub use stock::{adjust_stock, fire_flow, reconcile_stock};
 pub use update::update_drop;
 pub use warnings::{Neighbour, warnings};

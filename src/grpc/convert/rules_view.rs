@@ -202,7 +202,7 @@ fn texts(ids: &[impl ToString]) -> Vec<String> {
     ids.iter().map(ToString::to_string).collect()
 }
 
-fn moment_view(Moment { named, at: _ }: Moment) -> pb::Moment {
+pub(super) fn moment_view(Moment { named, at: _ }: Moment) -> pb::Moment {
     use pb::moment::When;
     let when = match named {
         Named::At(at) => When::At(timestamp(at)),

@@ -58,6 +58,8 @@ pub enum AgendaEntry {
     Eviction,
     /// Drops that closed long ago are archived, and their holds leave memory.
     Archiving,
+    /// Series make the drops of their occurrences.
+    Series,
 }
 
 /// How an entry's turn has ended.
@@ -114,6 +116,7 @@ impl Agenda {
             at_once(AgendaEntry::DueHolds, Box::<DueHolds>::default()),
             at_once(AgendaEntry::Eviction, Box::new(Eviction)),
             at_once(AgendaEntry::Archiving, Box::<Archiving>::default()),
+            at_once(AgendaEntry::Series, Box::new(SeriesLook)),
         ];
         let throttle = Throttle::new(Arc::clone(&engine), duty_cycle);
         Self { engine, entries, throttle, idle: true }
@@ -308,6 +311,29 @@ impl Work for Eviction {
             throttle.rest(0, Millis(0));
         }
         TurnEnd::Done
+    }
+}
+
+/// [`AgendaEntry::Series`]: one series a turn. What stops it, stops it for a while: the series is due again by then.
+#[derive(Debug)]
+struct SeriesLook;
+
+impl Work for SeriesLook {
+    fn due_at(&self, engine: &Engine) -> Timestamp {
+        engine.inventory.series_looks.next()
+    }
+
+    fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) -> TurnEnd {
+        let looked = engine.look_at_series(now);
+        throttle.rest(0, Millis(0));
+        match looked {
+            Ok(true) => TurnEnd::Done,
+            Ok(false) => TurnEnd::Soon,
+            Err(fault) => {
+                tracing::warn!(%fault, "what a series has to do is done later");
+                TurnEnd::Soon
+            }
+        }
     }
 }
 

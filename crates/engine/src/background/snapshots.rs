@@ -114,6 +114,10 @@ impl Engine {
             }
             writer.flush()?;
         }
+        for (revision, image) in self.inventory.definition_images() {
+            writer.put(revision, &image);
+        }
+        writer.flush()?;
         // Two closures share the writer: one fills it under a lock, the other writes it out without one.
         let writer_cell = std::cell::RefCell::new(&mut writer);
         self.inventory.holds.scan(

@@ -11,10 +11,12 @@ use stockade_types::ids::{DropId, HoldId, Lsn, Sku, SubjectKey};
 use stockade_types::record::{DropImage, DropVerb, HoldChange, Made, Record, Restart, Superseded};
 use stockade_types::time::Timestamp;
 
+use super::defined::DefinedTable;
 use super::drop_entry::{DropChange, DropEntry};
 use super::drop_inner::DropInner;
 use super::drops::Registry;
 use super::limits::{CountedHoldRef, HoldKey};
+use super::occurrences::OccurrenceTable;
 use super::pool::{PoolUsage, Stock, UsageChange};
 use super::{CountedHold, HoldSlot, Inventory, LockedShard, LockedShards, Subject};
 
@@ -24,6 +26,10 @@ use super::{CountedHold, HoldSlot, Inventory, LockedShard, LockedShards, Subject
 pub enum Locked<'a, 's> {
     /// The registry is closed, and no drop has the record's number.
     Registry(&'a mut Registry),
+    /// All definitions of the record's kind.
+    Defined(&'a mut DefinedTable),
+    /// What came of the occurrences of series; the series are locked, too.
+    Occurrences(&'a mut OccurrenceTable),
     /// A drop with its running state; its gate is closed.
     Drop(&'a DropEntry, &'a mut DropInner),
     /// No hold has the record's id.
@@ -49,6 +55,8 @@ pub struct LockedSubjects<'a> {
 pub enum Applied {
     /// A drop.
     Drop,
+    /// A definition, or what came of an occurrence.
+    Defined,
     /// A hold was made.
     Made,
     /// A hold changed from one state to another.
@@ -147,6 +155,13 @@ impl Inventory {
             (Locked::Registry(registry), Record::DropFact(fact)) if fact.verb == DropVerb::Create => {
                 Some(self.make_drop(registry, lsn, &fact.image))
             }
+            (Locked::Defined(table), Record::Defined(fact)) => {
+                self.expect_look(&fact);
+                table.apply(lsn, &fact).then_some(Applied::Defined)
+            }
+            (Locked::Occurrences(table), Record::Occurrence(fact)) => {
+                table.apply(lsn, &fact).then_some(Applied::Defined)
+            }
             (Locked::Drop(entry, inner), record) => {
                 match entry.change(inner, lsn, &record)? {
                     DropChange::Itself => {}
@@ -156,7 +171,15 @@ impl Inventory {
                 self.expect_moments(entry.number, inner);
                 Some(Applied::Drop)
             }
-            (Locked::Registry(_) | Locked::NewHold(..) | Locked::Hold(..) | Locked::Succession(..), _other) => None,
+            (
+                Locked::Registry(_)
+                | Locked::Defined(_)
+                | Locked::Occurrences(_)
+                | Locked::NewHold(..)
+                | Locked::Hold(..)
+                | Locked::Succession(..),
+                _other,
+            ) => None,
         }
     }
 

@@ -13,7 +13,7 @@ use stockade_types::digest::DigestKey;
 use stockade_types::hold::Hold;
 use stockade_types::ids::{DropNo, HoldId, Lsn, PoolNo};
 use stockade_types::record::{
-    AdjustmentsImage, DropImage, DropVerb, HoldChange, Made, Record, Restart, StockImage, Superseded,
+    AdjustmentsImage, DefinedVerb, DropImage, DropVerb, HoldChange, Made, Record, Restart, StockImage, Superseded,
 };
 use stockade_types::time::Timestamp;
 
@@ -66,6 +66,8 @@ impl BulkLoad {
                 self.0.mark_before(lsn, *at);
                 Ok(())
             }
+            Record::Defined(fact) => self.0.follow_defined(lsn, fact),
+            Record::Occurrence(fact) => self.0.occurrences.lock().follow(lsn, fact),
             Record::Drop(_)
             | Record::Lifecycle(_)
             | Record::DropFact(_)
@@ -87,6 +89,9 @@ impl BulkLoad {
                 self.0.apply_usage(image);
                 Ok(())
             }
+            Record::Defined(fact) if fact.verb != DefinedVerb::Delete => self.0.follow_defined(revision, fact),
+            Record::Occurrence(fact) => self.0.occurrences.lock().follow(revision, fact),
+            Record::Defined(_) => Err(fits::only_in_journals(revision)),
             Record::Drop(_)
             | Record::Lifecycle(_)
             | Record::Archived(_)

@@ -218,6 +218,8 @@ impl DropEntry {
             | Record::Restart(_)
             | Record::Stock(_)
             | Record::Adjustments(_)
+            | Record::Defined(_)
+            | Record::Occurrence(_)
             | Record::Usage(_) => return None,
         }
         Some(DropChange::Itself)

@@ -11,7 +11,7 @@ use stockade_counter::stock::Taken;
 use stockade_types::hold::{Hold, HoldLine};
 use stockade_types::ids::{DropNo, HoldId, ItemNo, Lsn};
 use stockade_types::invariant;
-use stockade_types::record::{Adjusted, DropVerb, HoldChange, Made, Record, Restart, Superseded};
+use stockade_types::record::{Adjusted, DefinedFact, DropVerb, HoldChange, Made, Record, Restart, Superseded};
 use stockade_types::time::Timestamp;
 
 use super::apply::{Locked, LockedSubjects, ReplayError, each_usage, usage};
@@ -61,8 +61,18 @@ impl Inventory {
                 today.map_or(Ok(()), |record| self.follow(lsn, &record))
             }
             Record::Restart(restart) => self.follow_restart(lsn, *restart),
+            Record::Defined(fact) => self.follow_defined(lsn, fact),
+            Record::Occurrence(fact) => self.occurrences.lock().follow(lsn, fact),
             Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) => Err(fits::only_in_snapshots(lsn)),
         }
+    }
+
+    /// Applies a change of a definition, or an image of one.
+    pub(super) fn follow_defined(&self, lsn: Lsn, fact: &DefinedFact) -> Result<(), ReplayError> {
+        if self.definitions.follow(lsn, fact)? {
+            self.expect_look(fact);
+        }
+        Ok(())
     }
 
     fn fold_one(&self, number: DropNo) {

@@ -9,6 +9,7 @@ pub mod apply;
 mod archive;
 mod bulk_load;
 mod chunks;
+mod defined;
 mod drop_entry;
 mod drop_guard;
 mod drop_scope;
@@ -24,6 +25,7 @@ mod item_stock;
 mod ledger;
 pub mod limits;
 mod moments;
+mod occurrences;
 mod openings;
 pub mod pool;
 mod drop_inner;
@@ -37,6 +39,7 @@ pub use adjustments::ItemAdjustments;
 pub use apply::{Applied, HoldTransition, Locked, LockedSubjects, ReplayError};
 pub use archive::Folding;
 pub use bulk_load::BulkLoad;
+pub use defined::{Defined, DefinedBounds, DefinedTable, Definitions};
 pub use drop_entry::DropEntry;
 pub use drop_guard::{DropReadGuard, DropWriteGuard};
 pub use drop_inner::{DropInner, DropState};
@@ -46,6 +49,7 @@ pub use holds::{CountedHold, HoldSlot, Holds, LockedShard, LockedShards};
 pub use item_stock::ItemStock;
 pub use limits::{Keys, Subject, Subjects, Violations};
 pub use moments::Moments;
+pub use occurrences::{OCCURRENCES_MAX, Occurred, OccurrenceTable, SeriesLooks};
 pub use openings::Openings;
 pub use pool::{Availability, Pool, Stock};
 pub use watched::Watched;
@@ -53,9 +57,9 @@ pub use watched::Watched;
 use stockade_counter::sync::{AtomicU64, Ordering};
 use stockade_types::digest::DigestKey;
 use stockade_types::hold::Hold;
-use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo, SubjectKey};
+use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo, SeriesId, SubjectKey};
 use stockade_types::invariant;
-use stockade_types::record::Record;
+use stockade_types::record::{DefinedFact, DefinedKind, DefinedVerb, Record};
 use stockade_types::time::{Millis, Timestamp};
 
 use chunks::Chunks;
@@ -68,6 +72,12 @@ pub struct Inventory {
     pub key: DigestKey,
     /// Drops by id and number.
     pub drops: Drops,
+    /// What operators define by an id, other than drops.
+    pub definitions: Definitions,
+    /// What came of the occurrences of series.
+    pub occurrences: Mutex<OccurrenceTable>,
+    /// When each series is looked at next.
+    pub series_looks: SeriesLooks,
     /// Openings of drops before they were moved.
     pub openings: Openings,
     /// The next moment of each drop that has one.
@@ -116,6 +126,9 @@ impl Inventory {
     pub fn new(key: DigestKey) -> Self {
         Self {
             drops: Drops::default(),
+            definitions: Definitions::default(),
+            occurrences: Mutex::default(),
+            series_looks: SeriesLooks::default(),
             openings: Openings::default(),
             moments: Moments::default(),
             closings: Moments::default(),
@@ -237,6 +250,25 @@ impl Inventory {
         self.on_sale.set(drop, inner.is_on_sale());
     }
 
+    /// Has a series that was created or changed looked at, and one that was deleted not any more.
+    fn expect_look(&self, fact: &DefinedFact) {
+        match fact.image.kind {
+            DefinedKind::Series => {
+                let Ok(series) = SeriesId::try_from(fact.image.id.as_str()) else { return };
+                let is_deleted = fact.verb == DefinedVerb::Delete;
+                self.series_looks.expect(&series, if is_deleted { Timestamp::NEVER } else { Timestamp(0) });
+            }
+        }
+    }
+
+    /// Each definition's last record, and that of each occurrence of a series, with their LSNs.
+    #[must_use]
+    pub fn definition_images(&self) -> Vec<(Lsn, Record)> {
+        let mut images = self.definitions.images();
+        images.extend(self.occurrences.lock().images());
+        images
+    }
+
     /// Announces that a hold is due at `at`; its deadline is in its pools' queues by now. Always a read-modify-write:
     /// if the value were read first, a reset in between could be missed.
     fn expect_due(&self, at: Timestamp) {
@@ -282,6 +314,9 @@ impl Inventory {
                 put(&mut bytes, revision, image);
             }
             entry.pools().for_each(|pool| bytes.extend_from_slice(pool.image().as_bytes()));
+        }
+        for (revision, image) in self.definition_images() {
+            put(&mut bytes, revision, image);
         }
         let mut holds = Vec::new();
         self.holds.for_each_shard(|shard| holds.extend(shard.iter().map(|(_, hold)| hold.clone())));

@@ -52,7 +52,7 @@ impl Stock {
     }
 
     /// Units that are not free.
-    pub(super) const fn out(&self) -> u64 {
+    pub const fn out(&self) -> u64 {
         self.held.saturating_add(self.paying).saturating_add(self.claimed).saturating_add(self.withdrawn)
     }
 

@@ -89,6 +89,8 @@ fn late_claim(record: &Record) -> Option<HoldId> {
         | Record::Stock(_)
         | Record::Adjustments(_)
         | Record::Archived(_)
+        | Record::Defined(_)
+        | Record::Occurrence(_)
         | Record::Usage(_) => None,
     }
 }

@@ -1,10 +1,12 @@
-//! What operators do with drops, and how drops are shown.
+//! What operators do with drops, and with other definitions; and how drops are shown.
 
 mod adjust;
 mod create;
+pub mod define;
 mod fire;
 mod fired;
 mod reconcile;
+pub mod series;
 mod steer;
 pub(crate) mod turn;
 mod update;

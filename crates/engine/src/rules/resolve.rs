@@ -1,8 +1,9 @@
 //! When the moments of a definition come.
 
 use jiff::civil::{Date, Time};
-use jiff::tz::{AmbiguousOffset, TimeZone};
-use jiff::{SignedDuration, Timestamp as Instant, ToSpan};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, ToSpan};
+use stockade_types::calendar::{self, Resolved};
 use stockade_types::definition::{Definition, Moment, Named, Trigger};
 use stockade_types::time::Timestamp;
 
@@ -47,7 +48,7 @@ pub fn resolve_but(
     if !definition.has_rules() {
         return Ok(Vec::new());
     }
-    each_moment(definition, |_, _, moment| moment.at = Timestamp::NEVER);
+    each_bounded(definition, |_, _, moment| moment.at = Timestamp::NEVER);
     keep(definition);
     let mut resolving = Resolving {
         opens_at,
@@ -61,7 +62,7 @@ pub fn resolve_but(
         resolving.fault("drop.time_zone".to_owned(), description);
         resolving.zone = Some(TimeZone::UTC);
     }
-    each_moment(definition, |field, bounds, moment| {
+    each_bounded(definition, |field, bounds, moment| {
         if moment.at != Timestamp::NEVER {
             return;
         }
@@ -76,6 +77,25 @@ pub fn resolve_but(
     });
     let Resolving { faults, gaps, .. } = resolving;
     if faults.is_empty() { Ok(gaps) } else { Err(faults) }
+}
+
+/// When a drop closes that opens at `opens_at`, if that is later.
+#[must_use]
+pub fn closing(named: Named, opens_at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let at = match named {
+        Named::At(at) => Some(at),
+        Named::AfterOpening(span) => opens_at.0.checked_add_signed(span).map(Timestamp),
+        Named::BeforeClosing(_) => None,
+        Named::Local { days, seconds } => local_time(zone, opens_at, (days, seconds)).map(|resolved| resolved.at),
+    };
+    at.filter(|at| *at > opens_at)
+}
+
+/// A time of day, `days` after the local day of the opening.
+fn local_time(zone: &TimeZone, opens_at: Timestamp, (days, seconds): (i32, u32)) -> Option<Resolved> {
+    let day: Date = calendar::local(zone, opens_at)?.date().checked_add(days.days()).ok()?;
+    let of_day = SignedDuration::from_secs(i64::from(seconds));
+    calendar::resolve(zone, day.to_datetime(Time::midnight()).checked_add(of_day).ok()?)
 }
 
 /// The zone with this name; UTC for none.
@@ -144,21 +164,18 @@ impl Resolving {
 
     /// A time of day, `days` after the local day of the opening, and whether it had to be moved over a gap.
     fn local(&self, days: i32, seconds: u32) -> Option<(Timestamp, bool)> {
-        let zone = self.zone.as_ref()?;
-        let opening = Instant::from_millisecond(i64::try_from(self.opens_at.0).ok()?).ok()?;
-        let day: Date = opening.to_zoned(zone.clone()).date().checked_add(days.days()).ok()?;
-        let of_day = SignedDuration::from_secs(i64::from(seconds));
-        let wall = day.to_datetime(Time::midnight()).checked_add(of_day).ok()?;
-        // Compatible with RFC 5545: of a time that comes twice the first is meant; one in a gap is moved on by the gap.
-        let ambiguous = zone.to_ambiguous_timestamp(wall);
-        let is_gap = matches!(ambiguous.offset(), AmbiguousOffset::Gap { .. });
-        let at = ambiguous.compatible().ok()?.as_millisecond();
-        Some((Timestamp(u64::try_from(at).ok()?), is_gap))
+        let resolved = local_time(self.zone.as_ref()?, self.opens_at, (days, seconds))?;
+        Some((resolved.at, resolved.is_gap))
     }
 }
 
+/// Visits every moment of a definition with the path of its field.
+pub fn each_moment(definition: &mut Definition, mut visit: impl FnMut(String, &mut Moment)) {
+    each_bounded(definition, |field, _, moment| visit(field, moment));
+}
+
 /// Visits every moment of a definition with the path of its field and where it may lie.
-fn each_moment(definition: &mut Definition, mut visit: impl FnMut(String, Bounds, &mut Moment)) {
+fn each_bounded(definition: &mut Definition, mut visit: impl FnMut(String, Bounds, &mut Moment)) {
     let mut f = |field, moment: &mut Moment| visit(field, Bounds::InDrop, moment);
     let rules = &mut definition.rules;
     for (place, window) in rules.windows.iter_mut().enumerate() {

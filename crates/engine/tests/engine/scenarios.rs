@@ -344,7 +344,7 @@ fn fault_text(fault: &Fault) -> String {
             let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
             format!("invalid {}", fields.join(" "))
         }
-        Fault::NoDrop(_) | Fault::NoHold(_) => "not found".to_owned(),
+        Fault::NoDrop(_) | Fault::NoHold(_) | Fault::NoDefinition(..) => "not found".to_owned(),
         Fault::Exists { field, .. } => format!("exists with another {field}"),
         Fault::Stale(_) => "stale".to_owned(),
         Fault::Precondition(_) => "failed precondition".to_owned(),

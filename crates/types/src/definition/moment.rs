@@ -85,14 +85,14 @@ impl Moment {
         Ok(Self { named, at: Timestamp(reader.u64()?) })
     }
 
-    pub(super) fn encode_option(moment: Option<Self>, out: &mut Vec<u8>) {
+    pub(crate) fn encode_option(moment: Option<Self>, out: &mut Vec<u8>) {
         out.push(u8::from(moment.is_some()));
         if let Some(moment) = moment {
             moment.encode(out);
         }
     }
 
-    pub(super) fn decode_option(reader: &mut Reader<'_>) -> Result<Option<Self>, DecodeError> {
+    pub(crate) fn decode_option(reader: &mut Reader<'_>) -> Result<Option<Self>, DecodeError> {
         if reader.flag("flag")? { Ok(Some(Self::decode(reader)?)) } else { Ok(None) }
     }
 }

@@ -1,6 +1,8 @@
 //! Every kind of record: round trip, damage, and its largest size.
 
 mod changes;
+mod defined;
+mod occurrence;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,7 +139,8 @@ fn reconciliation(drift: i64, applied: i64) -> StockChange {
 }
 
 fn samples() -> Vec<Record> {
-    [plain_samples(), rules::samples(), rules::samples_with_signals()].concat()
+    [plain_samples(), rules::samples(), rules::samples_with_signals(), defined::samples(), occurrence::samples()]
+        .concat()
 }
 
 fn plain_samples() -> Vec<Record> {

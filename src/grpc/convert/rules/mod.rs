@@ -20,6 +20,7 @@ use super::fields::ids;
 use crate::text;
 
 use moments::Currencies;
+pub(super) use moments::moment;
 use reach::Listed;
 
 /// The items and rules of a drop; `None` with the faults recorded.

@@ -10,7 +10,12 @@ use super::super::fields::{instant, optional_id, wait};
 use super::reach::Listed;
 
 /// A moment, if one is set; `None` with a fault recorded if it is faulty.
-pub(super) fn moment(faults: &mut Faults, path: &str, given: Option<&pb::Moment>, closes: bool) -> Option<Moment> {
+pub(in crate::grpc::convert) fn moment(
+    faults: &mut Faults,
+    path: &str,
+    given: Option<&pb::Moment>,
+    closes: bool,
+) -> Option<Moment> {
     use pb::moment::When;
     let named = match &given?.when {
         None => {

@@ -138,6 +138,8 @@ impl Decision {
             | Record::Stock(_)
             | Record::Adjustments(_)
             | Record::Archived(_)
+            | Record::Defined(_)
+            | Record::Occurrence(_)
             | Record::Usage(_) => return None,
         })
     }

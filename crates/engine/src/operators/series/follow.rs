@@ -1,0 +1,195 @@
+//! Made drops follow a change of their series, as long as they have not opened, have no hold, and were not changed by
+//! hand: they are changed as the template is, move with their occurrence within its local day, and are cancelled if the
+//! series does not have the occurrence any more.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use stockade_types::definition::Definition;
+use stockade_types::ids::{AdjustmentId, DropId, Lsn};
+use stockade_types::record::{OccurrenceVerb, StockChange};
+use stockade_types::series::Plan;
+use stockade_types::time::Timestamp;
+
+use super::Note;
+use super::look::{Look, refused_for_good, same_day};
+use super::occurrence::{Occurrence, drop_of, made_on};
+use crate::Engine;
+use crate::answer::{DropView, Fault};
+use crate::command::{AdjustStock, Steer, UpdateDrop};
+use crate::inventory::{DropState, Occurred};
+
+/// Why an occurrence's drop was cancelled.
+const NOT_IN_SERIES: &str = "the series does not have it any more";
+
+impl Look<'_> {
+    /// Lets the drops follow that were made by an earlier revision.
+    pub(super) fn follow(&mut self) -> Result<(), Fault> {
+        if !self.plan.series.made_follow {
+            return Ok(());
+        }
+        let now = self.context.now;
+        let results = self.results.of(&self.plan.series.id);
+        let behind = results.filter(|known| known.fact.verb.has_drop() && known.fact.by < self.revision);
+        let days: BTreeSet<_> =
+            behind.filter(|known| known.fact.opens_at > now).map(|known| known.fact.local.date()).collect();
+        for day in days {
+            let occurrences = same_day(&self.plan, self.results, day);
+            for made in made_on(&self.plan, self.results, day).into_iter().skip(occurrences.len()) {
+                if made.fact.by < self.revision {
+                    self.cancel(&made)?;
+                }
+            }
+            for occurrence in &occurrences {
+                match &occurrence.made {
+                    Some(made) if made.fact.by < self.revision => self.change(occurrence, made)?,
+                    Some(_) | None => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn cancel(&mut self, made: &Occurred) -> Result<(), Fault> {
+        let id = self.plan.series.drop_id(made.fact.local);
+        if self.engine.stays(&id, made.lsn).is_some() {
+            return Ok(());
+        }
+        match self.engine.steer(&id, Steer::Close, self.context) {
+            Ok(_view) => self.write_at(made.fact.local, made.fact.opens_at, OccurrenceVerb::Cancel, NOT_IN_SERIES),
+            Err(fault) => refused_for_good(fault.value).map(|_stays| ()),
+        }
+    }
+
+    fn change(&mut self, occurrence: &Occurrence, made: &Occurred) -> Result<(), Fault> {
+        // Its opening, too, may have been reached by the old rule or lie in the past by the new one.
+        if occurrence.opens_at <= self.context.now {
+            return Ok(());
+        }
+        let id = self.plan.series.drop_id(made.fact.local);
+        let Ok(before) = self.engine.get_drop(&id, self.context) else { return Ok(()) };
+        let Ok(wanted) = drop_of(&self.plan, id.clone(), occurrence.local, occurrence.opens_at) else { return Ok(()) };
+        let stays = self.engine.stays(&id, made.lsn);
+        if stays.is_some() {
+            // A crash between the change of a drop and the record of it: the drop is as it shall be.
+            let is_as_wanted = stays == Some(CHANGED_BY_HAND) && is_as_wanted(&before.value, &wanted);
+            return if is_as_wanted { self.write(occurrence, OccurrenceVerb::Change, "") } else { Ok(()) };
+        }
+        match self.bring_to(&before.value, wanted) {
+            Ok(false) => Ok(()),
+            Ok(true) => self.write(occurrence, OccurrenceVerb::Change, ""),
+            Err(fault) => match refused_for_good(fault)? {
+                ControlFlow::Break(_reason) => Ok(()),
+                ControlFlow::Continue(()) => Ok(()),
+            },
+        }
+    }
+
+    /// Changes a drop to what is wanted: its definition, then its stock. Returns whether anything differed.
+    fn bring_to(&mut self, before: &DropView, wanted: Definition) -> Result<bool, Fault> {
+        let (definition, deltas) = with_stock_of(wanted, before);
+        let revision = before.revision;
+        let command =
+            UpdateDrop { wanted: definition, seen: revision, revision, named: Vec::new(), validate_only: false };
+        let updated = self.engine.update_drop(&command, self.context).map_err(|fault| fault.value)?;
+        let mut differs = updated.value.revision != revision;
+        for (place, (sku, pool, delta)) in deltas.into_iter().enumerate() {
+            let id = adjustment_id(&before.definition.id, self.revision, place);
+            let (drop, change) = (before.definition.id.clone(), StockChange::Delta(delta));
+            let command = AdjustStock { drop, sku, pool: Some(pool), id, change };
+            self.engine.adjust_stock(&command, self.context).map_err(|fault| fault.value)?;
+            differs = true;
+        }
+        Ok(differs)
+    }
+}
+
+/// Why a drop stays that was changed by hand.
+const CHANGED_BY_HAND: &str = "was changed by hand";
+
+impl Engine {
+    /// Why a made drop stays as it is; none if it may follow. `written` is the last record that its series wrote of it.
+    fn stays(&self, id: &DropId, written: Lsn) -> Option<&'static str> {
+        let why = self.inventory.drops.with_id(id, |entry| {
+            let inner = entry.read();
+            let by_hand = inner.revision > written || inner.adjusted.iter().any(|item| item.revision > written);
+            let (stock, _) = entry.stock(&inner);
+            if inner.state() != DropState::Scheduled {
+                Some("is not scheduled any more")
+            } else if by_hand {
+                Some(CHANGED_BY_HAND)
+            } else if stock.iter().flatten().any(|pool| pool.out() > 0) {
+                Some("has holds")
+            } else {
+                None
+            }
+        });
+        why.unwrap_or(Some("is not there any more"))
+    }
+
+    /// What is noticed about made drops that did not follow the last change of their series.
+    pub(super) fn left_as_they_are(&self, plan: &Plan, revision: Lsn, now: Timestamp) -> Vec<Note> {
+        if !plan.series.made_follow {
+            return Vec::new();
+        }
+        let results = self.inventory.occurrences.lock();
+        let behind = results.of(&plan.series.id).filter(|known| known.fact.verb.has_drop() && known.fact.by < revision);
+        let behind: Vec<Occurred> = behind.filter(|known| known.fact.opens_at > now).cloned().collect();
+        let note = |known: &Occurred| {
+            let day = known.fact.local.date();
+            let id = plan.series.drop_id(known.fact.local);
+            let occurrence = same_day(plan, &results, day).into_iter().find(|other| other.made.as_ref() == Some(known));
+            let wanted = occurrence.map(|other| drop_of(plan, id.clone(), other.local, other.opens_at));
+            let is = self.get_drop(&id, crate::context::Context::engine(now)).ok()?.value;
+            if is.state == DropState::Cancelled || matches!(&wanted, Some(Ok(wanted)) if is_as_wanted(&is, wanted)) {
+                return None;
+            }
+            let why = self.stays(&id, known.lsn).unwrap_or("has items that can't be changed as the template was");
+            let message = format!("drop {id} stays as it is: it {why}");
+            Some(Note { code: "drop_stays", field: "made_drops".to_owned(), message })
+        };
+        behind.iter().filter_map(note).collect()
+    }
+}
+
+/// Changes of stock: of which item and pool, and by how many units.
+type Deltas = Vec<(stockade_types::ids::Sku, stockade_types::ids::PoolId, i64)>;
+
+/// The definition with the first stock of the drop, and what its stock lacks.
+fn with_stock_of(mut wanted: Definition, drop: &DropView) -> (Definition, Deltas) {
+    let mut deltas = Deltas::new();
+    for (place, item) in wanted.items.iter_mut().enumerate() {
+        let Some(known) = drop.definition.items.get(place).filter(|known| known.sku == item.sku) else { continue };
+        let stock = drop.stock.get(place).map(Vec::as_slice).unwrap_or_default();
+        for ((pool, known), stock) in item.pools.iter_mut().zip(&known.pools).zip(stock) {
+            if pool.id != known.id {
+                continue;
+            }
+            let signed = |units: u64| i64::try_from(units).unwrap_or(i64::MAX);
+            let delta = signed(pool.units).saturating_sub(signed(stock.received));
+            if delta != 0 {
+                deltas.push((item.sku.clone(), pool.id.clone(), delta));
+            }
+            pool.units = known.units;
+        }
+    }
+    // What is taken away comes first, so that an item never has more than it may.
+    deltas.sort_by_key(|(_, _, delta)| *delta);
+    (wanted, deltas)
+}
+
+/// Whether a drop is as its series wants it.
+fn is_as_wanted(drop: &DropView, wanted: &Definition) -> bool {
+    let (mut definition, deltas) = with_stock_of(wanted.clone(), drop);
+    definition.rules.names = drop.definition.rules.names.clone();
+    let resolved = crate::operators::create::plan(&mut definition, drop.opens_at);
+    deltas.is_empty() && resolved.is_ok() && drop.definition.differences(&definition).is_empty()
+}
+
+/// The id of an adjustment that a revision of a series makes of a drop: always the same, so that it is made once.
+fn adjustment_id(drop: &DropId, revision: Lsn, place: usize) -> AdjustmentId {
+    let hash = blake3::hash(format!("series {drop} {revision} {place}").as_bytes());
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(hash.as_bytes()).for_each(|(byte, of)| *byte = *of);
+    AdjustmentId::from_bytes(bytes)
+}
