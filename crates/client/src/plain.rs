@@ -11,6 +11,7 @@ use stockade_proto as pb;
 use stockade_proto::drop_service_client::DropServiceClient;
 use stockade_proto::event_service_client::EventServiceClient;
 use stockade_proto::reservation_service_client::ReservationServiceClient;
+use stockade_proto::storefront_service_client::StorefrontServiceClient;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming, TimeoutExpired};
@@ -58,6 +59,7 @@ pub struct Client {
     reservations: ReservationServiceClient<Channel>,
     drops: DropServiceClient<Channel>,
     events: EventServiceClient<Channel>,
+    storefront: StorefrontServiceClient<Channel>,
     endpoint: Arc<str>,
     timeout: Duration,
     headers: MetadataMap,
@@ -221,7 +223,8 @@ impl Client {
         Self {
             reservations: ReservationServiceClient::new(channel.clone()),
             drops: DropServiceClient::new(channel.clone()),
-            events: EventServiceClient::new(channel),
+            events: EventServiceClient::new(channel.clone()),
+            storefront: StorefrontServiceClient::new(channel),
             endpoint: endpoint.into(),
             timeout: CALL_TIMEOUT,
             headers: MetadataMap::new(),
@@ -328,5 +331,9 @@ impl Client {
         close_drop: drops, CloseDropRequest -> CloseDropResponse;
         /// Lists events, page by page.
         list_events: events, ListEventsRequest -> ListEventsResponse;
+        /// Shows what the public may see of a drop.
+        get_drop_status: storefront, GetDropStatusRequest -> GetDropStatusResponse;
+        /// Lists what the public may see of drops, page by page.
+        list_drop_statuses: storefront, ListDropStatusesRequest -> ListDropStatusesResponse;
     }
 }

@@ -61,6 +61,17 @@ pub struct LastUpdate {
     pub base: Lsn,
     /// Digest of the request: see [`update_digest`].
     pub request: [u8; 32],
+    /// The changes so far of what calendars show, this one included; none if no update has changed that.
+    pub announced: Option<Announced>,
+}
+
+/// The changes of what calendars show of a drop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announced {
+    /// How many there were.
+    pub changes: u32,
+    /// When the last one was made.
+    pub at: Timestamp,
 }
 
 /// One record.
@@ -151,16 +162,18 @@ mod kind {
         ADJUSTMENTS_RECONCILED = 26,
         /// Usage with returns.
         USAGE_WITH_RETURNS = 27,
+        /// A drop of which what calendars show has changed; with rules or without.
+        DROP_ANNOUNCED = 38,
     }
 
     /// The highest of them.
     pub(super) const MAX: u8 = last(ALL);
 
-    /// The last element. Checks that each is one more than the one before.
+    /// The last element. Checks that they ascend, so that none is there twice.
     const fn last(kinds: &[u8]) -> u8 {
         let (mut last, mut rest) = (0, kinds);
         while let [kind, behind @ ..] = rest {
-            assert!(*kind == last + 1, "kinds are numbered without a gap, in the order of the table");
+            assert!(*kind > last, "kinds ascend in the order of the table");
             (last, rest) = (*kind, behind);
         }
         last
@@ -179,7 +192,9 @@ impl DropImage {
     fn encode(&self, out: &mut Vec<u8>) {
         let Self { number, created_at, definition, request, update } = self;
         let in_parts = update.is_some() || definition.has_parts();
+        let announced = update.and_then(|update| update.announced);
         out.push(match in_parts {
+            true if announced.is_some() => kind::DROP_ANNOUNCED,
             true if definition.has_rules() => kind::DROP_WITH_RULES,
             true => kind::DROP_IN_PARTS,
             false => kind::DROP,
@@ -188,11 +203,15 @@ impl DropImage {
         put_u64(out, created_at.0);
         out.extend_from_slice(request);
         if in_parts {
-            out.push(u8::from(update.is_some()));
+            out.push(u8::from(update.is_some()).saturating_add(u8::from(announced.is_some())));
         }
-        if let Some(LastUpdate { base, request }) = update {
+        if let Some(LastUpdate { base, request, announced }) = update {
             put_u64(out, base.0);
             out.extend_from_slice(request);
+            if let Some(Announced { changes, at }) = announced {
+                put_u64(out, (*changes).into());
+                put_u64(out, at.0);
+            }
         }
         definition.encode(in_parts, out);
     }
@@ -399,15 +418,25 @@ pub fn update_digest(named: &[&str], wanted: &Definition) -> [u8; 32] {
 
 /// Reads a drop's image; its kind byte has been read.
 fn drop_image(reader: &mut Reader<'_>, kind: u8) -> Result<DropImage, DecodeError> {
-    let in_parts = [kind::DROP_IN_PARTS, kind::DROP_WITH_RULES].contains(&kind);
+    let in_parts = [kind::DROP_IN_PARTS, kind::DROP_WITH_RULES, kind::DROP_ANNOUNCED].contains(&kind);
     if !in_parts && kind != kind::DROP {
         return Err(DecodeError::Bad("kind of a drop"));
     }
     let number = DropNo(reader.small("drop number")?);
     let created_at = Timestamp(reader.u64()?);
     let request = reader.array()?;
-    let updated = in_parts && reader.flag("flag")?;
-    let update = if updated { Some(LastUpdate { base: Lsn(reader.u64()?), request: reader.array()? }) } else { None };
+    let update = match if in_parts { reader.u8()? } else { 0 } {
+        0 if kind != kind::DROP_ANNOUNCED => None,
+        1 if kind != kind::DROP_ANNOUNCED => {
+            Some(LastUpdate { base: Lsn(reader.u64()?), request: reader.array()?, announced: None })
+        }
+        2 if kind == kind::DROP_ANNOUNCED => {
+            let (base, request) = (Lsn(reader.u64()?), reader.array()?);
+            let announced = Announced { changes: reader.small("changes")?, at: Timestamp(reader.u64()?) };
+            Some(LastUpdate { base, request, announced: Some(announced) })
+        }
+        _ => return Err(DecodeError::Bad("flag")),
+    };
     Ok(DropImage { number, created_at, definition: Definition::decode(reader, in_parts)?, request, update })
 }
 

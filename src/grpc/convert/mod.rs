@@ -20,6 +20,7 @@ mod hold;
 mod customer;
 mod list;
 mod stock;
+mod storefront;
 mod limits;
 mod rules;
 mod update;
@@ -36,6 +37,7 @@ pub use faults::Rejection;
 pub use hold::{claim, drop_id, extend, get_hold, release, reserve, return_units};
 pub use list::{drop_page, drop_token, hold_page, hold_token, list_drops, list_holds};
 pub use stock::{adjust_stock, fire_flow, reconcile_stock};
+pub use storefront::{StatusPlace, StatusQuery, list_statuses, poll_after, public_status, status_token};
 pub use update::update_drop;
 pub use warnings::{Neighbour, warnings};
 
