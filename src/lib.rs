@@ -12,6 +12,7 @@ pub mod budget;
 pub mod http2;
 pub mod grpc;
 pub mod admin;
+pub mod public;
 
 pub mod config;
 pub mod server;

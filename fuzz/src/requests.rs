@@ -184,6 +184,7 @@ fn view(definition: Definition) -> DropView {
         opens_at: definition.schedule.opens_at.unwrap_or_default(),
         definition: Arc::new(definition),
         closed_at: None,
+        announced: stockade_engine::answer::Announced { changes: 0, at: Timestamp(0) },
         state: DropState::Scheduled,
         revision: Lsn(7),
         as_of: Lsn(9),

@@ -42,6 +42,9 @@ enum Command {
     History(HistoryOptions),
     /// Runs all kinds of load for long, with restarts in between: audits each round, and memory must not grow
     Soak(soak::Options),
+    /// Reads streams of statuses of a public listener, and polls it
+    #[command(hide = true)]
+    Readers(compare::ReadersOptions),
     /// Answers reserves without any work
     #[command(hide = true)]
     Empty(EmptyOptions),
@@ -121,6 +124,7 @@ fn execute(command: Command, output: &mut Output) -> Result<bool, Failure> {
         Command::Scale(options) => runtime.block_on(until_interrupted(measure(options, output))),
         Command::History(options) => runtime.block_on(until_interrupted(histories(options, output))),
         Command::Soak(options) => runtime.block_on(until_interrupted(soak::soak(&options, output))),
+        Command::Readers(options) => runtime.block_on(compare::read(options, |line| output.line(&line))).map(|()| true),
         Command::Empty(options) => {
             let served = compare::serve_empty(&options.answer, &options.result, |line| output.line(&line));
             runtime.block_on(served).map(|()| true)

@@ -166,6 +166,12 @@ impl Server {
         self.own.as_ref().map(|own| own.server.id())
     }
 
+    /// The public address of a server that was started here.
+    #[must_use]
+    pub fn public(&self) -> Option<SocketAddr> {
+        self.own.as_ref().and_then(|own| own.server.public())
+    }
+
     /// The data folder of a server that was started here.
     #[must_use]
     pub fn data(&self) -> Option<PathBuf> {

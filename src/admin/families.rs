@@ -50,7 +50,8 @@ pub(super) fn edge(metrics: &EdgeMetrics) -> Vec<Family> {
 /// Counters of connections, and the bytes in flight on them.
 #[must_use]
 pub(super) fn transport(metrics: &TransportMetrics, budget: &Budget) -> Vec<Family> {
-    let connections = [("silent", &metrics.silent), ("calling", &metrics.calling), ("http", &metrics.http)];
+    let TransportMetrics { silent, calling, http, public, .. } = metrics;
+    let connections = [("silent", silent), ("calling", calling), ("http", http), ("public", public)];
     let connections = connections
         .map(|(state, count)| Series { labels: vec![label("state", state)], value: Value::Whole(count.get()) });
     let shed = metrics.all_shed().map(|(reason, count)| {
@@ -62,13 +63,19 @@ pub(super) fn transport(metrics: &TransportMetrics, budget: &Budget) -> Vec<Fami
     vec![
         gauge(
             "stockade_connections",
-            "Open connections: gRPC without a call yet (silent), gRPC with calls (calling), and HTTP (http).",
+            "Open connections: gRPC without a call yet (silent), gRPC with calls (calling), HTTP (http), and the \
+             public's (public).",
             connections.into(),
         ),
         gauge(
             "stockade_inflight_bytes",
             "Bytes reserved for requests being received or handled, and for answers not yet sent.",
             single(Value::Whole(used)),
+        ),
+        gauge(
+            "stockade_public_streams",
+            "Open streams of statuses to the public.",
+            single(Value::Whole(metrics.public_streams.get())),
         ),
         counter(
             "stockade_shed",

@@ -95,12 +95,17 @@ impl Config {
 
     fn from_sources(mut sources: Sources) -> Result<Self, ConfigErrors> {
         let config = table::read(&mut sources);
-        if let Some(Self { grpc, http, .. }) = &config
-            && grpc == http
-            && grpc.port() != 0
-            && !["grpc", "http"].iter().any(|flag| sources.is_faulty(flag))
-        {
-            sources.errors.push(format!("grpc and http are both {grpc}: they need an address each"));
+        if let Some(Self { grpc, http, public, .. }) = &config {
+            let given = [("grpc", Some(*grpc)), ("http", Some(*http)), ("public", *public)];
+            let good = given.into_iter().filter(|(flag, _)| !sources.is_faulty(flag));
+            let bound: Vec<_> = good.filter_map(|(flag, at)| Some((flag, at.filter(|at| at.port() != 0)?))).collect();
+            let others = |place: usize| bound.iter().skip(place.saturating_add(1));
+            let pairs = bound.iter().enumerate().flat_map(|(place, one)| others(place).map(move |other| (one, other)));
+            let same = pairs.filter(|((_, one), (_, other))| one == other);
+            let faults: Vec<_> = same
+                .map(|((one, at), (other, _))| format!("{one} and {other} are both {at}: they need an address each"))
+                .collect();
+            sources.errors.extend(faults);
         }
         config.filter(|_| sources.errors.is_empty()).ok_or(ConfigErrors(sources.errors))
     }

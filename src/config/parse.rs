@@ -29,6 +29,14 @@ pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
     found.ok_or("must name a host whose address can be found")
 }
 
+/// The address of a site, without a slash at its end.
+pub(super) fn url(text: &str) -> Parsed<String> {
+    const WANTED: &str = "must be an address such as https://drops.example";
+    let address: hyper::Uri = text.parse().map_err(|_bad| WANTED)?;
+    let is_web = matches!(address.scheme_str(), Some("http" | "https")) && address.query().is_none();
+    if is_web { Ok(text.trim_end_matches('/').to_owned()) } else { Err(WANTED) }
+}
+
 /// A path, which need not exist.
 pub(super) fn path(text: &str) -> Parsed<PathBuf> {
     if text.is_empty() { Err("must be a path") } else { Ok(PathBuf::from(text)) }

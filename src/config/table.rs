@@ -104,6 +104,14 @@ settings! {
         "Where gRPC is served: an IP address or a name, with a port; of a name's addresses the first is taken";
     http "http": SocketAddr, Takes::Value("ADDRESS"), is "127.0.0.1:7412", parse::address,
         "Where /healthz, /readyz and /metrics are served";
+    public "public": Option<SocketAddr>, Takes::Value("ADDRESS"), unset "nothing is served to the public",
+        parse::address,
+        "Where anyone may read statuses, pages and the calendar of drops";
+    public_url "public-url": Option<String>, Takes::Value("URL"), unset "as each request names it", parse::url,
+        "The address under which the public reaches that, such as https://drops.example, for links in calendars";
+    max_public_connections "max-public-connections": Option<u32>, Takes::Value("N"),
+        unset "from the memory, and the files that it may open", parse::small_count,
+        "Most connections of the public at once, and most streams of statuses";
     data "data": PathBuf, Takes::Value("DIR"), is "./stockade-data", parse::path,
         "The data folder: journal and snapshots";
     durability "durability": Durability, Takes::Value("sync|os"), is "sync", parse::durability,

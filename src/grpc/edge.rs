@@ -9,6 +9,7 @@ use stockade_engine::attempt::{Answer, Decided, Ticket};
 use stockade_engine::command::Operation;
 use stockade_engine::context::Context;
 use stockade_engine::lifecycle::term::EngineHandle;
+use stockade_types::ids::Lsn;
 use stockade_types::metrics::{Gauge, Stopwatch};
 use stockade_types::time::{Clock, Timestamp};
 use tokio::sync::Semaphore;
@@ -156,6 +157,11 @@ impl Edge {
         let listed = self.ask_at_length(gathered).await;
         drop(turn);
         listed
+    }
+
+    /// The last record that was appended; `None` between two terms.
+    pub fn appended(&self) -> Option<Lsn> {
+        self.engines.with(|engine| engine.journal().appended())
     }
 
     /// Open streams of watches and of events, and pages of events that wait.

@@ -31,11 +31,13 @@ mod services;
 mod status;
 mod stream;
 mod watch;
+mod storefront;
 
 pub use edge::Edge;
 pub use health::Health;
 pub use seats::WATCHERS_MAX;
 pub use services::Services;
+pub use storefront::{Latest, Listing, PublicStatus, Snapshot, StatusPage, Storefront};
 pub use stream::Streams;
 
 use decode::Decode;
@@ -45,6 +47,7 @@ use others::Others;
 use reservation::Reservations;
 use seats::Seats;
 use series::SeriesCalls;
+use storefront::StorefrontService;
 
 /// The path and the request's full name of each call that is served. All other calls of the contract are answered
 /// with `UNIMPLEMENTED`.
@@ -66,15 +69,24 @@ pub enum BrokenContract {
     Shape(#[from] intake::BrokenShape),
 }
 
-/// All services: reservations, drops, series, events, health and reflection. Health starts as not serving, and streams are
-/// open.
+/// The services of a server, with what steers them and what others show of them.
+pub struct Opened {
+    /// Answers calls.
+    pub services: Arc<Services>,
+    /// Says whether they are served.
+    pub health: Health,
+    /// Ends their streams.
+    pub streams: Streams,
+    /// What the public may see.
+    pub storefront: Storefront,
+}
+
+/// All services: reservations, drops, series, events, the storefront, health and reflection. Health starts as not
+/// serving, and streams are open.
 ///
 /// # Errors
 /// If the contract's descriptors can't be used.
-pub async fn services(
-    edge: Edge,
-    metrics: Arc<EdgeMetrics>,
-) -> Result<(Arc<Services>, Health, Streams), BrokenContract> {
+pub async fn services(edge: Edge, metrics: Arc<EdgeMetrics>) -> Result<Opened, BrokenContract> {
     let (edge, streams, health) = (Arc::new(edge), Streams::new(), Health::new().await);
     let reflection =
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
@@ -83,15 +95,17 @@ pub async fn services(
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
     let seats = Arc::new(Seats::new(Arc::clone(&edge)));
+    let storefront = Storefront::new(&edge, &streams);
     let services = Services {
         reservations: Reservations::new(Arc::clone(&edge), streams.clone()),
         drops: DropsService::new(Arc::clone(&edge), streams.clone(), Arc::clone(&seats)),
         series: SeriesCalls::new(Arc::clone(&edge)),
-        events: Events::new(edge, streams.clone(), seats),
+        events: Events::new(Arc::clone(&edge), streams.clone(), Arc::clone(&seats)),
+        storefront: StorefrontService::new(storefront.clone(), seats),
         others: Others::new(others),
         decode: Arc::new(Decode::new()?),
         streams: streams.clone(),
         metrics,
     };
-    Ok((Arc::new(services), health, streams))
+    Ok(Opened { services: Arc::new(services), health, streams, storefront })
 }

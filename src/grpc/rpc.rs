@@ -40,6 +40,9 @@ pub(super) enum Rpc {
     ReadEvents,
     ListEvents,
     Explain,
+    GetDropStatus,
+    WatchDropStatus,
+    ListDropStatuses,
 }
 
 /// The description of a call.
@@ -60,7 +63,7 @@ const fn row(rpc: Rpc, path: &'static str, request: &'static str, request_bytes_
 }
 
 /// All calls, the most frequent ones first.
-pub(super) static CALLS: [Row; 28] = [
+pub(super) static CALLS: [Row; 31] = [
     row(Rpc::Reserve, "/stockade.v1.ReservationService/Reserve", "stockade.v1.ReserveRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Claim, "/stockade.v1.ReservationService/Claim", "stockade.v1.ClaimRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Release, "/stockade.v1.ReservationService/Release", "stockade.v1.ReleaseRequest", SMALL_REQUEST_BYTES),
@@ -129,6 +132,24 @@ pub(super) static CALLS: [Row; 28] = [
     ),
     row(Rpc::ReadEvents, "/stockade.v1.EventService/ReadEvents", "stockade.v1.ReadEventsRequest", SMALL_REQUEST_BYTES),
     row(Rpc::ListEvents, "/stockade.v1.EventService/ListEvents", "stockade.v1.ListEventsRequest", SMALL_REQUEST_BYTES),
+    row(
+        Rpc::GetDropStatus,
+        "/stockade.v1.StorefrontService/GetDropStatus",
+        "stockade.v1.GetDropStatusRequest",
+        SMALL_REQUEST_BYTES,
+    ),
+    row(
+        Rpc::WatchDropStatus,
+        "/stockade.v1.StorefrontService/WatchDropStatus",
+        "stockade.v1.WatchDropStatusRequest",
+        SMALL_REQUEST_BYTES,
+    ),
+    row(
+        Rpc::ListDropStatuses,
+        "/stockade.v1.StorefrontService/ListDropStatuses",
+        "stockade.v1.ListDropStatusesRequest",
+        SMALL_REQUEST_BYTES,
+    ),
 ];
 
 /// The services with a call that is served; a service is repeated if its calls are not adjacent in [`CALLS`].

@@ -23,6 +23,7 @@ use super::reservation::Reservations;
 use super::rpc::{self, Rpc};
 use super::series::SeriesCalls;
 use super::status;
+use super::storefront::{self, StorefrontService};
 use super::stream::{Incoming, Streams};
 use super::watch::DropSnapshot;
 use crate::budget::Exhausted;
@@ -42,6 +43,7 @@ pub struct Services {
     pub(super) drops: DropsService,
     pub(super) series: SeriesCalls,
     pub(super) events: Events,
+    pub(super) storefront: StorefrontService,
     /// Health and reflection.
     pub(super) others: Others,
     pub(super) decode: Arc<Decode>,
@@ -127,6 +129,9 @@ impl Services {
             Rpc::ReadEvents => Box::pin(incoming.read_events()).await,
             Rpc::ListEvents => Box::pin(incoming.list_events()).await,
             Rpc::Explain => Box::pin(incoming.explain()).await,
+            Rpc::GetDropStatus => Box::pin(incoming.read(|asked| self.storefront.get_drop_status(asked))).await,
+            Rpc::ListDropStatuses => Box::pin(incoming.read(|asked| self.storefront.list_drop_statuses(asked))).await,
+            Rpc::WatchDropStatus => Box::pin(incoming.watch_drop_status()).await,
         }
     }
 }
@@ -205,6 +210,14 @@ impl IncomingCall<'_> {
         let Decoded { message, charge: _charge } = decode.decode(self.place, received).await?;
         let updates = self.services.drops.watch_drop(message, &peer).await?;
         Ok(Reply::stream_of(updates, DropSnapshot::message, decode, peer))
+    }
+
+    async fn watch_drop_status(mut self) -> Result<Reply, Status> {
+        let received = self.only().await?;
+        let (decode, peer) = (Arc::clone(&self.services.decode), Arc::clone(self.messages.peer()));
+        let Decoded { message, charge: _charge } = decode.decode(self.place, received).await?;
+        let updates = self.services.storefront.watch_drop_status(message, &peer).await?;
+        Ok(Reply::stream_of(updates, storefront::watched, decode, peer))
     }
 
     async fn read_events(mut self) -> Result<Reply, Status> {

@@ -256,7 +256,7 @@ fn staggered(place: u32) -> Duration {
 /// Whether a watcher would see no difference.
 fn same(one: &DropView, other: &DropView) -> bool {
     // The revision changes with the definition.
-    let DropView { definition: _, opens_at, closed_at, state, revision, as_of, stock, marks } = one;
+    let DropView { definition: _, opens_at, closed_at, announced: _, state, revision, as_of, stock, marks } = one;
     *revision == other.revision
         && *as_of == other.as_of
         && *state == other.state

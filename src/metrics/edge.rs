@@ -8,7 +8,7 @@ use stockade_engine::command::Operation;
 use stockade_types::metrics::{Counter, Gauge, Histogram, HistogramReading};
 
 /// The contract's calls, by name. The last stands for all others.
-const METHODS: [&str; 29] = [
+const METHODS: [&str; 32] = [
     "Reserve",
     "Extend",
     "Claim",
@@ -37,6 +37,9 @@ const METHODS: [&str; 29] = [
     "WatchDrop",
     "ReadEvents",
     "ListEvents",
+    "GetDropStatus",
+    "WatchDropStatus",
+    "ListDropStatuses",
     "unknown",
 ];
 

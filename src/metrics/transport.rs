@@ -23,11 +23,13 @@ pub enum Shed {
     MadeRoom,
     /// The limit on bytes in flight was reached.
     Bytes,
+    /// A bound of the public listener was reached.
+    Public,
 }
 
 impl Shed {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Resets,
         Self::ControlFrames,
         Self::WindowUpdates,
@@ -37,6 +39,7 @@ impl Shed {
         Self::PeerConnections,
         Self::MadeRoom,
         Self::Bytes,
+        Self::Public,
     ];
 
     /// As the metric's label.
@@ -52,6 +55,7 @@ impl Shed {
             Self::PeerConnections => "peer_connections",
             Self::MadeRoom => "made_room",
             Self::Bytes => "bytes",
+            Self::Public => "public",
         }
     }
 }
@@ -65,6 +69,10 @@ pub struct TransportMetrics {
     pub calling: Gauge,
     /// HTTP connections.
     pub http: Gauge,
+    /// Connections of the public listener,
+    pub public: Gauge,
+    /// and those of their streams that are open.
+    pub public_streams: Gauge,
     shed: [Counter; Shed::ALL.len()],
 }
 

@@ -17,7 +17,9 @@ use tracing::field::display;
 use crate::admin::{self, Admin, Phase};
 use crate::budget::Budget;
 use crate::config::Config;
-use crate::grpc::{self, BrokenContract, Edge, Health, Streams};
+use crate::grpc::{self, BrokenContract, Edge, Health, Opened, Streams};
+use crate::metrics::transport::TransportMetrics;
+use crate::public::Public;
 
 mod accept_rate;
 mod clock;
@@ -26,6 +28,7 @@ mod http;
 mod log;
 mod open;
 mod process;
+mod public;
 mod rate_limited;
 mod sockets;
 mod workers;
@@ -36,6 +39,7 @@ pub use process::{end_on_panic, ignore_signals, stop_requested};
 
 use clock::WallClock;
 use connections::Connections;
+use public::PublicEndpoint;
 use workers::ConnectionContext;
 
 /// The bound sockets that a server serves on.
@@ -45,6 +49,8 @@ pub struct Listeners {
     pub grpc: TcpListener,
     /// For health, readiness and metrics.
     pub http: TcpListener,
+    /// For the public, if it is served.
+    pub public: Option<TcpListener>,
 }
 
 /// Why a server did not start, or did not stop cleanly.
@@ -112,13 +118,14 @@ impl ServeError {
     }
 }
 
-/// Binds both sockets.
+/// Binds the sockets.
 ///
 /// # Errors
 /// Names the address that can't be bound.
 pub fn bind(config: &Config) -> Result<Listeners, ServeError> {
     let listen = |address| sockets::listen(address).map_err(|source| ServeError::Bind { address, source });
-    Ok(Listeners { grpc: listen(config.grpc)?, http: listen(config.http)? })
+    let public = config.public.map(listen).transpose()?;
+    Ok(Listeners { grpc: listen(config.grpc)?, http: listen(config.http)?, public })
 }
 
 /// Serves until `shutdown` resolves, then drains: it reports not ready, waits for the drain delay, sends GOAWAY, ends
@@ -132,7 +139,7 @@ pub async fn run(
     listeners: Listeners,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let Listeners { grpc, http } = listeners;
+    let Listeners { grpc, http, public } = listeners;
     let data = (!config.ephemeral).then(|| config.data.clone());
     // If the memory is unknown, only the bounds that do not depend on it apply.
     let memory = config.memory_budget.or_else(|| memory::limit().map(|limit| limit.bytes)).unwrap_or(u64::MAX);
@@ -148,6 +155,10 @@ pub async fn run(
         return Err(ServeError::TooFewFiles { files, workers, least });
     }
     let asked = (config.max_connections, config.max_connections_per_peer);
+    let metrics = Arc::clone(&admin.transport);
+    let public = public.map(|listener| open_to_public(listener, &config, (files, memory), metrics)).transpose()?;
+    let of_public = public.as_ref().map_or(0, |(_, _, connections)| *connections);
+    let files = files.saturating_sub(of_public);
     let (bounds, http_most) = sockets::bounds(files, least, memory, budget.capacity(), asked);
     let (connections, bytes) = (bounds.all, budget.capacity());
     tracing::info!(connections, of_a_peer = bounds.of_a_peer, files, inflight_bytes = bytes, "bounds of connections");
@@ -163,12 +174,16 @@ pub async fn run(
     let clock: Arc<dyn Clock> = opened.clock.clone();
     let _none = engines.swap(Some(Arc::clone(&opened.engine)));
     let edge = Edge::new(Arc::clone(&engines), clock, Arc::clone(&admin.edge));
-    let (services, health, streams) = grpc::services(edge, Arc::clone(&admin.edge)).await?;
+    let Opened { services, health, streams, storefront } = grpc::services(edge, Arc::clone(&admin.edge)).await?;
+    if let Some((public, _, _)) = &public {
+        public.open(storefront);
+    }
     let metrics = Arc::clone(&admin.transport);
     let connections = Connections::new(bounds, Arc::clone(&metrics));
     let serving = ConnectionContext { services, budget, connections, metrics };
     let wall_clock = WallClock::new(&opened.clock);
-    let endpoints = StatusEndpoints { admin, health, address, http, wall_clock };
+    let public = public.map(|(_, endpoint, _)| endpoint);
+    let endpoints = StatusEndpoints { admin, health, address, http, public, wall_clock };
     let grpc = GrpcEndpoint::open(grpc, serving, streams, engines)?;
     serve(&config, endpoints, opened, grpc, shutdown).await
 }
@@ -179,7 +194,24 @@ struct StatusEndpoints {
     health: Health,
     address: Option<SocketAddr>,
     http: AbortOnDrop<()>,
+    /// Serves until this is dropped.
+    public: Option<PublicEndpoint>,
     wall_clock: WallClock,
+}
+
+/// Serves the public, which is turned away until the engine is open. Returns how many connections it may have, too.
+fn open_to_public(
+    listener: TcpListener,
+    config: &Config,
+    (files, memory): (u64, u64),
+    metrics: Arc<TransportMetrics>,
+) -> Result<(Arc<Public>, PublicEndpoint, u64), ServeError> {
+    let most = public::connections(files, memory, config.max_public_connections);
+    let public = Public::new(public::bounds(most, memory), config.public_url.clone(), Arc::clone(&metrics));
+    let public = Arc::new(public);
+    let endpoint = PublicEndpoint::start(listener, Arc::clone(&public), most, metrics).map_err(ServeError::Thread)?;
+    tracing::info!(connections = most, "bounds of the public");
+    Ok((public, endpoint, most))
 }
 
 impl StatusEndpoints {
@@ -226,7 +258,8 @@ async fn serve(
     endpoints.admin.enter(Phase::Ready);
     endpoints.health.serving().await;
     let (grpc_at, http_at) = (grpc.address.map(display), endpoints.address.map(display));
-    tracing::info!(grpc = grpc_at, http = http_at, "serving");
+    let public_at = endpoints.public.as_ref().and_then(|public| public.address).map(display);
+    tracing::info!(grpc = grpc_at, http = http_at, public = public_at, "serving");
     loop {
         tokio::select! {
             () = &mut shutdown => break,

@@ -28,6 +28,8 @@ pub struct Server {
     pub endpoint: String,
     /// The address of its HTTP pages.
     pub http: SocketAddr,
+    /// The address of what it serves to the public, if it does.
+    pub public: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
 }
@@ -41,9 +43,10 @@ pub async fn start(flags: &[(&'static str, &str)]) -> Server {
     let listeners = server::bind(&config).expect("free ports");
     let endpoint = format!("http://{}", listeners.grpc.local_addr().expect("an address"));
     let http = listeners.http.local_addr().expect("an address");
+    let public = listeners.public.as_ref().map(|listener| listener.local_addr().expect("an address"));
     let (stop, stopped) = oneshot::channel();
     let serving = tokio::spawn(server::run(config, listeners, async { stopped.await.unwrap_or_default() }));
-    Server { endpoint, http, stop, serving }
+    Server { endpoint, http, public, stop, serving }
 }
 
 /// Serves an engine of the test in the test's runtime, where its tasks can be counted. Returns the endpoint.
@@ -54,7 +57,7 @@ pub async fn serve_here(engine: &Arc<Engine>, clock: Arc<dyn Clock>, metrics: &A
 /// As [`serve_here`], for engines that can be replaced.
 pub async fn serve_terms(engines: Arc<EngineHandle>, clock: Arc<dyn Clock>, metrics: &Arc<EdgeMetrics>) -> String {
     let edge = Edge::new(engines, clock, Arc::clone(metrics));
-    let (services, _health, _streams) = grpc::services(edge, Arc::clone(metrics)).await.expect("the contract");
+    let grpc::Opened { services, .. } = grpc::services(edge, Arc::clone(metrics)).await.expect("the contract");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     let budget = Budget::new(256 << 20);

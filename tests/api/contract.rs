@@ -76,6 +76,9 @@ const SERVED: [(&str, &str); 50] = [
     ("ReadEventsRequest", "after filter follow from_now max_events with_customers with_stock"),
     ("ListEventsRequest", "after filter page_size wait with_customers with_stock latest"),
     ("EventFilter", "types shop series drop_id names channels"),
+    ("GetDropStatusRequest", "drop_id"),
+    ("WatchDropStatusRequest", "drop_id"),
+    ("ListDropStatusesRequest", "shop series zone opens_from opens_until page_size page_token"),
 ];
 /// Fields of requests that only the server sets.
 const OUTPUT_ONLY: [(&str, &str); 9] = [
@@ -252,15 +255,19 @@ pub fn good(request: &str) -> DynamicMessage {
             pb::ReconcileStockRequest { drop_id, sku: "KNIFE".to_owned(), ..Default::default() }.encode_to_vec()
         }
         // Empty, since a watch of an existing drop would not end, nor would a reading of its events.
-        "BatchRequest" | "BatchStreamRequest" | "ListDropsRequest" | "WatchDropRequest" | "ReadEventsRequest" => {
-            Vec::new()
-        }
+        "BatchRequest"
+        | "BatchStreamRequest"
+        | "ListDropsRequest"
+        | "ListDropStatusesRequest"
+        | "WatchDropRequest"
+        | "WatchDropStatusRequest"
+        | "ReadEventsRequest" => Vec::new(),
         "ListEventsRequest" => {
             let types = vec!["*".to_owned()];
             let filter = Some(pb::EventFilter { types, ..Default::default() });
             pb::ListEventsRequest { filter, ..Default::default() }.encode_to_vec()
         }
-        "GetDropRequest" | "PauseDropRequest" | "ResumeDropRequest" | "CloseDropRequest" => {
+        "GetDropRequest" | "GetDropStatusRequest" | "PauseDropRequest" | "ResumeDropRequest" | "CloseDropRequest" => {
             pb::GetDropRequest { drop_id }.encode_to_vec()
         }
         other => panic!("{other} is served: a request of it stands here"),
@@ -317,7 +324,7 @@ async fn each_method_that_is_not_served_is_refused_by_its_name() {
             refused.insert(own_name(service.full_name()).to_owned());
         }
     }
-    let all = ["Admin", "Admission", "Event", "Insight", "Series", "Storefront"];
+    let all = ["Admin", "Admission", "Event", "Insight", "Series"];
     assert_eq!(refused.into_iter().collect::<Vec<_>>(), all.map(|service| format!("{service}Service")));
 }
 

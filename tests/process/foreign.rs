@@ -1,6 +1,6 @@
-//! Foreign programs against our server: clients in Python and TypeScript made from the contract alone, and Prometheus's
-//! own checker of metrics pages. If one is not installed, its test is skipped with a message, unless it is named in
-//! `STOCKADE_TEST_REQUIRED` (`python,typescript,promtool`): then the test fails.
+//! Foreign programs against our server: clients in Python and TypeScript made from the contract alone, a browser that
+//! shows its pages, readers of its calendar, and Prometheus's own checker of metrics pages. If one is not installed, its test is skipped with a message, unless it is named in
+//! `STOCKADE_TEST_REQUIRED` (`python,typescript,chromium,promtool`): then the test fails.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -37,7 +37,7 @@ fn run(program: &str, arguments: &[&str]) {
 /// Runs one of our Python scripts with the binary, if its packages are installed.
 fn run_python(script: &str) {
     let python = stockade::config::environment("STOCKADE_TEST_PYTHON").unwrap_or_else(|| "python3".to_owned());
-    let packages = "import grpc, grpc_tools, grpc_health, grpc_reflection, google.rpc, jsonschema, yaml";
+    let packages = "import grpc, grpc_tools, grpc_health, grpc_reflection, google.rpc, icalendar, jsonschema, yaml";
     if is_there("python", &python, &["-c", packages]) {
         run(&python, &[&format!("{}/tests/python/{script}", env!("CARGO_MANIFEST_DIR")), BINARY]);
     }
@@ -65,6 +65,21 @@ fn a_typescript_client_walks_the_life_of_a_hold() {
     if is_there("typescript", "npm", &["--prefix", folder, "ls", "--silent"]) {
         run("npm", &["--prefix", folder, "run", "--silent", "walk", "--", BINARY]);
     }
+}
+
+#[test]
+fn pages_work_in_a_browser() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/typescript");
+    let is_there = is_there("chromium", "chromium", &["--version"])
+        && is_there("typescript", "npm", &["--prefix", folder, "ls", "--silent"]);
+    if is_there {
+        run("npm", &["--prefix", folder, "run", "--silent", "pages", "--", BINARY]);
+    }
+}
+
+#[test]
+fn foreign_readers_understand_the_calendar() {
+    run_python("calendar_reader.py");
 }
 
 /// Causes every kind of call and outcome, so that every metric family has series.

@@ -48,9 +48,9 @@ def make_stubs(folder):
 class Server:
     """The binary on free ports, or gRPC on a given one, with a data folder of its own. Always killed at the end."""
 
-    def __init__(self, binary, data, grpc="127.0.0.1:0"):
+    def __init__(self, binary, data, grpc="127.0.0.1:0", flags=()):
         words = ["serve", "--grpc", grpc, "--http", "127.0.0.1:0", "--data", str(data), "--log-format", "json"]
-        self.process = subprocess.Popen([str(binary), *words], stderr=subprocess.PIPE, cwd=data.parent, text=True)
+        self.process = subprocess.Popen([str(binary), *words, *flags], stderr=subprocess.PIPE, cwd=data.parent, text=True)
         said = []
         for line in self.process.stderr:
             said.append(line)
@@ -59,7 +59,7 @@ class Server:
         else:
             raise AssertionError("the server did not start:\n" + "".join(said))
         told = json.loads(said[-1])
-        self.grpc, self.http = told["grpc"], told["http"]
+        self.grpc, self.http, self.public = told["grpc"], told["http"], told.get("public")
 
     def page(self, path, **headers):
         """A page's status, content type and text."""

@@ -21,7 +21,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from life_of_a_hold import ROOT, Server
 
 PACKAGE = "stockade.v1"
-RESERVATIONS, DROPS, EVENTS = (f"{PACKAGE}.{name}Service" for name in ("Reservation", "Drop", "Event"))
+SERVED = ("Reservation", "Drop", "Event", "Storefront")
+RESERVATIONS, DROPS, EVENTS, STOREFRONT = SERVICES = tuple(f"{PACKAGE}.{name}Service" for name in SERVED)
 CONFIG = ROOT / "deploy" / "service_config.json"
 # The length of the server's outage: longer than the first retries, which must fail.
 OUTAGE = 3.0
@@ -35,7 +36,7 @@ class Contract:
         for file in descriptor_pb2.FileDescriptorSet.FromString(descriptors).file:
             # In the order of the set, in which a file follows all that it imports.
             pool.Add(file)
-        self.services = {name: pool.FindServiceByName(name) for name in (RESERVATIONS, DROPS, EVENTS)}
+        self.services = {name: pool.FindServiceByName(name) for name in SERVICES}
         self.pool = pool
 
     def message(self, name, **fields):
@@ -60,7 +61,7 @@ def the_config_names_every_call_that_may_be_sent_again(contract, config):
     }
     named = [(name["service"], name["method"]) for entry in config["methodConfig"] for name in entry["name"]]
     assert len(named) == len(set(named)), "a call is named twice"
-    assert set(named) == unary | {(DROPS, "WatchDrop"), (EVENTS, "ReadEvents")}, set(named) ^ unary
+    assert set(named) == unary | {(DROPS, "WatchDrop"), (EVENTS, "ReadEvents"), (STOREFRONT, "WatchDropStatus")}, set(named) ^ unary
     for entry in config["methodConfig"]:
         policy = entry["retryPolicy"]
         assert policy["retryableStatusCodes"] == ["UNAVAILABLE"] and 2 <= policy["maxAttempts"] <= 5, policy

@@ -10,17 +10,22 @@ import { createInterface } from "node:readline";
 export class Server {
   private constructor(
     private readonly child: ChildProcess,
-    private readonly folder: string,
+    /** The folder of its data. */
+    readonly folder: string,
     /** The host and port of its gRPC service. */
     readonly grpc: string,
+    /** The host and port of what it serves to the public, if it does. */
+    readonly open: string | undefined,
   ) {}
 
   /** Starts the binary and waits until it serves. */
-  static async start(binary: string): Promise<Server> {
-    const folder = mkdtempSync(join(tmpdir(), "stockade-typescript-"));
+  static async start(
+    binary: string,
+    { flags = [] as string[], folder = mkdtempSync(join(tmpdir(), "stockade-typescript-")), grpc = "127.0.0.1:0" } = {},
+  ): Promise<Server> {
     const data = join(folder, "data");
-    const flags = ["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", data, "--log-format", "json"];
-    const child = spawn(resolve(binary), flags, { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
+    const own = ["serve", "--grpc", grpc, "--http", "127.0.0.1:0", "--data", data, "--log-format", "json"];
+    const child = spawn(resolve(binary), [...own, ...flags], { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
     await once(child, "spawn");
     const said: string[] = [];
     for await (const line of createInterface({ input: child.stderr })) {
@@ -28,7 +33,7 @@ export class Server {
       const told = line.startsWith("{") ? JSON.parse(line) : {};
       if (told.message === "serving") {
         child.stderr.resume();
-        return new Server(child, folder, told.grpc);
+        return new Server(child, folder, told.grpc, told.public);
       }
     }
     rmSync(folder, { recursive: true, force: true });

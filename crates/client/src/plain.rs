@@ -12,6 +12,7 @@ use stockade_proto::drop_service_client::DropServiceClient;
 use stockade_proto::event_service_client::EventServiceClient;
 use stockade_proto::reservation_service_client::ReservationServiceClient;
 use stockade_proto::series_service_client::SeriesServiceClient;
+use stockade_proto::storefront_service_client::StorefrontServiceClient;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming, TimeoutExpired};
@@ -60,6 +61,7 @@ pub struct Client {
     drops: DropServiceClient<Channel>,
     series: SeriesServiceClient<Channel>,
     events: EventServiceClient<Channel>,
+    storefront: StorefrontServiceClient<Channel>,
     endpoint: Arc<str>,
     timeout: Duration,
     headers: MetadataMap,
@@ -224,7 +226,8 @@ impl Client {
             reservations: ReservationServiceClient::new(channel.clone()),
             drops: DropServiceClient::new(channel.clone()),
             series: SeriesServiceClient::new(channel.clone()),
-            events: EventServiceClient::new(channel),
+            events: EventServiceClient::new(channel.clone()),
+            storefront: StorefrontServiceClient::new(channel),
             endpoint: endpoint.into(),
             timeout: CALL_TIMEOUT,
             headers: MetadataMap::new(),
@@ -341,5 +344,9 @@ impl Client {
         preview_series: series, PreviewSeriesRequest -> PreviewSeriesResponse;
         /// Lists events, page by page.
         list_events: events, ListEventsRequest -> ListEventsResponse;
+        /// Shows what the public may see of a drop.
+        get_drop_status: storefront, GetDropStatusRequest -> GetDropStatusResponse;
+        /// Lists what the public may see of drops, page by page.
+        list_drop_statuses: storefront, ListDropStatusesRequest -> ListDropStatusesResponse;
     }
 }

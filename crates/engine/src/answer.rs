@@ -6,6 +6,7 @@ pub use crate::inventory::{DropState, Stock};
 use stockade_types::definition::{Definition, Scope};
 use stockade_types::hold::{Hold, ShortLine};
 use stockade_types::ids::{DefinedId, DropId, DropNo, HoldId, IdentityKind, ItemNo, LimitId, Lsn, PoolId, PoolNo, Sku};
+pub use stockade_types::record::Announced;
 use stockade_types::record::{DefinedKind, Marks};
 use stockade_types::refusal::{Reason, Rule};
 use stockade_types::time::{Millis, Timestamp};
@@ -197,6 +198,8 @@ pub struct DropView {
     pub opens_at: Timestamp,
     /// When it closed, if it has.
     pub closed_at: Option<Timestamp>,
+    /// The changes of what calendars show of it; without one, zero at its creation.
+    pub announced: Announced,
     /// Its state.
     pub state: DropState,
     /// LSN of the last change of the definition.

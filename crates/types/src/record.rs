@@ -66,6 +66,17 @@ pub struct LastUpdate {
     pub base: Lsn,
     /// Digest of the request: see [`update_digest`].
     pub request: [u8; 32],
+    /// The changes so far of what calendars show, this one included; none if no update has changed that.
+    pub announced: Option<Announced>,
+}
+
+/// The changes of what calendars show of a drop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announced {
+    /// How many there were.
+    pub changes: u32,
+    /// When the last one was made.
+    pub at: Timestamp,
 }
 
 /// One record.
@@ -170,6 +181,8 @@ mod kind {
         FACT_WITH_SIGNALS = 35,
         /// A lifecycle with marks of these.
         LIFECYCLE_WITH_SIGNALS = 36,
+        /// A drop of which what calendars show has changed; with rules or without.
+        DROP_ANNOUNCED = 38,
     }
 
     /// The highest of them.
@@ -198,7 +211,9 @@ impl DropImage {
     fn encode(&self, out: &mut Vec<u8>) {
         let Self { number, created_at, definition, request, update } = self;
         let in_parts = update.is_some() || definition.has_parts();
+        let announced = update.and_then(|update| update.announced);
         out.push(match in_parts {
+            true if announced.is_some() => kind::DROP_ANNOUNCED,
             true if definition.rules.has_news() => kind::DROP_WITH_SIGNALS,
             true if definition.has_rules() => kind::DROP_WITH_RULES,
             true => kind::DROP_IN_PARTS,
@@ -208,11 +223,15 @@ impl DropImage {
         put_u64(out, created_at.0);
         out.extend_from_slice(request);
         if in_parts {
-            out.push(u8::from(update.is_some()));
+            out.push(u8::from(update.is_some()).saturating_add(u8::from(announced.is_some())));
         }
-        if let Some(LastUpdate { base, request }) = update {
+        if let Some(LastUpdate { base, request, announced }) = update {
             put_u64(out, base.0);
             out.extend_from_slice(request);
+            if let Some(Announced { changes, at }) = announced {
+                put_u64(out, (*changes).into());
+                put_u64(out, at.0);
+            }
         }
         definition.encode(in_parts, out);
     }
@@ -444,15 +463,26 @@ pub fn update_digest(named: &[&str], wanted: &Definition) -> [u8; 32] {
 
 /// Reads a drop's image; its kind byte has been read.
 fn drop_image(reader: &mut Reader<'_>, kind: u8) -> Result<DropImage, DecodeError> {
-    let in_parts = [kind::DROP_IN_PARTS, kind::DROP_WITH_RULES, kind::DROP_WITH_SIGNALS].contains(&kind);
+    let with_parts = [kind::DROP_IN_PARTS, kind::DROP_WITH_RULES, kind::DROP_WITH_SIGNALS, kind::DROP_ANNOUNCED];
+    let in_parts = with_parts.contains(&kind);
     if !in_parts && kind != kind::DROP {
         return Err(DecodeError::Bad("kind of a drop"));
     }
     let number = DropNo(reader.small("drop number")?);
     let created_at = Timestamp(reader.u64()?);
     let request = reader.array()?;
-    let updated = in_parts && reader.flag("flag")?;
-    let update = if updated { Some(LastUpdate { base: Lsn(reader.u64()?), request: reader.array()? }) } else { None };
+    let update = match if in_parts { reader.u8()? } else { 0 } {
+        0 if kind != kind::DROP_ANNOUNCED => None,
+        1 if kind != kind::DROP_ANNOUNCED => {
+            Some(LastUpdate { base: Lsn(reader.u64()?), request: reader.array()?, announced: None })
+        }
+        2 if kind == kind::DROP_ANNOUNCED => {
+            let (base, request) = (Lsn(reader.u64()?), reader.array()?);
+            let announced = Announced { changes: reader.small("changes")?, at: Timestamp(reader.u64()?) };
+            Some(LastUpdate { base, request, announced: Some(announced) })
+        }
+        _ => return Err(DecodeError::Bad("flag")),
+    };
     Ok(DropImage { number, created_at, definition: Definition::decode(reader, in_parts)?, request, update })
 }
 

@@ -89,6 +89,15 @@ impl Server {
         self.process.log()
     }
 
+    /// The address of what it serves to the public, if it does.
+    #[must_use]
+    pub fn public(&self) -> Option<SocketAddr> {
+        self.log().lines().find_map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            line.get("public")?.as_str()?.parse().ok()
+        })
+    }
+
     /// Sends it a signal. Returns whether that worked.
     pub fn signal(&self, signal: Signal) -> bool {
         self.process.signal(signal)

@@ -7,14 +7,17 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod crowd;
 mod empty;
 mod pairs;
+mod readers;
 mod rows;
 mod stage;
 mod tail;
 mod work;
 
 pub use empty::serve as serve_empty;
+pub use readers::{ReadersOptions, read};
 
 use stockade_drill::Failure;
 use stockade_drill::drive::Span;
@@ -48,6 +51,9 @@ pub struct Options {
     /// Live holds for the rows of percentiles; 1000000, or 20000 with --quick
     #[arg(long)]
     holds: Option<u64>,
+    /// Streams of readers for the row of readers; 10000, or 500 with --quick
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    streams: Option<u32>,
     /// Also write the result there, as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -64,6 +70,10 @@ impl Options {
 
     fn holds(&self) -> u64 {
         self.holds.unwrap_or(if self.quick { 20_000 } else { 1_000_000 })
+    }
+
+    fn streams(&self) -> u32 {
+        self.streams.unwrap_or(if self.quick { 500 } else { 10_000 })
     }
 
     fn span(&self) -> Span {

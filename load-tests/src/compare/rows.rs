@@ -38,6 +38,8 @@ pub enum Beside {
     Snapshot,
     /// All those holds expire within one second.
     Expiry,
+    /// The public reads: many streams are open, and statuses are polled.
+    Readers,
 }
 
 /// How a row is measured.
@@ -79,7 +81,7 @@ const fn redis(clients: usize, pipeline: usize) -> Contestant {
 }
 
 /// All rows, whether their peer is another program or Stockade itself.
-pub const ROWS: [Row; 8] = [
+pub const ROWS: [Row; 9] = [
     Row {
         name: "unary-empty",
         title: "unary Reserve, durable, 8 x 16 in flight, by an empty handler with the same answer",
@@ -129,5 +131,10 @@ pub const ROWS: [Row; 8] = [
         name: "p99-expiry",
         title: "p99 while all those holds expire in one second, open loop at half of capacity, by p99 without",
         kind: Kind::Tail { beside: Beside::Expiry, most: 1.5 },
+    },
+    Row {
+        name: "p99-readers",
+        title: "p99 beside readers of the public listener, open loop at half of capacity, by p99 without",
+        kind: Kind::Tail { beside: Beside::Readers, most: 1.25 },
     },
 ];

@@ -21,7 +21,7 @@ use stockade_types::time::wall_clock;
 use super::pairs::{Arena, Series};
 use super::rows::{Beside, Contestant, Row};
 use super::work::{self, DROP, Work};
-use super::{Compared, Goal, Options, stage};
+use super::{Compared, Goal, Options, crowd, stage};
 use crate::open;
 use crate::output::Output;
 use crate::prefill::{self, Plan, Until};
@@ -35,7 +35,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// Time on both sides of the event that counts for neither span.
 const MARGIN: Duration = Duration::from_millis(200);
 /// The fewest measurements for a percentile.
-const SAMPLES_MIN: u64 = 200;
+pub(super) const SAMPLES_MIN: u64 = 200;
 /// Maximum requests in flight.
 const IN_FLIGHT_MAX: u32 = 8_000;
 /// How long the holds live if they must not expire.
@@ -51,9 +51,11 @@ const TRIES: u32 = 3;
 const TRIALS: usize = 3;
 
 /// The result of one pair: the 99th percentile with and without the event, in microseconds.
-struct Pair {
-    with: u64,
-    without: u64,
+pub(super) struct Pair {
+    /// While it happened.
+    pub(super) with: u64,
+    /// While it did not.
+    pub(super) without: u64,
 }
 
 /// Runs one row.
@@ -69,22 +71,24 @@ pub async fn compare(
     let options = arena.options();
     let capacity = capacity(arena).await?;
     let half = capacity / 2.0;
-    let began = Stopwatch::start();
-    let server = stage::stockade(&options.recipe, &snapshots_every(None)).await?;
-    prefill::fill(&server.endpoint, &plan(options, Until::Life(LONG)), began).await?;
-    let filling = began.elapsed();
-    drop(server);
-    output.line(&format!(
-        "  half of {}/s; {} holds are made in {:.1} s",
-        grouped(whole(capacity)),
-        grouped(options.holds()),
-        filling.as_secs_f64()
-    ));
+    let filling = if beside == Beside::Readers { Duration::ZERO } else { filling(options).await? };
+    output.line(&match beside {
+        Beside::Readers => {
+            format!("  half of {}/s; {} streams", grouped(whole(capacity)), grouped(options.streams().into()))
+        }
+        Beside::Snapshot | Beside::Expiry => format!(
+            "  half of {}/s; {} holds are made in {:.1} s",
+            grouped(whole(capacity)),
+            grouped(options.holds()),
+            filling.as_secs_f64()
+        ),
+    });
     let mut series = Series::default();
     for pair in 1..=options.pairs() {
         let Pair { with, without } = match beside {
             Beside::Snapshot => snapshot(options, half).await?,
             Beside::Expiry => expiry(options, half, filling).await?,
+            Beside::Readers => crowd::beside(options, half, output).await?,
         };
         let [with, without] = [with, without].map(|micros| real(micros.max(1)) / 1000.0);
         let ratio = series.add(with, without);
@@ -96,6 +100,14 @@ pub async fn compare(
         series.p99.1.push(without);
     }
     series.close(row, ("ms at p99", "itself, without".to_owned()), Goal::AtMost { ratio: most })
+}
+
+/// How long making the holds takes.
+async fn filling(options: &Options) -> Result<Duration, Failure> {
+    let began = Stopwatch::start();
+    let server = stage::stockade(&options.recipe, &snapshots_every(None)).await?;
+    prefill::fill(&server.endpoint, &plan(options, Until::Life(LONG)), began).await?;
+    Ok(began.elapsed())
 }
 
 /// Reserves a second in the closed loop: the median of several runs, since one bad run would make the load too light.
@@ -208,13 +220,19 @@ fn pair(samples: &[Sample], spans: &[Range<Duration>], warm_up: Duration) -> Res
 
 /// Reserves in an open loop.
 #[derive(Clone, Copy)]
-struct Load {
-    rate: f64,
-    length: Duration,
+pub(super) struct Load {
+    /// Reserves a second.
+    pub(super) rate: f64,
+    /// How long, by the watch.
+    pub(super) length: Duration,
 }
 
 impl Load {
-    async fn run(self, server: &Server, watch: Stopwatch) -> Result<Vec<Sample>, Failure> {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// When a reserve is not granted.
+    pub(super) async fn run(self, server: &Server, watch: Stopwatch) -> Result<Vec<Sample>, Failure> {
         let clients = Arc::new(wire::clients(&server.endpoint, CONNECTIONS).await?);
         let recorder = Arc::new(Recorder::default());
         let after = watch.elapsed();

@@ -85,6 +85,9 @@ async fn play(options: &DemoOptions, stage: &Stage, output: &mut Output) -> Resu
     let drop = drop_file::parse("demo.yaml", &text).map_err(|_faulty| Failure::Bug("the demo's own file is faulty"))?;
     wire::create(&client, drop).await?;
     output.line(&format!("drop created:\n\n{text}"));
+    if let Some(page) = stage.page(&sale.id) {
+        output.line(&format!("its page while this runs: {page}\n"));
+    }
     let clients = wire::clients(stage.endpoint(), usize::try_from(options.connections).unwrap_or(usize::MAX)).await?;
     let floor = Arc::new(Floor::new(vec![sale], (clients.clone(), clients), TIMEOUT));
     let sold = sell(options, &floor, (&client, stage), output).await?;

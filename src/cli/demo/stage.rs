@@ -1,7 +1,7 @@
 //! The demo's server, on free ports and with a data folder that is removed afterwards.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use stockade_drill::process::{metric, page};
@@ -12,11 +12,15 @@ use crate::cli::failure::Failure;
 use crate::config::{Config, Given};
 use crate::server::{self, ServeError};
 
+/// Where the demo's page is, if nobody else listens there.
+const PUBLIC: &str = "127.0.0.1:7413";
+
 /// A running server and its folder.
 pub(super) struct Stage {
     folder: Folder,
     endpoint: String,
     http: SocketAddr,
+    public: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
 }
@@ -30,22 +34,33 @@ impl Stage {
         let folder = Folder::new()?;
         let flag = |setting, text: &str| Given::flag(setting, text.to_owned());
         let data = folder.0.display().to_string();
-        let config =
-            Config::from_flags(vec![flag("grpc", "127.0.0.1:0"), flag("http", "127.0.0.1:0"), flag("data", &data)])?;
+        let public = if TcpListener::bind(PUBLIC).is_ok() { PUBLIC } else { "127.0.0.1:0" };
+        let config = Config::from_flags(vec![
+            flag("grpc", "127.0.0.1:0"),
+            flag("http", "127.0.0.1:0"),
+            flag("public", public),
+            flag("data", &data),
+        ])?;
         let listeners = server::bind(&config)?;
         let grpc = listeners.grpc.local_addr().map_err(Failure::Machine)?;
         let http = listeners.http.local_addr().map_err(Failure::Machine)?;
+        let public = listeners.public.as_ref().and_then(|listener| listener.local_addr().ok());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server::run(config, listeners, async {
             // A signal, or the sender is gone: both end the server.
             stopped.await.unwrap_or_default();
         }));
-        Ok(Self { folder, endpoint: format!("http://{grpc}"), http, stop, serving })
+        Ok(Self { folder, endpoint: format!("http://{grpc}"), http, public, stop, serving })
     }
 
     /// The address of the server.
     pub(super) fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// Where anyone may look at this drop.
+    pub(super) fn page(&self, drop: &str) -> Option<String> {
+        self.public.map(|at| format!("http://{at}/drops/{drop}"))
     }
 
     /// The data folder.
@@ -78,7 +93,7 @@ impl Stage {
     /// # Errors
     /// If the server does not end cleanly.
     pub(super) async fn strike(self) -> Result<(), Failure> {
-        let Self { folder, endpoint: _, http: _, stop, serving } = self;
+        let Self { folder, endpoint: _, http: _, public: _, stop, serving } = self;
         // A server that has ended already has a reason of its own, which is returned below.
         let stopped = stop.send(());
         let ended = serving.await.map_err(|_panic| Failure::Bug("the server panicked"))?;

@@ -5,7 +5,7 @@ use stockade_types::definition::{Definition, Limit, Money, Schedule, Scope, Term
 use stockade_types::hold::{Change, Hold, HoldExtras, HoldLine, HoldParts, Identity, Pinned, ShortLine};
 use stockade_types::ids::{DropNo, HoldId, ItemNo, PoolNo, Sku, TierId, WindowId};
 use stockade_types::record::{
-    Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, DropFact, DropImage, DropVerb, HoldChange,
+    Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Announced, Archived, DropFact, DropImage, DropVerb, HoldChange,
     LastUpdate, Lifecycle, Made, Mark, MovedLine, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Reconciliation,
     Record, Restart, Sold, StockChange, StockImage, Superseded, UsageImage, Verb,
 };
@@ -141,6 +141,10 @@ fn drop_image(image: &DropImage) -> Fact {
         .with("request_digest", hex(request))
         .with("updated_from", update.map(|LastUpdate { base, .. }| base.0))
         .with("update_digest", update.map(|LastUpdate { request, .. }| hex(&request)));
+    let fact = match update.and_then(|LastUpdate { base: _, request: _, announced }| announced) {
+        Some(Announced { changes, at }) => fact.with("announced_changes", changes).with("announced_at", time(at)),
+        None => fact,
+    };
     if of_rules.is_empty() { fact } else { fact.with("rules", rules::rules(of_rules)) }
 }
 

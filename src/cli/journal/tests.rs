@@ -66,7 +66,7 @@ fn full_image() -> DropImage {
     image.definition.series = Some(id("winter"));
     image.definition.schedule.opens_at = Some(NOON);
     image.definition.limits = vec![bounded, Limit::new(id("a"), Scope::Item), Limit::new(id("b"), Scope::Series)];
-    image.update = Some(LastUpdate { base: Lsn(5), request: [0xcd; 32] });
+    image.update = Some(LastUpdate { base: Lsn(5), request: [0xcd; 32], announced: None });
     image
 }
 

@@ -16,7 +16,8 @@ use super::rules_view::{
 #[must_use]
 pub fn drop_view(view: &DropView) -> pb::Drop {
     // Closing by hand shows in the state; the schedule stays as defined.
-    let DropView { definition, opens_at, closed_at: _, state, revision, as_of, stock: _, marks: _ } = view;
+    let DropView { definition, opens_at, closed_at: _, announced: _, state, revision, as_of, stock: _, marks: _ } =
+        view;
     pb::Drop {
         opens_at: Some(timestamp(*opens_at)),
         state: drop_state(*state).into(),

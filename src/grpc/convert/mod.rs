@@ -20,6 +20,7 @@ mod hold;
 mod customer;
 mod list;
 mod stock;
+mod storefront;
 mod limits;
 mod rules;
 mod series;
@@ -41,6 +42,7 @@ pub use series::{
     update_series, warning,
 };
 pub use stock::{adjust_stock, fire_flow, reconcile_stock};
+pub use storefront::{StatusPlace, StatusQuery, list_statuses, poll_after, public_status, status_token};
 pub use update::update_drop;
 pub use warnings::{Neighbour, warnings};
 

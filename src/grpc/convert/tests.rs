@@ -463,6 +463,7 @@ fn a_drop_takes_at_most_so_many_bytes_whether_it_is_new_or_was_read() {
     let view = DropView {
         opens_at: Timestamp(1),
         closed_at: None,
+        announced: stockade_engine::answer::Announced { changes: 0, at: Timestamp(0) },
         state: DropState::Open,
         revision: Lsn(1),
         as_of: Lsn(1),

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use stockade_types::definition::{Definition, Field, Item};
-use stockade_types::record::{DropImage, DropVerb, LastUpdate, PoolBasis, PoolFigures, update_digest};
+use stockade_types::record::{Announced, DropImage, DropVerb, LastUpdate, PoolBasis, PoolFigures, update_digest};
 use stockade_types::time::Timestamp;
 
 use crate::Engine;
@@ -53,6 +53,8 @@ const MAY_CHANGE: [(Field, &[DropState]); 23] = [
     (Field::Zones, UNTIL_ARCHIVED),
     (Field::ItemRules, UNTIL_CLOSED),
 ];
+/// The label with the address where the drop's goods are bought.
+const BUY_URL: &str = "public.buy_url";
 /// Most fields that a refusal names: it must fit into a trailer.
 const NAMED_MAX: usize = 32;
 
@@ -74,7 +76,8 @@ impl Engine {
             }
             if let Some(definition) = changed(entry, &inner, command, now)? {
                 let (number, created_at, request) = (entry.number, entry.created_at, entry.request);
-                let image = DropImage { number, created_at, definition, request, update: Some(of(command)) };
+                let update = Some(remembered(command, &inner, &definition, now));
+                let image = DropImage { number, created_at, definition, request, update };
                 fits(&image)?;
                 if image.encoded_len() > entry.weight(&inner) {
                     self.has_memory()?;
@@ -102,7 +105,8 @@ fn tried(entry: &DropEntry, inner: &DropInner, command: &UpdateDrop, now: Timest
     let mut shown = show_drop(entry, inner);
     if let Some(definition) = changed(entry, inner, command, now)? {
         let (number, created_at, request) = (entry.number, entry.created_at, entry.request);
-        let image = DropImage { number, created_at, definition, request, update: Some(of(command)) };
+        let update = Some(remembered(command, inner, &definition, now));
+        let image = DropImage { number, created_at, definition, request, update };
         fits(&image)?;
         let definition = Arc::new(image.definition);
         let new = definition.items.iter().skip(shown.value.stock.len());
@@ -125,9 +129,47 @@ fn first_stock(item: &Item) -> Vec<Stock> {
     item.pools.iter().map(|pool| stock(pool.units)).collect()
 }
 
-/// How a command is remembered, to recognise it when it is sent again.
-fn of(command: &UpdateDrop) -> LastUpdate {
-    LastUpdate { base: command.revision, request: update_digest(&command.named, &command.wanted) }
+/// How a command is remembered, to recognise it when it is sent again, and to tell calendars.
+fn remembered(command: &UpdateDrop, inner: &DropInner, wanted: &Definition, now: Timestamp) -> LastUpdate {
+    let before = inner.update.and_then(|update| update.announced);
+    let announced = if is_announced(&inner.definition, wanted) {
+        let changes = before.map_or(0, |before| before.changes).saturating_add(1);
+        Some(Announced { changes, at: now })
+    } else {
+        before
+    };
+    LastUpdate { base: command.revision, request: update_digest(&command.named, &command.wanted), announced }
+}
+
+/// Whether this very command was the last one.
+fn was_last(inner: &DropInner, command: &UpdateDrop) -> bool {
+    inner.update.is_some_and(|LastUpdate { base, request, announced: _ }| {
+        base == command.revision && request == update_digest(&command.named, &command.wanted)
+    })
+}
+
+/// Whether calendars show a difference.
+fn is_announced(is: &Definition, wanted: &Definition) -> bool {
+    let links = |definition: &Definition| definition.labels.get(BUY_URL).cloned();
+    let shown = is.differences(wanted).into_iter().any(|(field, _)| match field {
+        Field::Title | Field::OpensAt | Field::ClosesAt | Field::Windows | Field::TimeZone | Field::Location => true,
+        Field::Labels
+        | Field::HoldTtl
+        | Field::MaxHoldLife
+        | Field::PaymentTtl
+        | Field::Limits
+        | Field::Conduct
+        | Field::NewItems
+        | Field::KnownItems
+        | Field::Shop
+        | Field::Series
+        | Field::PriceTerms
+        | Field::Tranches
+        | Field::SlotRequired
+        | Field::Zones
+        | Field::ItemRules => false,
+    });
+    shown || links(is) != links(wanted)
 }
 
 /// The definition after the change; none if nothing differs.
@@ -139,7 +181,7 @@ fn changed(
 ) -> Result<Option<Definition>, Decided<Fault>> {
     let is = inner.definition.as_ref();
     if inner.revision != command.revision || inner.revision != command.seen {
-        if inner.update == Some(of(command)) {
+        if was_last(inner, command) {
             return Ok(None);
         }
         let (known, asked) = (inner.revision, command.revision.0);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use stockade_types::definition::Definition;
 use stockade_types::ids::{DropId, DropNo, ItemNo, Lsn};
-use stockade_types::record::{DROP_IMAGE_BYTES_MAX, DropImage, LastUpdate, MarkKind};
+use stockade_types::record::{Announced, DROP_IMAGE_BYTES_MAX, DropImage, LastUpdate, MarkKind};
 use stockade_types::time::Timestamp;
 
 use crate::Engine;
@@ -63,6 +63,7 @@ pub(crate) fn view(entry: &DropEntry, inner: &DropInner) -> DropView {
         definition: Arc::clone(&inner.definition),
         opens_at: inner.opens_at(entry),
         closed_at: inner.lifecycle.closed.map(|closed| closed.at),
+        announced: announced(entry, inner),
         state: inner.state(),
         revision: inner.revision,
         as_of: moved.max(inner.durable_after()),
@@ -71,11 +72,24 @@ pub(crate) fn view(entry: &DropEntry, inner: &DropInner) -> DropView {
     }
 }
 
+/// What calendars say of the drop's last change. An end by hand is one; an end on time was announced before.
+fn announced(entry: &DropEntry, inner: &DropInner) -> Announced {
+    let none = Announced { changes: 0, at: entry.created_at };
+    let updated = inner.update.and_then(|update| update.announced).unwrap_or(none);
+    match inner.lifecycle.closed {
+        Some(closed) if closed.by_hand => {
+            Announced { changes: updated.changes.saturating_add(1), at: updated.at.max(closed.at) }
+        }
+        Some(_) | None => updated,
+    }
+}
+
 /// Checks that the drop fits into one record. Bounds on its other parts ensure that; only goods and tiers named by many
 /// limits can add up to more.
 pub(crate) fn fits(image: &DropImage) -> Result<(), Fault> {
     // With room for what an update adds, so that every drop that was made can be renamed.
-    let update = Some(LastUpdate { base: Lsn(u64::MAX), request: [0; 32] });
+    let announced = Some(Announced { changes: u32::MAX, at: Timestamp(u64::MAX) });
+    let update = Some(LastUpdate { base: Lsn(u64::MAX), request: [0; 32], announced });
     let size = DropImage { update, ..image.clone() }.encoded_len();
     if size <= DROP_IMAGE_BYTES_MAX {
         return Ok(());

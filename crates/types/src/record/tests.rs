@@ -40,7 +40,7 @@ fn largest_drop() -> DropImage {
         number: DropNo(u32::MAX),
         created_at: Timestamp(1),
         request: [9; 32],
-        update: Some(LastUpdate { base: Lsn(u64::MAX), request: [8; 32] }),
+        update: Some(LastUpdate { base: Lsn(u64::MAX), request: [8; 32], announced: None }),
         definition: Definition {
             id: DropId::try_from(text(64).as_str()).expect("an id"),
             title: text(TITLE_MAX),

@@ -178,6 +178,7 @@ fn a_drop_with_rules_is_read_back_as_it_was_defined() {
     let view = DropView {
         opens_at: Timestamp(1_800_000_000_000),
         closed_at: None,
+        announced: stockade_engine::answer::Announced { changes: 0, at: Timestamp(0) },
         state: DropState::Scheduled,
         revision: Lsn(1),
         as_of: Lsn(1),

@@ -1,0 +1,108 @@
+//! The events of a drop: one for the drop, and one for each window that a tier may use.
+
+use stockade_engine::answer::{Announced, DropState};
+use stockade_types::definition::Window;
+use stockade_types::time::Timestamp;
+
+use super::super::words;
+use super::Asked;
+use super::lines::Lines;
+use crate::grpc::PublicStatus;
+
+/// An event.
+#[derive(Debug)]
+pub(super) struct Event {
+    uid: String,
+    announced: Announced,
+    starts: Timestamp,
+    /// None: open end.
+    ends: Option<Timestamp>,
+    summary: String,
+    location: String,
+    url: Option<String>,
+    is_cancelled: bool,
+    alarms: Vec<Alarm>,
+}
+
+/// What reminds of an event.
+#[derive(Debug)]
+struct Alarm {
+    at: Timestamp,
+    text: String,
+}
+
+/// The events of a drop, for whom they were asked.
+pub(super) fn events(drop: &PublicStatus, asked: &Asked, address: Option<&str>) -> Vec<Event> {
+    let status = &drop.message;
+    let page = || address.map(|address| format!("{address}/drops/{}", status.drop_id));
+    let url = words::buy_url(status).map(ToOwned::to_owned).or_else(page);
+    let closed = drop.closed_at.filter(|_| drop.state != DropState::Cancelled);
+    let event = |uid: String, summary: String, starts: Timestamp, ends: Option<Timestamp>| {
+        let never_came = closed.is_some_and(|closed| starts >= closed && starts > drop.opens_at);
+        Event {
+            uid: format!("{uid}@{}.stockade", status.shop),
+            announced: drop.announced,
+            starts,
+            ends: closed.filter(|closed| ends.is_none_or(|ends| *closed < ends)).or(ends).map(|ends| ends.max(starts)),
+            summary,
+            location: status.location.clone(),
+            url: url.clone(),
+            is_cancelled: drop.state == DropState::Cancelled || never_came,
+            // A drop has no signals yet; those with the channel `calendar` become alarms.
+            alarms: Vec::new(),
+        }
+    };
+    let title = words::title(status);
+    let closes = drop.definition.schedule.closes_at;
+    let whole = event(status.drop_id.clone(), title.to_owned(), drop.opens_at, closes);
+    let windows = drop.definition.rules.windows.iter().filter(|window| is_for(window, asked)).map(|window| {
+        let starts = window.starts.map_or(drop.opens_at, |starts| starts.at);
+        let ends = window.ends.map(|ends| ends.at).or(closes);
+        event(format!("{}.{}", status.drop_id, window.id), format!("{title} ({})", window.id), starts, ends)
+    });
+    std::iter::once(whole).chain(windows).collect()
+}
+
+/// Whether customers of the tier and the zone that were asked for may use a window.
+fn is_for(window: &Window, asked: &Asked) -> bool {
+    let Asked { shop: _, series: _, zone, tier } = asked;
+    let audience = &window.audience;
+    let of_tier = audience.tiers.is_empty() || tier.as_ref().is_some_and(|tier| audience.tiers.contains(tier));
+    let of_zone = audience.zones.is_empty() || zone.as_ref().is_none_or(|zone| audience.zones.contains(zone));
+    of_tier && of_zone
+}
+
+impl Event {
+    /// Writes it.
+    pub(super) fn write(&self, lines: &mut Lines) {
+        let Self { uid, announced, starts, ends, summary, location, url, is_cancelled, alarms } = self;
+        let Announced { changes, at } = announced;
+        lines.put("BEGIN", "VEVENT");
+        lines.put("UID", uid);
+        lines.put("SEQUENCE", &changes.to_string());
+        lines.instant("DTSTAMP", *at);
+        lines.instant("LAST-MODIFIED", *at);
+        lines.instant("DTSTART", *starts);
+        if let Some(ends) = ends {
+            lines.instant("DTEND", *ends);
+        }
+        lines.text("SUMMARY", summary);
+        if !location.is_empty() {
+            lines.text("LOCATION", location);
+        }
+        if let Some(url) = url {
+            lines.put("URL", url);
+        }
+        lines.put("STATUS", if *is_cancelled { "CANCELLED" } else { "CONFIRMED" });
+        // Nobody is busy because a sale is open.
+        lines.put("TRANSP", "TRANSPARENT");
+        for Alarm { at, text } in alarms {
+            lines.put("BEGIN", "VALARM");
+            lines.put("ACTION", "DISPLAY");
+            lines.instant("TRIGGER;VALUE=DATE-TIME", *at);
+            lines.text("DESCRIPTION", text);
+            lines.put("END", "VALARM");
+        }
+        lines.put("END", "VEVENT");
+    }
+}
