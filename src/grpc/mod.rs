@@ -13,6 +13,7 @@ use tonic_health::server::HealthService;
 use crate::metrics::edge::EdgeMetrics;
 
 mod batch;
+pub mod connect;
 pub mod convert;
 mod decode;
 mod drops;
@@ -35,6 +36,7 @@ pub use edge::Edge;
 pub use health::Health;
 pub use seats::WATCHERS_MAX;
 pub use services::Services;
+pub use status::starting;
 pub use stream::Streams;
 
 use decode::Decode;
@@ -62,6 +64,9 @@ pub enum BrokenContract {
     /// For decoding.
     #[error("the contract's requests can't be decoded within bounds")]
     Shape(#[from] intake::BrokenShape),
+    /// For JSON.
+    #[error("the contract's messages can't be translated")]
+    Codec(#[from] connect::BrokenCodec),
 }
 
 /// All services: reservations, drops, events, health and reflection. Health starts as not serving, and streams are
@@ -87,6 +92,7 @@ pub async fn services(
         events: Events::new(edge, streams.clone(), seats),
         others: Others::new(others),
         decode: Arc::new(Decode::new()?),
+        codecs: connect::codecs()?,
         streams: streams.clone(),
         metrics,
     };

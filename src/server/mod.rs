@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::field::display;
 
-use crate::admin::{self, Admin, Phase};
+use crate::admin::{self, Admin, Calls, Phase};
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::grpc::{self, BrokenContract, Edge, Health, Streams};
@@ -152,7 +152,8 @@ pub async fn run(
     let (connections, bytes) = (bounds.all, budget.capacity());
     tracing::info!(connections, of_a_peer = bounds.of_a_peer, files, inflight_bytes = bytes, "bounds of connections");
     // Served first, so that a long recovery can be watched.
-    let pages = admin::router(Arc::clone(&admin));
+    let calls = Calls::on(config.http, config.insecure_listen);
+    let pages = admin::router(Arc::clone(&admin), calls);
     let http = AbortOnDrop(tokio::spawn(http::serve(http, pages, http_most, Arc::clone(&admin.transport))));
     let mut shutdown = std::pin::pin!(shutdown);
     let opening = config.clone();
@@ -164,6 +165,7 @@ pub async fn run(
     let _none = engines.swap(Some(Arc::clone(&opened.engine)));
     let edge = Edge::new(Arc::clone(&engines), clock, Arc::clone(&admin.edge));
     let (services, health, streams) = grpc::services(edge, Arc::clone(&admin.edge)).await?;
+    admin.serve_calls(Arc::clone(&services));
     let metrics = Arc::clone(&admin.transport);
     let connections = Connections::new(bounds, Arc::clone(&metrics));
     let serving = ConnectionContext { services, budget, connections, metrics };
