@@ -13,6 +13,8 @@ export class Server {
     private readonly folder: string,
     /** The host and port of its gRPC service. */
     readonly grpc: string,
+    /** The host and port of its HTTP pages. */
+    readonly http: string,
   ) {}
 
   /** Starts the binary and waits until it serves. */
@@ -28,7 +30,7 @@ export class Server {
       const told = line.startsWith("{") ? JSON.parse(line) : {};
       if (told.message === "serving") {
         child.stderr.resume();
-        return new Server(child, folder, told.grpc);
+        return new Server(child, folder, told.grpc, told.http);
       }
     }
     rmSync(folder, { recursive: true, force: true });
