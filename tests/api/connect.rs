@@ -100,7 +100,7 @@ async fn names_of_the_contract_are_accepted_and_unknown_names_are_refused() {
 async fn a_refusal_is_an_answer_and_a_fault_names_its_fields() {
     let server = with_knives().await;
     let refused = post_json(&server, RESERVE, reserve(1, 3)).await;
-    assert_eq!((refused.status, &refused.json()["refusal"]["reason"]), (200, &json!("REASON_LIMIT_REACHED")));
+    assert_eq!((refused.status, &refused.json()["refusal"]["reason"]), (200, &json!("REFUSAL_REASON_LIMIT_REACHED")));
     let faulty = post_json(&server, RESERVE, json!({"dropId": "knife"})).await;
     assert_eq!((faulty.status, &faulty.json()["code"]), (400, &json!("invalid_argument")));
     let message = faulty.json()["message"].as_str().expect("a text").to_owned();

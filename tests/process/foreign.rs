@@ -37,7 +37,8 @@ fn run(program: &str, arguments: &[&str]) {
 /// Runs one of our Python scripts with the binary, if its packages are installed.
 fn run_python(script: &str) {
     let python = stockade::config::environment("STOCKADE_TEST_PYTHON").unwrap_or_else(|| "python3".to_owned());
-    let packages = "import grpc, grpc_tools, grpc_health, grpc_reflection, google.rpc, jsonschema, openapi_spec_validator, yaml";
+    let packages =
+        "import grpc, grpc_tools, grpc_health, grpc_reflection, google.rpc, jsonschema, openapi_spec_validator, yaml";
     if is_there("python", &python, &["-c", packages]) {
         run(&python, &[&format!("{}/tests/python/{script}", env!("CARGO_MANIFEST_DIR")), BINARY]);
     }
