@@ -71,7 +71,6 @@ pub fn check_path(path: &str) -> Result<(), BadPath> {
 /// A call of the table, with the translation of its messages.
 #[derive(Clone, Copy)]
 struct Target<'a> {
-    place: usize,
     row: &'static Row,
     codec: &'a Codec,
 }
@@ -126,7 +125,7 @@ impl Services {
             let received = Received { bytes: request.encode_to_vec().into(), charge: peer.share.empty_charge() };
             let messages = Messages::of_one(received, Arc::clone(peer));
             let answer = one(self.dispatch((place, row), messages, &call, None).await?)?;
-            let target = Target { place, row, codec };
+            let target = Target { row, codec };
             Ok(self.shown(target, Encoding::Json, answer, peer).await?.into_body())
         };
         let answer = working.await;
@@ -152,7 +151,7 @@ impl Services {
             let advice = "streams are served by gRPC alone, not by Connect";
             return Err(Status::unimplemented(format!("{path}: {advice}")).into());
         }
-        let target = Target { place, row, codec };
+        let target = Target { row, codec };
         let (encoding, received) = match head.method {
             HttpMethod::POST => posted(head, body, target, &peer).await?,
             HttpMethod::GET if codec.is_safe => got(head, target, &peer)?,
