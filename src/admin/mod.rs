@@ -1,14 +1,14 @@
-//! The HTTP endpoint: liveness, readiness and metrics.
+//! The HTTP endpoint: liveness, readiness, metrics, and the contract's calls by the Connect protocol.
 //!
-//! It only reads. It is served before the engine is opened, so that a long recovery can be watched.
+//! It decides nothing. It is served before the engine is opened, so that a long recovery can be watched.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use stockade_engine::lifecycle::term::EngineHandle;
@@ -16,12 +16,21 @@ use stockade_types::metrics::Gauge;
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::budget::Budget;
+use crate::grpc::Services;
 use crate::metrics::edge::EdgeMetrics;
 use crate::metrics::transport::TransportMetrics;
 
+mod asyncapi;
+mod calls;
 mod exposition;
 mod families;
+mod openapi;
+mod problem;
 mod process;
+mod query;
+mod schema;
+
+pub use calls::{Calls, PeerAddress};
 
 use exposition::{Family, Format};
 use families::ServerReading;
@@ -82,6 +91,8 @@ pub struct Admin {
     pub clock_ahead: AtomicI64,
     data: Option<PathBuf>,
     started: Timestamp,
+    /// Of the calls; none before recovery is done.
+    services: OnceLock<Arc<Services>>,
     /// Reads how many log lines were lost since the start.
     log_lines_lost: fn() -> u64,
 }
@@ -108,6 +119,7 @@ impl Admin {
             clock_ahead: AtomicI64::new(0),
             data,
             started,
+            services: OnceLock::new(),
             log_lines_lost,
         }
     }
@@ -156,12 +168,14 @@ impl Admin {
 const FORMAT: u64 = 1;
 
 /// The routes.
-pub fn router(admin: Arc<Admin>) -> Router {
+pub fn router(admin: Arc<Admin>, calls: Calls) -> Router {
     Router::new()
         .route("/", get(home))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .merge(calls::routes(calls))
+        .fallback(async |uri: Uri| problem::not_found(&uri))
         .with_state(admin)
 }
 

@@ -103,7 +103,9 @@ settings! {
     grpc "grpc": SocketAddr, Takes::Value("ADDRESS"), is "127.0.0.1:7411", parse::address,
         "Where gRPC is served: an IP address or a name, with a port; of a name's addresses the first is taken";
     http "http": SocketAddr, Takes::Value("ADDRESS"), is "127.0.0.1:7412", parse::address,
-        "Where /healthz, /readyz and /metrics are served";
+        "Where /healthz, /readyz, /metrics and calls by the Connect protocol are served";
+    insecure_listen "insecure-listen": bool, Takes::Switch, is "false", parse::switch,
+        "Serve calls at --http beyond the loopback too, where anyone who reaches the address may make them";
     public "public": Option<SocketAddr>, Takes::Value("ADDRESS"), unset "nothing is served to the public",
         parse::address,
         "Where anyone may read statuses, pages and the calendar of drops";

@@ -39,6 +39,7 @@ fn the_defaults_are_the_documented_ones() {
 const OTHERS: [(&str, &str); 21] = [
     ("grpc", "127.0.0.1:1"),
     ("http", "127.0.0.1:2"),
+    ("insecure-listen", "true"),
     ("data", "elsewhere"),
     ("durability", "os"),
     ("ephemeral", "true"),
@@ -64,6 +65,7 @@ fn changed() -> Config {
     Config {
         grpc: SocketAddr::from(([127, 0, 0, 1], 1)),
         http: SocketAddr::from(([127, 0, 0, 1], 2)),
+        insecure_listen: true,
         data: PathBuf::from("elsewhere"),
         durability: Durability::Os,
         ephemeral: true,

@@ -13,6 +13,7 @@ use tonic_health::server::HealthService;
 use crate::metrics::edge::EdgeMetrics;
 
 mod batch;
+pub mod connect;
 pub mod convert;
 mod decode;
 mod drops;
@@ -37,6 +38,7 @@ pub use edge::Edge;
 pub use health::Health;
 pub use seats::WATCHERS_MAX;
 pub use services::Services;
+pub use status::starting;
 pub use storefront::{Latest, Listing, PublicStatus, Snapshot, StatusPage, Storefront};
 pub use stream::Streams;
 
@@ -67,6 +69,9 @@ pub enum BrokenContract {
     /// For decoding.
     #[error("the contract's requests can't be decoded within bounds")]
     Shape(#[from] intake::BrokenShape),
+    /// For JSON.
+    #[error("the contract's messages can't be translated")]
+    Codec(#[from] connect::BrokenCodec),
 }
 
 /// The services of a server, with what steers them and what others show of them.
@@ -104,6 +109,7 @@ pub async fn services(edge: Edge, metrics: Arc<EdgeMetrics>) -> Result<Opened, B
         storefront: StorefrontService::new(storefront.clone(), seats),
         others: Others::new(others),
         decode: Arc::new(Decode::new()?),
+        codecs: connect::codecs()?,
         streams: streams.clone(),
         metrics,
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::future::ready;
 use futures_util::stream::{self, BoxStream};
@@ -171,6 +171,12 @@ pub(super) async fn framed<M: Message + 'static>(
         Chunk::new(bytes, Some(charge))
     };
     if length <= AT_ONCE_BYTES { Ok(encode()) } else { decode.aside(encode).await }
+}
+
+/// The message of a frame that was made here.
+pub(super) fn without_frame(mut frame: Chunk) -> Chunk {
+    frame.advance(PREFIX_BYTES.min(frame.remaining()));
+    frame
 }
 
 /// The charge for an answer of this length until it is encoded: it covers the value too.

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use tonic::codegen::http::{HeaderMap, Request, Response, StatusCode, header};
 use tonic::{Code, Status};
 
+use super::connect::Codec;
 use super::decode::{Decode, Decoded};
 use super::drops::DropsService;
 use super::events::Events;
@@ -20,7 +21,7 @@ use super::observe::{Call, deadline};
 use super::others::Others;
 use super::reply::{self, Reply};
 use super::reservation::Reservations;
-use super::rpc::{self, Rpc};
+use super::rpc::{self, Row, Rpc};
 use super::series::SeriesCalls;
 use super::status;
 use super::storefront::{self, StorefrontService};
@@ -47,6 +48,8 @@ pub struct Services {
     /// Health and reflection.
     pub(super) others: Others,
     pub(super) decode: Arc<Decode>,
+    /// Of Connect, in the order of the table of calls.
+    pub(super) codecs: Vec<Codec>,
     pub(super) streams: Streams,
     pub(super) metrics: Arc<EdgeMetrics>,
 }
@@ -83,14 +86,25 @@ impl Services {
         let deadline = deadline(request.headers());
         // The head is dropped: it is not needed any more.
         let messages = Messages::new(request.into_body(), peer, row.request_bytes_max);
-        let working = self.reply(row.rpc, IncomingCall { services: self, place, messages, call: &call });
-        let reply = match deadline {
+        let reply = self.dispatch((place, row), messages, &call, deadline).await;
+        ended(call, reply)
+    }
+
+    /// Answers a call, whatever protocol brought it, for as long as its caller waits.
+    pub(super) async fn dispatch(
+        &self,
+        (place, row): (usize, &Row),
+        messages: Messages,
+        call: &Call,
+        deadline: Option<Duration>,
+    ) -> Result<Reply, Status> {
+        let working = self.reply(row.rpc, IncomingCall { services: self, place, messages, call });
+        match deadline {
             None => working.await,
             Some(deadline) => timeout(deadline, working)
                 .await
                 .unwrap_or_else(|_elapsed| Err(Status::deadline_exceeded("the caller's deadline has passed"))),
-        };
-        ended(call, reply)
+        }
     }
 
     async fn reply(&self, rpc: Rpc, incoming: IncomingCall<'_>) -> Result<Reply, Status> {

@@ -144,6 +144,12 @@ pub(super) fn stopping() -> Status {
     )
 }
 
+/// The server is starting: the caller retries.
+#[must_use]
+pub fn starting() -> Status {
+    unavailable("the server is starting: it reads its journal".to_owned(), RESTART_DELAY)
+}
+
 fn unavailable(message: String, delay: Duration) -> Status {
     let mut metadata = MetadataMap::new();
     let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);

@@ -39,6 +39,12 @@ impl Chunk {
     }
 }
 
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl Buf for Chunk {
     fn remaining(&self) -> usize {
         self.bytes.len()

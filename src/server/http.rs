@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -16,12 +16,15 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::rate_limited::Seldom;
 use super::sockets;
+use crate::admin::PeerAddress;
 use crate::metrics::transport::{Shed, TransportMetrics};
 
 /// A request's head must arrive within this time, also the next one's on an open connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection is closed after this time.
+/// A connection takes no further request after this time,
 const CONNECTION_TIMEOUT: Duration = Duration::from_mins(2);
+/// and the last one must be answered within this, which is longer than a page of events may wait.
+const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(45);
 /// Most bytes of a head, and of the buffers for reading and writing.
 const BUFFER_BYTES: usize = 16 * 1024;
 /// The first bytes of an HTTP/2 peer.
@@ -48,14 +51,16 @@ pub(super) async fn serve(listener: TcpListener, pages: Router, most: usize, met
             }
         };
         match accepted {
-            Ok((socket, _peer)) => {
+            Ok((socket, peer)) => {
                 if connections.len() >= most
                     && let Some(longest) = oldest.pop_front()
                 {
                     longest.abort();
                     metrics.shed(Shed::MadeRoom);
                 }
-                oldest.push_back(connections.spawn(connection(socket, pages.clone())));
+                oldest.push_back(
+                    connections.spawn(connection(socket, pages.clone().layer(Extension(PeerAddress(peer))))),
+                );
                 metrics.http.set(u64::try_from(connections.len()).unwrap_or(u64::MAX));
             }
             Err(error) if sockets::is_ours(&error) => {
@@ -90,7 +95,12 @@ async fn connection(socket: TcpStream, pages: Router) {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(BUFFER_BYTES);
         let serving = http.serve_connection(TokioIo::new(socket), TowerToHyperService::new(pages));
-        tokio::time::timeout(CONNECTION_TIMEOUT, serving).await.map_err(io::Error::from)?.map_err(io::Error::other)
+        let mut serving = std::pin::pin!(serving);
+        if let Ok(ended) = tokio::time::timeout(CONNECTION_TIMEOUT, serving.as_mut()).await {
+            return ended.map_err(io::Error::other);
+        }
+        serving.as_mut().graceful_shutdown();
+        tokio::time::timeout(LAST_ANSWER_TIMEOUT, serving).await.map_err(io::Error::from)?.map_err(io::Error::other)
     }
     .await;
     if let Err(error) = served {

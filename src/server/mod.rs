@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::field::display;
 
-use crate::admin::{self, Admin, Phase};
+use crate::admin::{self, Admin, Calls, Phase};
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::grpc::{self, BrokenContract, Edge, Health, Opened, Streams};
@@ -163,7 +163,8 @@ pub async fn run(
     let (connections, bytes) = (bounds.all, budget.capacity());
     tracing::info!(connections, of_a_peer = bounds.of_a_peer, files, inflight_bytes = bytes, "bounds of connections");
     // Served first, so that a long recovery can be watched.
-    let pages = admin::router(Arc::clone(&admin));
+    let calls = Calls::on(config.http, config.insecure_listen);
+    let pages = admin::router(Arc::clone(&admin), calls);
     let http = AbortOnDrop(tokio::spawn(http::serve(http, pages, http_most, Arc::clone(&admin.transport))));
     let mut shutdown = std::pin::pin!(shutdown);
     let opening = config.clone();
@@ -178,6 +179,7 @@ pub async fn run(
     if let Some((public, _, _)) = &public {
         public.open(storefront);
     }
+    admin.serve_calls(Arc::clone(&services));
     let metrics = Arc::clone(&admin.transport);
     let connections = Connections::new(bounds, Arc::clone(&metrics));
     let serving = ConnectionContext { services, budget, connections, metrics };

@@ -15,8 +15,12 @@ pub(super) const BACKLOG: u32 = 4_096;
 const KEPT_FILES: u64 = 56;
 /// and for each worker's runtime.
 const WORKER_FILES: u64 = 4;
-/// Most connections for health, metrics and pages.
-const HTTP_CONNECTIONS_MAX: usize = 64;
+/// Most connections for health, metrics, pages and calls over HTTP,
+const HTTP_CONNECTIONS_MAX: usize = 256;
+/// as long as they are no more than this part of all; but up to
+const HTTP_PART: usize = 15;
+/// this many if that is less than a quarter of all.
+const HTTP_CONNECTIONS_OF_FEW: usize = 64;
 /// If files are few, connections have at least this part of them, and HTTP has at most this part of theirs.
 const PART_OF_FEW: u64 = 4;
 /// Memory that one connection may use, mostly for its windows. It bounds the number of connections by the process's
@@ -59,7 +63,8 @@ pub(super) fn bounds(
 ) -> (Bounds, usize) {
     let kept = kept.min(files.saturating_sub(files / PART_OF_FEW));
     let for_connections = usize::try_from(files.saturating_sub(kept)).unwrap_or(usize::MAX);
-    let http = HTTP_CONNECTIONS_MAX.min(for_connections / 4).max(2);
+    let of_many = HTTP_CONNECTIONS_MAX.min(for_connections / HTTP_PART);
+    let http = HTTP_CONNECTIONS_OF_FEW.min(for_connections / 4).max(of_many).max(2);
     let by_files = for_connections.saturating_sub(http).max(1);
     let by_memory = usize::try_from(memory / CONNECTION_MEMORY).unwrap_or(usize::MAX).max(64);
     let number = |asked: u32| usize::try_from(asked).unwrap_or(usize::MAX);
@@ -113,7 +118,7 @@ mod tests {
     #[test]
     fn connections_leave_files_memory_and_bytes_for_the_rest() {
         let plenty = derived(1_048_576, 24 * 1024 * MIB, GIB);
-        assert_eq!(plenty, (Bounds { all: 32_768, of_a_peer: 16_384 }, 64));
+        assert_eq!(plenty, (Bounds { all: 32_768, of_a_peer: 16_384 }, 256));
         assert_eq!(derived(1_024, 24 * 1024 * MIB, GIB).0.all, 1_024 - 64 - 64);
         assert_eq!(derived(1_048_576, 512 * MIB, GIB / 16).0.all, 2_048);
         assert_eq!(derived(64, 512 * MIB, GIB / 16), (Bounds { all: 12, of_a_peer: 6 }, 4));

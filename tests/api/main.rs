@@ -8,6 +8,7 @@ mod cli;
 mod client;
 mod common;
 mod complaints;
+mod connect;
 mod contract;
 mod errors;
 mod examples;

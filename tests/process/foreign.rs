@@ -37,7 +37,8 @@ fn run(program: &str, arguments: &[&str]) {
 /// Runs one of our Python scripts with the binary, if its packages are installed.
 fn run_python(script: &str) {
     let python = stockade::config::environment("STOCKADE_TEST_PYTHON").unwrap_or_else(|| "python3".to_owned());
-    let packages = "import grpc, grpc_tools, grpc_health, grpc_reflection, google.rpc, icalendar, jsonschema, yaml";
+    let packages = "import google.rpc, grpc, grpc_health, grpc_reflection, grpc_tools, icalendar, jsonschema, \
+                    openapi_spec_validator, yaml";
     if is_there("python", &python, &["-c", packages]) {
         run(&python, &[&format!("{}/tests/python/{script}", env!("CARGO_MANIFEST_DIR")), BINARY]);
     }
@@ -59,27 +60,34 @@ fn schema_and_parser_judge_drop_files_alike() {
 }
 
 #[test]
-fn a_typescript_client_walks_the_life_of_a_hold() {
+fn a_foreign_validator_accepts_the_openapi_document() {
+    run_python("openapi.py");
+}
+
+/// Runs one of our TypeScript programs with the binary, if its packages are installed.
+fn run_typescript(script: &str) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/typescript");
     // `npm ci` in that folder installs its packages, typescript among them.
     if is_there("typescript", "npm", &["--prefix", folder, "ls", "--silent"]) {
-        run("npm", &["--prefix", folder, "run", "--silent", "walk", "--", BINARY]);
+        run("npm", &["--prefix", folder, "run", "--silent", script, "--", BINARY]);
     }
 }
 
 #[test]
 fn pages_work_in_a_browser() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/typescript");
-    let is_there = is_there("chromium", "chromium", &["--version"])
-        && is_there("typescript", "npm", &["--prefix", folder, "ls", "--silent"]);
-    if is_there {
-        run("npm", &["--prefix", folder, "run", "--silent", "pages", "--", BINARY]);
+    if is_there("chromium", "chromium", &["--version"]) {
+        run_typescript("pages");
     }
 }
 
 #[test]
 fn foreign_readers_understand_the_calendar() {
     run_python("calendar_reader.py");
+}
+
+#[test]
+fn the_library_of_connect_makes_calls_and_the_documents_are_valid() {
+    run_typescript("connect");
 }
 
 /// Causes every kind of call and outcome, so that every metric family has series.

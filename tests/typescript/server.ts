@@ -14,6 +14,8 @@ export class Server {
     readonly folder: string,
     /** The host and port of its gRPC service. */
     readonly grpc: string,
+    /** The host and port of its HTTP pages. */
+    readonly http: string,
     /** The host and port of what it serves to the public, if it does. */
     readonly open: string | undefined,
   ) {}
@@ -33,7 +35,7 @@ export class Server {
       const told = line.startsWith("{") ? JSON.parse(line) : {};
       if (told.message === "serving") {
         child.stderr.resume();
-        return new Server(child, folder, told.grpc, told.public);
+        return new Server(child, folder, told.grpc, told.http, told.public);
       }
     }
     rmSync(folder, { recursive: true, force: true });

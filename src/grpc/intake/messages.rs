@@ -47,9 +47,17 @@ impl Received {
     }
 }
 
+/// Where a call's messages are from.
+enum Body {
+    /// An HTTP/2 stream.
+    Stream(RecvStream),
+    /// The only message was received whole.
+    Whole(Option<Received>),
+}
+
 /// The messages of one call.
 pub struct Messages {
-    body: RecvStream,
+    body: Body,
     peer: Arc<Peer>,
     /// Most bytes of a message.
     most: usize,
@@ -60,7 +68,12 @@ pub struct Messages {
 impl Messages {
     /// The messages of a request's body, each of at most `most` bytes.
     pub const fn new(body: RecvStream, peer: Arc<Peer>, most: usize) -> Self {
-        Self { body, peer, most, left: Bytes::new() }
+        Self { body: Body::Stream(body), peer, most, left: Bytes::new() }
+    }
+
+    /// A call whose only message was received whole.
+    pub const fn of_one(message: Received, peer: Arc<Peer>) -> Self {
+        Self { body: Body::Whole(Some(message)), peer, most: 0, left: Bytes::new() }
     }
 
     /// The peer that sends them.
@@ -73,6 +86,9 @@ impl Messages {
     /// # Errors
     /// If a message is too long, compressed, cut off or too slow, or there is no room for it.
     pub async fn next(&mut self) -> Result<Option<Received>, Status> {
+        if let Body::Whole(message) = &mut self.body {
+            return Ok(message.take());
+        }
         if self.left.is_empty() && !self.more().await? {
             return Ok(None);
         }
@@ -88,10 +104,13 @@ impl Messages {
     /// # Errors
     /// As [`Messages::next`]; also if there is no message, or more than one.
     pub async fn only(&mut self) -> Result<Received, Status> {
+        if let Body::Whole(message) = &mut self.body {
+            return message.take().ok_or_else(no_message);
+        }
         let there = !self.left.is_empty() || self.more_in_time().await?;
         let message = if there { self.next().await? } else { None };
-        let message = message.ok_or_else(|| Status::invalid_argument("the request has no message"))?;
-        if !self.left.is_empty() || (!self.body.is_end_stream() && self.more_in_time().await?) {
+        let message = message.ok_or_else(no_message)?;
+        if !self.left.is_empty() || (!self.has_ended() && self.more_in_time().await?) {
             return Err(Status::invalid_argument("the request has more than one message"));
         }
         Ok(message)
@@ -172,10 +191,19 @@ impl Messages {
         }
     }
 
+    /// Whether the peer has ended the request.
+    fn has_ended(&self) -> bool {
+        match &self.body {
+            Body::Stream(body) => body.is_end_stream(),
+            Body::Whole(_) => true,
+        }
+    }
+
     /// Waits for more bytes. False if the request has ended.
     async fn more(&mut self) -> Result<bool, Status> {
+        let Body::Stream(body) = &mut self.body else { return Ok(false) };
         loop {
-            match poll_fn(|cx| self.body.poll_data(cx)).await {
+            match poll_fn(|cx| body.poll_data(cx)).await {
                 Some(Ok(bytes)) if bytes.is_empty() => {}
                 Some(Ok(bytes)) => {
                     self.left = bytes;
@@ -189,7 +217,11 @@ impl Messages {
 
     /// Allows the peer to send this many bytes more.
     fn release(&mut self, bytes: usize) -> Result<(), Status> {
-        self.body.flow_control().release_capacity(bytes).map_err(|error| Status::internal(error.to_string()))
+        match &mut self.body {
+            Body::Stream(body) => body.flow_control().release_capacity(bytes),
+            Body::Whole(_) => Ok(()),
+        }
+        .map_err(|error| Status::internal(error.to_string()))
     }
 }
 
@@ -232,6 +264,10 @@ pub async fn grow_until(deadline: Instant, charge: &mut Charge, bytes: usize) ->
         sleep(ROOM_PERIOD).await;
     }
     charge.grow(bytes).map_err(status::no_room)
+}
+
+fn no_message() -> Status {
+    Status::invalid_argument("the request has no message")
 }
 
 fn late() -> Status {
