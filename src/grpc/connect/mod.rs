@@ -158,6 +158,9 @@ impl Services {
             _ => return Err(Refused::Http(not_allowed(codec))),
         };
         let deadline = deadline(&head.headers)?;
+        if deadline == Some(Duration::ZERO) {
+            return Err(Status::deadline_exceeded("the caller's deadline has passed").into());
+        }
         let message = self.translated(target, encoding, received).await?;
         let messages = Messages::of_one(message, Arc::clone(&peer));
         let answer = one(self.dispatch((place, row), messages, call, deadline).await?)?;
