@@ -119,11 +119,16 @@ impl Event {
         if self.nth > 1 { format!("{what}.{}", self.nth) } else { what.to_owned() }
     }
 
-    /// The id of the window, pool, tranche, terms or signal that it is about.
+    /// The id of the window, pool, tranche, terms, signal or series that it is about.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        let Detail::Drop { mark: Some(mark), .. } = &self.detail else { return None };
-        drop_facts::name(self.drop.as_deref()?, *mark)
+        match &self.detail {
+            Detail::Drop { mark: Some(mark), .. } => drop_facts::name(self.drop.as_deref()?, *mark),
+            Detail::Series { id, .. } => Some(id.as_str()),
+            Detail::Drop { mark: None, .. } | Detail::Hold { .. } | Detail::Stock { .. } | Detail::Restart { .. } => {
+                None
+            }
+        }
     }
 
     /// The channels for which a signal is meant.

@@ -171,7 +171,11 @@ impl Kind {
             | Self::TrancheAdded
             | Self::TermsStepped
             | Self::SignalFired
-            | Self::SignalMissed => true,
+            | Self::SignalMissed
+            | Self::SeriesCreated
+            | Self::SeriesUpdated
+            | Self::OccurrenceSkipped
+            | Self::OccurrenceFailed => true,
             Self::HoldCreated
             | Self::HoldExtended
             | Self::HoldPaying

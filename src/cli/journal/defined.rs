@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use stockade_types::calendar::stamp;
 use stockade_types::definition::Named;
 use stockade_types::record::{
-    DefinedFact, DefinedImage, DefinedKind, DefinedVerb, LastUpdate, OccurrenceFact, OccurrenceVerb,
+    DefinedFact, DefinedImage, DefinedKind, DefinedUpdate, DefinedVerb, OccurrenceFact, OccurrenceVerb,
 };
 use stockade_types::series::{Guard, GuardKind, Series, drop_id};
 
@@ -23,8 +23,8 @@ pub(super) fn defined(fact: &DefinedFact) -> Fact {
     by(Fact::new(name).with("id", id.as_str()).with("at", time(*at)), origin)
         .with("created_at", time(*created_at))
         .with("request_digest", hex(request))
-        .with("updated_from", update.map(|LastUpdate { base, .. }| base.0))
-        .with("update_digest", update.map(|LastUpdate { request, .. }| hex(&request)))
+        .with("updated_from", update.map(|DefinedUpdate { base, .. }| base.0))
+        .with("update_digest", update.map(|DefinedUpdate { request, .. }| hex(&request)))
         .with("definition", definition(*kind, bytes))
 }
 

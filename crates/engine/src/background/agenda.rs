@@ -93,7 +93,7 @@ struct Scheduled {
 #[derive(Debug)]
 pub struct Agenda {
     engine: Arc<Engine>,
-    entries: [Scheduled; 6],
+    entries: [Scheduled; 7],
     /// One for all entries, so that what one entry appends does not count as customers' activity for another.
     throttle: Throttle,
     /// Whether nothing was left to do at once after the last pass.

@@ -16,7 +16,7 @@
 
 use stockade_types::ids::{DefinedId, Lsn};
 use stockade_types::record::{
-    DEFINED_BYTES_MAX, DefinedFact, DefinedImage, DefinedKind, DefinedVerb, LastUpdate, Record,
+    DEFINED_BYTES_MAX, DefinedFact, DefinedImage, DefinedKind, DefinedUpdate, DefinedVerb, Record,
 };
 
 use crate::Engine;
@@ -88,7 +88,7 @@ impl Engine {
     ) -> Answer<Defined> {
         let Define { kind, id, request, bytes, validate_only } = command;
         let Some(known) = table.get(&id) else { return Err(no_definition(kind, &id).into()) };
-        let update = LastUpdate { base, request };
+        let update = DefinedUpdate { base, request };
         let is_last = known.fact.image.update == Some(update);
         if is_last || (known.revision == base && known.fact.image.bytes == bytes) {
             return Ok(decided(known.clone()));

@@ -152,7 +152,13 @@ fn was_last(inner: &DropInner, command: &UpdateDrop) -> bool {
 fn is_announced(is: &Definition, wanted: &Definition) -> bool {
     let links = |definition: &Definition| definition.labels.get(BUY_URL).cloned();
     let shown = is.differences(wanted).into_iter().any(|(field, _)| match field {
-        Field::Title | Field::OpensAt | Field::ClosesAt | Field::Windows | Field::TimeZone | Field::Location => true,
+        Field::Title
+        | Field::OpensAt
+        | Field::ClosesAt
+        | Field::Windows
+        | Field::TimeZone
+        | Field::Location
+        | Field::Signals => true,
         Field::Labels
         | Field::HoldTtl
         | Field::MaxHoldLife
@@ -167,7 +173,8 @@ fn is_announced(is: &Definition, wanted: &Definition) -> bool {
         | Field::Tranches
         | Field::SlotRequired
         | Field::Zones
-        | Field::ItemRules => false,
+        | Field::ItemRules
+        | Field::Scarcity => false,
     });
     shown || links(is) != links(wanted)
 }

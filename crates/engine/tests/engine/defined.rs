@@ -6,7 +6,7 @@ use stockade_engine::operators::define::Define;
 use stockade_simulation::prelude::*;
 use stockade_types::ids::DefinedId;
 use stockade_types::record::{
-    DEFINED_BYTES_MAX, DefinedFact, DefinedImage, DefinedKind, DefinedVerb, LastUpdate, Origin,
+    DEFINED_BYTES_MAX, DefinedFact, DefinedImage, DefinedKind, DefinedUpdate, DefinedVerb, Origin,
 };
 
 const KIND: DefinedKind = DefinedKind::Series;
@@ -139,7 +139,7 @@ fn a_start_from_journal_or_snapshot_and_a_follower_have_the_same_definitions() {
 }
 
 fn record(verb: DefinedVerb, base: Option<u64>, bytes: &[u8]) -> Record {
-    let update = base.map(|base| LastUpdate { base: Lsn(base), request: [0; 32] });
+    let update = base.map(|base| DefinedUpdate { base: Lsn(base), request: [0; 32] });
     let image =
         DefinedImage { kind: KIND, id: id("a"), created_at: START, request: [0; 32], update, bytes: bytes.into() };
     Record::Defined(Box::new(DefinedFact { verb, at: START, origin: Origin::ENGINE, image }))

@@ -3,7 +3,6 @@
 //! The record knows a definition's kind, id and digests. The definition itself is bytes, which only the module of its
 //! kind reads; neither a follower nor a start needs to.
 
-use super::LastUpdate;
 use super::drop_fact::{Origin, decode_origin, encode_origin};
 use crate::codec::{DecodeError, Reader, put_text, put_u64};
 use crate::ids::{DefinedId, Lsn};
@@ -30,6 +29,15 @@ pub enum DefinedVerb {
     Delete,
 }
 
+/// The last change of a definition: distinguishes a repeated request from another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DefinedUpdate {
+    /// The revision that it changed.
+    pub base: Lsn,
+    /// Digest of the request.
+    pub request: [u8; 32],
+}
+
 /// A definition. Its revision is the LSN of the last record of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DefinedImage {
@@ -42,7 +50,7 @@ pub struct DefinedImage {
     /// Digest of the request that created it: distinguishes a repeated request from another one.
     pub request: [u8; 32],
     /// The last change of it.
-    pub update: Option<LastUpdate>,
+    pub update: Option<DefinedUpdate>,
     /// The definition, as its kind encodes it.
     pub bytes: Box<[u8]>,
 }
@@ -111,7 +119,7 @@ pub(super) fn encode(fact: &DefinedFact, out: &mut Vec<u8>) {
     put_u64(out, created_at.0);
     out.extend_from_slice(request);
     out.push(u8::from(update.is_some()));
-    if let Some(LastUpdate { base, request }) = update {
+    if let Some(DefinedUpdate { base, request }) = update {
         put_u64(out, base.0);
         out.extend_from_slice(request);
     }
@@ -127,7 +135,8 @@ pub(super) fn decode(reader: &mut Reader<'_>) -> Result<DefinedFact, DecodeError
     let (at, origin) = (Timestamp(reader.u64()?), decode_origin(reader)?);
     let (id, created_at, request) = (reader.id("id")?, Timestamp(reader.u64()?), reader.array()?);
     let updated = reader.flag("flag")?;
-    let update = if updated { Some(LastUpdate { base: Lsn(reader.u64()?), request: reader.array()? }) } else { None };
+    let update =
+        if updated { Some(DefinedUpdate { base: Lsn(reader.u64()?), request: reader.array()? }) } else { None };
     let length = reader.count(1)?;
     if length > DEFINED_BYTES_MAX {
         return Err(DecodeError::Bad("size of a definition"));

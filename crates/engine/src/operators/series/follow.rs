@@ -18,6 +18,7 @@ use crate::Engine;
 use crate::answer::{DropView, Fault};
 use crate::command::{AdjustStock, Steer, UpdateDrop};
 use crate::inventory::{DropState, Occurred};
+use crate::operators::create::{define_signals, plan};
 
 /// Why an occurrence's drop was cancelled.
 const NOT_IN_SERIES: &str = "the series does not have it any more";
@@ -182,7 +183,8 @@ fn with_stock_of(mut wanted: Definition, drop: &DropView) -> (Definition, Deltas
 fn is_as_wanted(drop: &DropView, wanted: &Definition) -> bool {
     let (mut definition, deltas) = with_stock_of(wanted.clone(), drop);
     definition.rules.names = drop.definition.rules.names.clone();
-    let resolved = crate::operators::create::plan(&mut definition, drop.opens_at);
+    let resolved = plan(&mut definition, drop.opens_at, |_| {});
+    define_signals(Some(&drop.definition), &mut definition, drop.opens_at);
     deltas.is_empty() && resolved.is_ok() && drop.definition.differences(&definition).is_empty()
 }
 

@@ -103,7 +103,7 @@ pub(super) fn drop_of(plan: &Plan, id: DropId, local: DateTime, opens_at: Timest
 
 /// Checks that a drop could be made as this definition says, but for bounds of the engine and its id.
 pub(super) fn try_drop(mut definition: Definition, opens_at: Timestamp) -> Result<(), Fault> {
-    plan_drop(&mut definition, opens_at)?;
+    plan_drop(&mut definition, opens_at, |_| {})?;
     let update: Option<LastUpdate> = None;
     let (number, request) = (stockade_types::ids::DropNo(u32::MAX), [0; 32]);
     fits(&DropImage { number, created_at: opens_at, definition, request, update })

@@ -4,7 +4,7 @@ use super::*;
 
 /// A change with every part set.
 fn fact(verb: DefinedVerb) -> DefinedFact {
-    let update = (verb != DefinedVerb::Create).then_some(LastUpdate { base: Lsn(7), request: [4; 32] });
+    let update = (verb != DefinedVerb::Create).then_some(DefinedUpdate { base: Lsn(7), request: [4; 32] });
     let image = DefinedImage {
         kind: DefinedKind::Series,
         id: "weekly".parse().expect("an id"),
