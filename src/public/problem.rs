@@ -92,7 +92,7 @@ impl From<Fault> for Problem {
         let detail = fault.to_string();
         match fault {
             Fault::Invalid(violations) => Self::faulty(violations),
-            Fault::NoDrop(_) | Fault::NoHold(_) => Self::not_found(detail),
+            Fault::NoDrop(_) | Fault::NoHold(_) | Fault::NoDefinition(..) => Self::not_found(detail),
             Fault::Exists { .. }
             | Fault::Stale(_)
             | Fault::Precondition(_)

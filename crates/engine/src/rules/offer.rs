@@ -25,7 +25,6 @@ pub struct LineOffer {
 
 /// What is offered through one window, as an iterator: pools in the order of drawing, each with its price. At least one.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::copy_iterator, reason = "a choice is looked at more than once, each time from its beginning")]
 pub struct WindowOffer<'s> {
     /// The window; 0 for a drop without windows.
     window: WindowNo,
@@ -301,6 +300,7 @@ impl<'s> Iterator for Choices<'s> {
 }
 
 /// The pools, in the order of drawing, each with what is pinned to its units.
+#[expect(clippy::copy_iterator, reason = "a choice is looked at more than once, each time from its beginning")]
 impl Iterator for WindowOffer<'_> {
     type Item = (PoolNo, Pinned);
 

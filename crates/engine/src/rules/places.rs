@@ -50,6 +50,7 @@ impl Places {
     }
 }
 
+#[expect(clippy::copy_iterator, reason = "a set is visited more than once, each time from its beginning")]
 impl Iterator for Places {
     type Item = usize;
 

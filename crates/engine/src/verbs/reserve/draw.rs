@@ -146,6 +146,8 @@ impl ReserveRequest<'_> {
 
     #[inline(never)]
     fn take_over<'d>(&'d self, line: Line<'d>, certainty: Certainty, shares: &mut Shares<'d>) -> LineAttempt<()> {
+        // The first step of `draw_over`, without its lists, where the hold has no units of another to keep. If the pool
+        // has fewer, the line begins anew.
         if self.superseded.is_none()
             && let Some((place, pinned, pool)) = line.first()
             && let Ok(taken) = self.attempt_of(line, pool.take(line.needs(), certainty, self.now))?
@@ -285,6 +287,7 @@ impl ReserveRequest<'_> {
 
     #[inline(never)]
     fn peek_over(&self, line: Line<'_>, units: u64) -> LineAttempt<()> {
+        // Only a shortage must be seen in all pools at one instant.
         if let Some((_, _, pool)) = line.first()
             && let Ok(()) = self.attempt_of(line, pool.peek(units, self.now))?
         {
