@@ -147,7 +147,7 @@ fn a_line_that_is_not_offered_is_left_out_of_a_partial_reserve() {
         12 reserve 3 kim 2*A 1*B partial -> held: 1*A/general all, for 300 s, short 1 of 2, short 0 of 1
         13 reserve 4 lou 1*A 1*B partial -> sold_out for 297 s, may come back; A sold_out 0 of 1; B not_eligible 0 of 1
         13 reserve 5 ada,gold 1*A 2*B partial -> sold_out for 299 s, may come back; A sold_out 0 of 1; B sold_out 0 of 2
-        14 claim 1 1*A -> claimed: 1*A/general all
+        14 claim 1 1*A -> claimed: 1*A/general all, short 0 of 1, short 0 of 1
         14 reserve 4 lou 1*A 1*B partial -> held: 1*A/general all, for 300 s, short 0 of 1
     ",
     );
