@@ -359,7 +359,7 @@ impl Record {
             kind::CHANGED => Self::Changed(hold_change::decode(&mut reader)?),
             kind::SUPERSEDED => Self::Superseded(Box::new(hold_change::decode_superseded(&mut reader)?)),
             kind::HOLD => Self::Hold(hold::decode(&mut reader)?),
-            kind @ (kind::DROP | kind::DROP_IN_PARTS | kind::DROP_WITH_RULES) => {
+            kind @ (kind::DROP | kind::DROP_IN_PARTS | kind::DROP_WITH_RULES | kind::DROP_ANNOUNCED) => {
                 Self::Drop(Box::new(drop_image(&mut reader, kind)?))
             }
             kind @ (kind::DROP_FACT | kind::FACT_WITH_RULES) => {
