@@ -110,7 +110,7 @@ settings! {
         parse::address,
         "Where anyone may read statuses, pages and the calendar of drops";
     public_url "public-url": Option<String>, Takes::Value("URL"), unset "as each request names it", parse::url,
-        "The address under which the public reaches that, such as https://drops.example, for links in calendars";
+        "The site under which the public reaches that, with its scheme, for links in calendars";
     max_public_connections "max-public-connections": Option<u32>, Takes::Value("N"),
         unset "from the memory, and the files that it may open", parse::small_count,
         "Most connections of the public at once, and most streams of statuses";

@@ -32,14 +32,18 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!((config.ephemeral, config.accept_clock), (false, false));
     assert_eq!((config.memory_budget, config.max_connections, config.max_connections_per_peer), (None, None, None));
     assert_eq!(config.identity_key_file, None);
+    assert_eq!((config.public, config.public_url, config.max_public_connections), (None, None, None));
     assert_eq!(config.log, LogFilter { level: LevelFilter::INFO, targets: Vec::new() });
 }
 
 /// For each setting a text that is not its default.
-const OTHERS: [(&str, &str); 21] = [
+const OTHERS: [(&str, &str); 25] = [
     ("grpc", "127.0.0.1:1"),
     ("http", "127.0.0.1:2"),
     ("insecure-listen", "true"),
+    ("public", "127.0.0.1:3"),
+    ("public-url", "https://drops.example/"),
+    ("max-public-connections", "900"),
     ("data", "elsewhere"),
     ("durability", "os"),
     ("ephemeral", "true"),
@@ -66,6 +70,9 @@ fn changed() -> Config {
         grpc: SocketAddr::from(([127, 0, 0, 1], 1)),
         http: SocketAddr::from(([127, 0, 0, 1], 2)),
         insecure_listen: true,
+        public: Some(SocketAddr::from(([127, 0, 0, 1], 3))),
+        public_url: Some("https://drops.example".to_owned()),
+        max_public_connections: Some(900),
         data: PathBuf::from("elsewhere"),
         durability: Durability::Os,
         ephemeral: true,

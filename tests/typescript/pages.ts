@@ -51,7 +51,7 @@ class Visit {
 
   static async of(browser: Browser, origin: string): Promise<Visit> {
     const page = await browser.newPage();
-    await page.setViewport({ width: 480, height: 620 });
+    await page.setViewport({ width: 480, height: 460 });
     const visit = new Visit(page, origin);
     page.on("pageerror", (error) => visit.complaints.push(String(error)));
     page.on("request", (request) => {
@@ -62,7 +62,8 @@ class Visit {
 
   async open(path: string) {
     const answer = await this.page.goto(this.origin + path, { waitUntil: "domcontentloaded" });
-    assert.equal(answer?.status(), 200, path);
+    // 304: the browser has it from the visit before.
+    assert([200, 304].includes(answer?.status() ?? 0), `${path}: ${answer?.status()}`);
   }
 
   /** A value of the page. */
@@ -140,6 +141,24 @@ async function main(binary: string, pictures: string | undefined) {
     assert.deepEqual(await visit.value(`[${TEXT("state")}, ${HIDDEN("countdown")}, ${HIDDEN("buy")}]`), ["Open now", true, false]);
     assert.equal(await visit.value("document.querySelector('[data-part=\"buy\"]').href"), SHOP);
 
+    step("it shows another time when the opening is moved");
+    const { drop: made } = await ask(drops, "GetDrop", { drop_id: "later" });
+    const moved = await Visit.of(browser, origin);
+    await moved.open("/drops/later");
+    const before = await moved.value(TEXT("opens-time"));
+    const opens_at = instant(5 * 86_400 + 3600);
+    await ask(drops, "UpdateDrop", {
+      drop: { ...made, opens_at, closes_at: instant(5 * 86_400 + 10_800) },
+      revision: made?.revision ?? 0,
+      update_mask: { paths: ["opens_at", "closes_at"] },
+    });
+    await moved.until(`${TEXT("opens-time")} !== ${JSON.stringify(before)}`);
+    const written = await moved.value(TEXT("opens-time"));
+    assert.match(String(await moved.value(TEXT("countdown"))), /^(5 d 1 h|5 d)$/);
+    await moved.open("/drops/later");
+    await moved.until(`${TEXT("opens-time")} === ${JSON.stringify(written)}`);
+    await moved.close();
+
     step("it shows bands as they change");
     const reserve = (n: number, sku: string, quantity: number) => {
       const hold_id = `018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c${n.toString(16).padStart(2, "0")}`;
@@ -192,7 +211,7 @@ async function main(binary: string, pictures: string | undefined) {
     step("its policy lets the page's own script run and nothing else");
     const strict = await Visit.of(browser, origin);
     await strict.open("/drops/later");
-    await strict.until(`/^3 d 4 h$|^3 d 3 h$/.test(${TEXT("countdown")})`);
+    await strict.until(`/^5 d/.test(${TEXT("countdown")})`);
     const ran = await strict.value(`new Promise((done) => {
       const script = document.createElement("script");
       script.textContent = "globalThis.injected = true";
@@ -208,7 +227,7 @@ async function main(binary: string, pictures: string | undefined) {
     const events = new ICAL.Component(ICAL.parse(calendar)).getAllSubcomponents("vevent").map((event) => new ICAL.Event(event));
     const later = events.find((event) => event.uid === "later@default.stockade");
     assert(later, calendar);
-    assert.deepEqual([later.summary, later.location, later.sequence], [TITLE, "Markthalle; Eisenbahnstr. 42, Berlin", 0]);
+    assert.deepEqual([later.summary, later.location, later.sequence], [TITLE, "Markthalle; Eisenbahnstr. 42, Berlin", 1]);
     assert.equal(later.duration.toSeconds(), 7200);
   } finally {
     await browser.close();

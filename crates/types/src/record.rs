@@ -398,7 +398,11 @@ impl Record {
             kind::CHANGED => Self::Changed(hold_change::decode(&mut reader)?),
             kind::SUPERSEDED => Self::Superseded(Box::new(hold_change::decode_superseded(&mut reader)?)),
             kind::HOLD => Self::Hold(hold::decode(&mut reader)?),
-            kind @ (kind::DROP | kind::DROP_IN_PARTS | kind::DROP_WITH_RULES | kind::DROP_WITH_SIGNALS) => {
+            kind @ (kind::DROP
+            | kind::DROP_IN_PARTS
+            | kind::DROP_WITH_RULES
+            | kind::DROP_WITH_SIGNALS
+            | kind::DROP_ANNOUNCED) => {
                 Self::Drop(Box::new(drop_image(&mut reader, kind)?))
             }
             kind::DROP_FACT => fact(&mut reader, MarkScope::Schedule)?,

@@ -131,7 +131,7 @@ async fn open(at: SocketAddr, number: u32, drop: &str) -> std::io::Result<TcpStr
 }
 
 /// Reads to the end.
-async fn listen(mut stream: TcpStream) -> std::io::Error {
+async fn listen(stream: TcpStream) -> std::io::Error {
     loop {
         // Read without a buffer while nothing comes: there are many.
         if let Err(error) = stream.readable().await {

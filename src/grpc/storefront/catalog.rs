@@ -144,13 +144,11 @@ impl Catalog {
         let appended = self.edge.appended().unwrap_or_default();
         let watch = Stopwatch::start();
         let (all, at) = self.list(DropFilter::default()).await?;
-        let statuses = match all {
-            Some(statuses) => statuses,
-            None => {
-                let recent = DropFilter { opens_from: Some(at.minus(PAST_OF_MANY)), ..DropFilter::default() };
-                let (most, _) = self.list(recent).await?;
-                most.unwrap_or_default()
-            }
+        let statuses = if let Some(statuses) = all {
+            statuses
+        } else {
+            let recent = DropFilter { opens_from: Some(at.minus(PAST_OF_MANY)), ..DropFilter::default() };
+            self.list(recent).await?.0.unwrap_or_default()
         };
         let mut kept = self.last.lock();
         let before: HashMap<&DropId, &Arc<PublicStatus>> =

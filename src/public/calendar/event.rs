@@ -36,14 +36,14 @@ pub(super) fn events(drop: &PublicStatus, asked: &Asked, address: Option<&str>) 
     let status = &drop.message;
     let page = || address.map(|address| format!("{address}/drops/{}", status.drop_id));
     let url = words::buy_url(status).map(ToOwned::to_owned).or_else(page);
-    let closed = drop.closed_at.filter(|_| drop.state != DropState::Cancelled);
+    let ended = drop.closed_at.filter(|_| drop.state != DropState::Cancelled);
     let event = |uid: String, summary: String, starts: Timestamp, ends: Option<Timestamp>| {
-        let never_came = closed.is_some_and(|closed| starts >= closed && starts > drop.opens_at);
+        let never_came = ended.is_some_and(|ended| starts >= ended && starts > drop.opens_at);
         Event {
             uid: format!("{uid}@{}.stockade", status.shop),
             announced: drop.announced,
             starts,
-            ends: closed.filter(|closed| ends.is_none_or(|ends| *closed < ends)).or(ends).map(|ends| ends.max(starts)),
+            ends: ended.filter(|ended| ends.is_none_or(|ends| *ended < ends)).or(ends).map(|ends| ends.max(starts)),
             summary,
             location: status.location.clone(),
             url: url.clone(),

@@ -45,14 +45,14 @@ fn whole(snapshot: &Snapshot, style: &str, may_be_framed: bool) -> Made {
     let status = &drop.message;
     let body = frame(
         snapshot,
-        html! {
+        &html! {
             h1 { (words::title(status)) }
             (figures(drop, *at))
             p class="when" {
-                @if drop.state == DropState::Scheduled { "Opens " } @else { "Opened " }
-                (when::whole(drop.opens_at, &status.time_zone))
+                span data-part="opens" { (opens(drop.state)) }
+                " " (when::part("opens-time", drop.opens_at, &status.time_zone))
                 @if let Some(closes) = drop.definition.schedule.closes_at {
-                    ", closes " (when::whole(closes, &status.time_zone))
+                    ", closes " (when::part("closes-time", closes, &status.time_zone))
                 }
             }
             @if !status.location.is_empty() { p class="where" { (status.location) } }
@@ -67,11 +67,20 @@ fn whole(snapshot: &Snapshot, style: &str, may_be_framed: bool) -> Made {
     draft(snapshot, &style, may_be_framed, body).made()
 }
 
+/// What is said before the instant of the opening.
+const fn opens(state: DropState) -> &'static str {
+    match state {
+        DropState::Scheduled => "Opens",
+        DropState::Open | DropState::Paused | DropState::Closed | DropState::Archived => "Opened",
+        DropState::Cancelled => "Was to open",
+    }
+}
+
 /// The figures alone, large and on a transparent ground.
 pub(in crate::public) fn overlay(snapshot: &Snapshot) -> Made {
     let body = frame(
         snapshot,
-        html! {
+        &html! {
             h1 class="title" { (words::title(&snapshot.status.message)) }
             (figures(&snapshot.status, snapshot.at))
         },
@@ -110,7 +119,7 @@ const fn description(drop: &PublicStatus) -> &'static str {
 }
 
 /// What the script reads and changes.
-fn frame(Snapshot { status: drop, at, .. }: &Snapshot, inner: Markup) -> Markup {
+fn frame(Snapshot { status: drop, at, .. }: &Snapshot, inner: &Markup) -> Markup {
     let status = &drop.message;
     html! {
         main data-drop=(status.drop_id) data-state=(words::state(drop.state)) data-band=(words::band_of_all(status))

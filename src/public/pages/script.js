@@ -32,7 +32,27 @@
     return ((from.find((item) => item.band !== "sold_out") || from[0]) || { band: "sold_out" }).band;
   };
   const STATES = { SCHEDULED: "scheduled", OPEN: "open", PAUSED: "paused", CANCELLED: "cancelled" };
+  const OPENS = { scheduled: "Opens", cancelled: "Was to open" };
   const SAID = { scheduled: "Opens in", paused: "Paused", closed: "Closed", cancelled: "Cancelled" };
+
+  // As the server writes them, in the drop's time zone.
+  const showTime = (name, at, zone) => {
+    const element = part(name);
+    if (!element || !at || Date.parse(at) === Date.parse(element.dateTime)) return;
+    element.dateTime = at;
+    const instant = new Date(at);
+    const written = (parts) => new Intl.DateTimeFormat("en-GB", { timeZone: zone || "UTC", ...parts }).format(instant);
+    const weekday = written({ weekday: "long" });
+    const day = written({ day: "numeric", month: "long", year: "numeric" });
+    const time = written({ hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short" });
+    put(element, weekday + ", " + day + ", " + time);
+  };
+
+  const money = ({ currencyCode, minorUnits }) => {
+    const format = new Intl.NumberFormat("en", { style: "currency", currency: currencyCode });
+    const digits = format.resolvedOptions().maximumFractionDigits;
+    return (Number(minorUnits || 0) / 10 ** digits).toFixed(digits) + " " + currencyCode;
+  };
 
   const showItems = (items) => {
     const list = part("items");
@@ -53,6 +73,7 @@
       }
       row.dataset.band = item.band;
       put(row.querySelector(".item-band"), words(item.band));
+      if (item.price) put(row.querySelector(".price"), money(item.price));
     }
   };
 
@@ -63,6 +84,9 @@
     const isSoldOut = band === "sold_out";
     Object.assign(main.dataset, { state, band, opensAt: status.opensAt, version: status.version });
     put(part("state"), state === "open" ? (isSoldOut ? "Sold out" : "Open now") : SAID[state]);
+    put(part("opens"), OPENS[state] || "Opened");
+    showTime("opens-time", status.opensAt, status.timeZone);
+    showTime("closes-time", status.closesAt, status.timeZone);
     part("countdown").hidden = state !== "scheduled";
     part("band").hidden = state !== "open" || isSoldOut;
     put(part("band"), words(band));

@@ -24,8 +24,17 @@ pub(super) fn time(at: &Zoned) -> String {
 
 /// Day and time.
 pub(super) fn whole(at: Timestamp, zone: &str) -> Markup {
+    html! { time datetime=(at) { (words(at, zone)) } }
+}
+
+/// The same, which the script changes under this name.
+pub(super) fn part(name: &str, at: Timestamp, zone: &str) -> Markup {
+    html! { time datetime=(at) data-part=(name) { (words(at, zone)) } }
+}
+
+fn words(at: Timestamp, zone: &str) -> String {
     let local = local(at, zone);
-    html! { time datetime=(at) { (day(&local)) ", " (time(&local)) } }
+    format!("{}, {}", day(&local), time(&local))
 }
 
 #[cfg(test)]

@@ -64,6 +64,12 @@ fn small_drop() -> DropImage {
     drop
 }
 
+/// The same drop, of which what calendars show has changed.
+fn announced(drop: DropImage) -> DropImage {
+    let announced = Some(Announced { changes: 3, at: Timestamp(u64::MAX) });
+    DropImage { update: drop.update.map(|update| LastUpdate { announced, ..update }), ..drop }
+}
+
 fn hold(lines: &[HoldLine]) -> Hold {
     Hold::from(HoldFields {
         id: HoldId::from_bytes([3; 16]),
@@ -157,6 +163,7 @@ fn plain_samples() -> Vec<Record> {
         old(OldFact::Change(id, Change::Superseded { at, by: HoldId::from_bytes([9; 16]) })),
         Record::Drop(Box::new(DropImage { update: None, ..small_drop() })),
         Record::Drop(Box::new(small_drop())),
+        Record::Drop(Box::new(announced(small_drop()))),
         Record::Lifecycle(Lifecycle { paused: true, closed: by_hand, ..Lifecycle::new(DropNo(1)) }),
         Record::Lifecycle(Lifecycle::new(DropNo(1))),
         Record::Lifecycle(Lifecycle { opened: Some(at), closed: by_hand, ..Lifecycle::new(DropNo(1)) }),

@@ -1,6 +1,6 @@
 //! Records of a drop with rules.
 
-use super::{figures, hold, largest_fact, small_drop};
+use super::{announced, figures, hold, largest_fact, small_drop};
 use crate::definition::{
     Audience, Band, BandNo, Currency, DROP_POOLS_MAX, FLOWS_MAX, Flow, ITEM_POOLS_MAX, ITEM_UNITS_MAX, ITEMS_MAX, Item,
     Level, Moment, Money, Named, OfferNo, PRICE_STEPS_MAX, PRICE_TERMS_MAX, Pool, PoolSize, PriceStep, PriceTerms,
@@ -232,8 +232,10 @@ pub(super) fn samples() -> Vec<Record> {
     vec![
         Record::Drop(Box::new(drop_with_rules())),
         Record::Drop(Box::new(DropImage { update: None, ..drop_with_rules() })),
+        Record::Drop(Box::new(announced(drop_with_rules()))),
         Record::Lifecycle(marked()),
         Record::DropFact(Box::new(fact_with_rules())),
+        Record::DropFact(Box::new(DropFact { image: announced(drop_with_rules()), ..fact_with_rules() })),
         Record::Hold(pinned_hold()),
     ]
 }
