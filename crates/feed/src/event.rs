@@ -137,6 +137,7 @@ pub(crate) fn events<E>(lsn: Lsn, record: Record, named: impl FnOnce(DropNo) -> 
         | Record::Adjustments(_)
         | Record::Archived(_)
         | Record::Defined(_)
+        | Record::Delivered(_)
         | Record::Usage(_) => Events::new(),
     };
     let count = events.len();

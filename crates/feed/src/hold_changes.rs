@@ -118,6 +118,7 @@ fn place_of(record: &Record, id: HoldId) -> Option<(Lsn, Timestamp)> {
         | Record::Adjustments(_)
         | Record::Archived(_)
         | Record::Defined(_)
+        | Record::Delivered(_)
         | Record::Usage(_) => return None,
     };
     (of == id).then_some(place)

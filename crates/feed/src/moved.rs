@@ -68,6 +68,7 @@ impl Feed {
             | Record::Adjustments(_)
             | Record::Archived(_)
             | Record::Defined(_)
+            | Record::Delivered(_)
             | Record::Usage(_) => Ok(0),
         }
     }

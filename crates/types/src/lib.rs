@@ -7,6 +7,7 @@
 //! - [`refusal`]: the [`Reason`](refusal::Reason) of a business "no".
 //! - [`hold`]: a [`Hold`](hold::Hold) and its changes.
 //! - [`record`]: a [`Record`](record::Record), the entry of journals and snapshots; [`codec`] is its encoding.
+//! - [`webhook`]: a [`Webhook`](webhook::Webhook), and how far its deliveries are.
 //! - [`digest`]: keyed hashes. [`metrics`]: counters. [`mod@invariant`]: a bug ends the process.
 //!
 //! The modules stand in reading order: each uses only those above it. `README.md` has an example.
@@ -21,6 +22,7 @@ pub mod definition;
 pub mod refusal;
 pub mod packed;
 pub mod hold;
+pub mod webhook;
 pub mod record;
 pub mod digest;
 pub mod metrics;

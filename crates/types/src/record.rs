@@ -7,6 +7,7 @@
 
 mod archive;
 mod defined;
+mod delivered;
 mod drop_fact;
 mod format1;
 mod hold;
@@ -18,6 +19,7 @@ mod stock;
 
 pub use archive::{Archived, OldUsage, Sold, UsageImage};
 pub use defined::{DEFINED_BYTES_MAX, DefinedFact, DefinedImage, DefinedKind, DefinedVerb};
+pub use delivered::{DELIVERED_MAX, Delivered};
 pub use drop_fact::{DropFact, DropVerb, ORIGIN_TEXT_MAX, Origin};
 pub use format1::OldFact;
 pub use hold_change::{Actor, HoldChange, Made, MovedLine, Superseded, Verb};
@@ -101,6 +103,8 @@ pub enum Record {
     Usage(UsageImage),
     /// Something that operators define by an id was created, changed or deleted. In snapshots the last change of it.
     Defined(Box<DefinedFact>),
+    /// How far the deliveries of webhooks are. In snapshots one for each webhook.
+    Delivered(Delivered),
 }
 
 /// First byte of an encoded record. A number is never reused for another meaning.
@@ -157,6 +161,8 @@ mod kind {
         USAGE_WITH_RETURNS = 27,
         /// A definition was created, changed or deleted.
         DEFINED = 28,
+        /// How far the deliveries of webhooks are.
+        DELIVERED = 31,
     }
 
     /// The highest of them.
@@ -227,6 +233,7 @@ impl Record {
             | Self::Restart(_)
             | Self::Upgraded(_)
             | Self::Defined(_)
+            | Self::Delivered(_)
             | Self::Usage(_) => None,
         }
     }
@@ -263,6 +270,7 @@ impl Record {
             Self::Archived(_) => "archived",
             Self::Usage(_) => "usage",
             Self::Defined(_) => "defined",
+            Self::Delivered(_) => "delivered",
         }
     }
 
@@ -330,6 +338,10 @@ impl Record {
                 out.push(kind::ARCHIVED);
                 archive::encode_archived(archived, out);
             }
+            Self::Delivered(delivered) => {
+                out.push(kind::DELIVERED);
+                delivered::encode(delivered, out);
+            }
             Self::Defined(fact) => {
                 out.push(kind::DEFINED);
                 defined::encode(fact, out);
@@ -380,6 +392,7 @@ impl Record {
             kind @ (kind::USAGE | kind::USAGE_WITH_RETURNS) => {
                 Self::Usage(archive::decode_usage(&mut reader, kind == kind::USAGE_WITH_RETURNS)?)
             }
+            kind::DELIVERED => Self::Delivered(delivered::decode(&mut reader)?),
             kind::DEFINED => Self::Defined(Box::new(defined::decode(&mut reader)?)),
             _ => return Err(DecodeError::Bad("record kind")),
         };

@@ -114,6 +114,7 @@ fn hold_of(record: &Record) -> Option<&Hold> {
         | Record::Adjustments(_)
         | Record::Archived(_)
         | Record::Defined(_)
+        | Record::Delivered(_)
         | Record::Usage(_) => None,
     }
 }

@@ -48,6 +48,7 @@ pub(super) fn fact(record: &Record, drops: &KnownDrops) -> Fact {
         Record::Archived(archived) => archive(archived, drops),
         Record::Usage(image) => usage(image),
         Record::Defined(change) => super::defined::defined(change),
+        Record::Delivered(delivered) => super::defined::delivered(delivered),
     }
 }
 

@@ -152,6 +152,10 @@ impl Inventory {
             (Locked::Registry(registry), Record::DropFact(fact)) if fact.verb == DropVerb::Create => {
                 Some(self.make_drop(registry, lsn, &fact.image))
             }
+            (Locked::Defined(table), Record::Delivered(delivered)) => {
+                table.delivered(lsn, &delivered);
+                Some(Applied::Defined)
+            }
             (Locked::Defined(table), Record::Defined(fact)) => table.apply(lsn, &fact).then_some(Applied::Defined),
             (Locked::Drop(entry, inner), record) => {
                 match entry.change(inner, lsn, &record)? {

@@ -67,6 +67,10 @@ impl BulkLoad {
                 Ok(())
             }
             Record::Defined(fact) => self.0.definitions.follow(lsn, fact),
+            Record::Delivered(delivered) => {
+                self.0.definitions.delivered(lsn, delivered);
+                Ok(())
+            }
             Record::Drop(_)
             | Record::Lifecycle(_)
             | Record::DropFact(_)
@@ -90,6 +94,10 @@ impl BulkLoad {
             }
             Record::Defined(fact) if fact.verb != DefinedVerb::Delete => self.0.definitions.follow(revision, fact),
             Record::Defined(_) => Err(fits::only_in_journals(revision)),
+            Record::Delivered(delivered) => {
+                self.0.definitions.delivered(revision, delivered);
+                Ok(())
+            }
             Record::Drop(_)
             | Record::Lifecycle(_)
             | Record::Archived(_)

@@ -219,6 +219,7 @@ impl DropEntry {
             | Record::Stock(_)
             | Record::Adjustments(_)
             | Record::Defined(_)
+            | Record::Delivered(_)
             | Record::Usage(_) => return None,
         }
         Some(DropChange::Itself)

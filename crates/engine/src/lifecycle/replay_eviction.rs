@@ -90,6 +90,7 @@ fn late_claim(record: &Record) -> Option<HoldId> {
         | Record::Adjustments(_)
         | Record::Archived(_)
         | Record::Defined(_)
+        | Record::Delivered(_)
         | Record::Usage(_) => None,
     }
 }

@@ -139,6 +139,7 @@ impl Decision {
             | Record::Adjustments(_)
             | Record::Archived(_)
             | Record::Defined(_)
+            | Record::Delivered(_)
             | Record::Usage(_) => return None,
         })
     }
