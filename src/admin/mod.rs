@@ -18,6 +18,7 @@ use stockade_types::time::{Millis, Timestamp};
 use crate::budget::Budget;
 use crate::metrics::edge::EdgeMetrics;
 use crate::metrics::transport::TransportMetrics;
+use crate::webhooks::WebhookMetrics;
 
 mod exposition;
 mod families;
@@ -74,6 +75,8 @@ pub struct Admin {
     pub edge: Arc<EdgeMetrics>,
     /// Counters of connections.
     pub transport: Arc<TransportMetrics>,
+    /// Counters of webhooks.
+    pub webhooks: Arc<WebhookMetrics>,
     /// The budget of bytes in flight.
     budget: Arc<Budget>,
     /// By how much engine time was stepped ahead since the start, in milliseconds.
@@ -103,6 +106,7 @@ impl Admin {
             engines,
             edge: Arc::new(EdgeMetrics::default()),
             transport: Arc::default(),
+            webhooks: Arc::default(),
             budget,
             clock_steps: Gauge::default(),
             clock_ahead: AtomicI64::new(0),
@@ -139,6 +143,7 @@ impl Admin {
         });
         all.extend(families::edge(&self.edge));
         all.extend(families::transport(&self.transport, &self.budget));
+        all.extend(families::webhooks(&self.webhooks));
         all.extend(process::families(self.started));
         all
     }

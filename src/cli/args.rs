@@ -15,6 +15,7 @@ mod offline;
 mod plan;
 mod serve;
 mod stock;
+mod webhook;
 
 use hold::EXPLAIN_HELP;
 pub(super) use hold::{ExplainOptions, HoldCommand, ListHoldsOptions, ShowHoldOptions};
@@ -23,6 +24,9 @@ pub(super) use plan::{CloneOptions, FireOptions};
 use serve::SERVE_HELP;
 pub(super) use serve::ServeFlags;
 pub(super) use stock::{AdjustOptions, ReconcileOptions};
+pub(super) use webhook::{
+    CreateWebhookOptions, ReplayOptions, StateWord, UpdateWebhookOptions, WebhookCommand, WebhookOptions, WebhookParts,
+};
 
 /// The server's default address.
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7411";
@@ -110,6 +114,9 @@ pub(super) enum Command {
     /// Follow events.
     #[command(subcommand)]
     Events(EventsCommand),
+    /// Have events delivered to a URL, as signed POSTs.
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// Check a data folder offline: journal, snapshots, and that every unit is accounted for. Changes nothing.
     #[command(after_help = "Examples:\n  stockade verify --data /var/lib/stockade\n  \
         stockade verify --data ./backup --json\n\n\

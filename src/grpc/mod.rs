@@ -11,6 +11,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 
 use crate::metrics::edge::EdgeMetrics;
+use crate::webhooks::Webhooks;
 
 mod batch;
 pub mod convert;
@@ -30,6 +31,7 @@ mod services;
 mod status;
 mod stream;
 mod watch;
+mod webhooks;
 
 pub use edge::Edge;
 pub use health::Health;
@@ -43,6 +45,7 @@ use events::Events;
 use others::Others;
 use reservation::Reservations;
 use seats::Seats;
+use webhooks::WebhookCalls;
 
 /// The path and the request's full name of each call that is served. All other calls of the contract are answered
 /// with `UNIMPLEMENTED`.
@@ -64,14 +67,15 @@ pub enum BrokenContract {
     Shape(#[from] intake::BrokenShape),
 }
 
-/// All services: reservations, drops, events, health and reflection. Health starts as not serving, and streams are
-/// open.
+/// All services: reservations, drops, events, webhooks if events are kept, health and reflection. Health starts as not
+/// serving, and streams are open.
 ///
 /// # Errors
 /// If the contract's descriptors can't be used.
 pub async fn services(
     edge: Edge,
     metrics: Arc<EdgeMetrics>,
+    webhooks: Option<Arc<Webhooks>>,
 ) -> Result<(Arc<Services>, Health, Streams), BrokenContract> {
     let (edge, streams, health) = (Arc::new(edge), Streams::new(), Health::new().await);
     let reflection =
@@ -84,6 +88,7 @@ pub async fn services(
     let services = Services {
         reservations: Reservations::new(Arc::clone(&edge), streams.clone()),
         drops: DropsService::new(Arc::clone(&edge), streams.clone(), Arc::clone(&seats)),
+        webhooks: WebhookCalls::new(Arc::clone(&edge), webhooks),
         events: Events::new(edge, streams.clone(), seats),
         others: Others::new(others),
         decode: Arc::new(Decode::new()?),

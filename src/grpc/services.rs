@@ -24,6 +24,7 @@ use super::rpc::{self, Rpc};
 use super::status;
 use super::stream::{Incoming, Streams};
 use super::watch::DropSnapshot;
+use super::webhooks::WebhookCalls;
 use crate::budget::Exhausted;
 use crate::http2::{Answer, Peer, Service};
 use crate::metrics::edge::{Code as Counted, EdgeMetrics, Method};
@@ -40,6 +41,7 @@ pub struct Services {
     pub(super) reservations: Reservations,
     pub(super) drops: DropsService,
     pub(super) events: Events,
+    pub(super) webhooks: WebhookCalls,
     /// Health and reflection.
     pub(super) others: Others,
     pub(super) decode: Arc<Decode>,
@@ -90,7 +92,7 @@ impl Services {
     }
 
     async fn reply(&self, rpc: Rpc, incoming: IncomingCall<'_>) -> Result<Reply, Status> {
-        let (holds, drops) = (&self.reservations, &self.drops);
+        let (holds, drops, webhooks) = (&self.reservations, &self.drops, &self.webhooks);
         match rpc {
             Rpc::Reserve => incoming.unary(|asked| holds.reserve(asked)).await,
             Rpc::Claim => incoming.unary(|asked| holds.claim(asked)).await,
@@ -120,6 +122,12 @@ impl Services {
             Rpc::ReadEvents => Box::pin(incoming.read_events()).await,
             Rpc::ListEvents => Box::pin(incoming.list_events()).await,
             Rpc::Explain => Box::pin(incoming.explain()).await,
+            Rpc::CreateWebhook => Box::pin(incoming.operation(|asked, origin| webhooks.create(asked, origin))).await,
+            Rpc::UpdateWebhook => Box::pin(incoming.operation(|asked, origin| webhooks.update(asked, origin))).await,
+            Rpc::GetWebhook => Box::pin(incoming.read(|asked| webhooks.get(asked))).await,
+            Rpc::ListWebhooks => Box::pin(incoming.read(|asked| webhooks.list(asked))).await,
+            Rpc::DeleteWebhook => Box::pin(incoming.operation(|asked, origin| webhooks.delete(asked, origin))).await,
+            Rpc::TestWebhook => Box::pin(incoming.unary(|asked| webhooks.test(asked))).await,
         }
     }
 }

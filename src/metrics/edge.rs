@@ -8,7 +8,7 @@ use stockade_engine::command::Operation;
 use stockade_types::metrics::{Counter, Gauge, Histogram, HistogramReading};
 
 /// The contract's calls, by name. The last stands for all others.
-const METHODS: [&str; 24] = [
+const METHODS: [&str; 30] = [
     "Reserve",
     "Extend",
     "Claim",
@@ -32,6 +32,12 @@ const METHODS: [&str; 24] = [
     "WatchDrop",
     "ReadEvents",
     "ListEvents",
+    "CreateWebhook",
+    "UpdateWebhook",
+    "GetWebhook",
+    "ListWebhooks",
+    "DeleteWebhook",
+    "TestWebhook",
     "unknown",
 ];
 

@@ -18,6 +18,7 @@ use crate::admin::{self, Admin, Phase};
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::grpc::{self, BrokenContract, Edge, Health, Streams};
+use crate::webhooks::{Delivering, NotStarted};
 
 mod accept_rate;
 mod clock;
@@ -28,6 +29,7 @@ mod open;
 mod process;
 mod rate_limited;
 mod sockets;
+mod webhooks;
 mod workers;
 
 pub use log::{flush_log, last_words, log_to_stderr};
@@ -91,6 +93,9 @@ pub enum ServeError {
     /// The protobuf descriptors of this build are broken.
     #[error(transparent)]
     Contract(#[from] BrokenContract),
+    /// Webhooks can't be delivered.
+    #[error(transparent)]
+    Webhooks(#[from] NotStarted),
     /// A task of the server ended that never should.
     #[error("a part of the server ended by itself")]
     Bug,
@@ -106,8 +111,9 @@ impl ServeError {
             | Self::Data(_)
             | Self::Journal(_)
             | Self::LastSnapshot(_)
-            | Self::Thread(_) => 74,
-            Self::Contract(_) | Self::Bug => 70,
+            | Self::Thread(_)
+            | Self::Webhooks(NotStarted::Thread(_)) => 74,
+            Self::Contract(_) | Self::Webhooks(NotStarted::Contract(_)) | Self::Bug => 70,
         }
     }
 }
@@ -162,13 +168,14 @@ pub async fn run(
     };
     let clock: Arc<dyn Clock> = opened.clock.clone();
     let _none = engines.swap(Some(Arc::clone(&opened.engine)));
+    let (webhooks, delivering) = webhooks::start(&config, &opened, &admin, files.saturating_sub(least))?.unzip();
     let edge = Edge::new(Arc::clone(&engines), clock, Arc::clone(&admin.edge));
-    let (services, health, streams) = grpc::services(edge, Arc::clone(&admin.edge)).await?;
+    let (services, health, streams) = grpc::services(edge, Arc::clone(&admin.edge), webhooks).await?;
     let metrics = Arc::clone(&admin.transport);
     let connections = Connections::new(bounds, Arc::clone(&metrics));
     let serving = ConnectionContext { services, budget, connections, metrics };
     let wall_clock = WallClock::new(&opened.clock);
-    let endpoints = StatusEndpoints { admin, health, address, http, wall_clock };
+    let endpoints = StatusEndpoints { admin, health, address, http, wall_clock, delivering };
     let grpc = GrpcEndpoint::open(grpc, serving, streams, engines)?;
     serve(&config, endpoints, opened, grpc, shutdown).await
 }
@@ -180,6 +187,7 @@ struct StatusEndpoints {
     address: Option<SocketAddr>,
     http: AbortOnDrop<()>,
     wall_clock: WallClock,
+    delivering: Option<Delivering>,
 }
 
 impl StatusEndpoints {
@@ -241,7 +249,15 @@ async fn serve(
         }
     }
     drain(config, &mut endpoints, &mut opened, grpc).await?;
-    tokio::task::spawn_blocking(move || opened.close()).await.map_err(|_panic| ServeError::Bug)?
+    let delivering = endpoints.delivering.take();
+    let close = move || {
+        // Before the journal ends, which keeps how far deliveries are.
+        if let Some(delivering) = delivering {
+            delivering.stop();
+        }
+        opened.close()
+    };
+    tokio::task::spawn_blocking(close).await.map_err(|_panic| ServeError::Bug)?
 }
 
 /// Reports not ready and serves on for the drain delay. Then sends GOAWAY and waits for the calls in flight.

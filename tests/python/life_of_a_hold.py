@@ -48,8 +48,8 @@ def make_stubs(folder):
 class Server:
     """The binary on free ports, or gRPC on a given one, with a data folder of its own. Always killed at the end."""
 
-    def __init__(self, binary, data, grpc="127.0.0.1:0"):
-        words = ["serve", "--grpc", grpc, "--http", "127.0.0.1:0", "--data", str(data), "--log-format", "json"]
+    def __init__(self, binary, data, grpc="127.0.0.1:0", flags=()):
+        words = ["serve", "--grpc", grpc, "--http", "127.0.0.1:0", "--data", str(data), "--log-format", "json", *flags]
         self.process = subprocess.Popen([str(binary), *words], stderr=subprocess.PIPE, cwd=data.parent, text=True)
         said = []
         for line in self.process.stderr:

@@ -16,11 +16,11 @@ export class Server {
   ) {}
 
   /** Starts the binary and waits until it serves. */
-  static async start(binary: string): Promise<Server> {
+  static async start(binary: string, more: string[] = []): Promise<Server> {
     const folder = mkdtempSync(join(tmpdir(), "stockade-typescript-"));
     const data = join(folder, "data");
     const flags = ["serve", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", data, "--log-format", "json"];
-    const child = spawn(resolve(binary), flags, { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(resolve(binary), [...flags, ...more], { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
     await once(child, "spawn");
     const said: string[] = [];
     for await (const line of createInterface({ input: child.stderr })) {

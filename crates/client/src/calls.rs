@@ -214,6 +214,18 @@ impl Stockade {
         resume_drop: ResumeDropRequest -> ResumeDropResponse;
         /// Ends a sale permanently.
         close_drop: CloseDropRequest -> CloseDropResponse;
+        /// Creates a webhook.
+        create_webhook: CreateWebhookRequest -> CreateWebhookResponse;
+        /// Changes a webhook.
+        update_webhook: UpdateWebhookRequest -> UpdateWebhookResponse;
+        /// Shows a webhook with its last attempts.
+        get_webhook: GetWebhookRequest -> GetWebhookResponse;
+        /// Lists webhooks, page by page.
+        list_webhooks: ListWebhooksRequest -> ListWebhooksResponse;
+        /// Deletes a webhook.
+        delete_webhook: DeleteWebhookRequest -> DeleteWebhookResponse;
+        /// Sends a test event to a webhook.
+        test_webhook: TestWebhookRequest -> TestWebhookResponse;
     }
 }
 

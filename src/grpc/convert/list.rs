@@ -125,7 +125,8 @@ fn drop_place(text: &str) -> Option<DropPlace> {
     Some(DropPlace { as_of: Lsn(as_of), opens_at: Timestamp(opens_at), after: DropId::try_from(after).ok()? })
 }
 
-fn token<T>(faults: &mut Faults, text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+/// The place that a page token names.
+pub(super) fn token<T>(faults: &mut Faults, text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
     if text.is_empty() {
         return None;
     }

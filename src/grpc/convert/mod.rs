@@ -24,6 +24,7 @@ mod limits;
 mod rules;
 mod update;
 mod warnings;
+mod webhook;
 
 pub use answer::{claim_mode, hold, refusal, short_lines, timestamp};
 pub use batch::{BatchCommand, OPERATIONS_MAX, View, batch, error, no_operation, operation, result};
@@ -38,6 +39,10 @@ pub use list::{drop_page, drop_token, hold_page, hold_token, list_drops, list_ho
 pub use stock::{adjust_stock, fire_flow, reconcile_stock};
 pub use update::update_drop;
 pub use warnings::{Neighbour, warnings};
+pub use webhook::{
+    UpdateWebhook, WebhookFields, create_webhook, delivery_attempt, filter_of, list_webhooks, update_webhook,
+    webhook_id, webhook_token, webhook_view, webhooks_that_fit,
+};
 
 #[cfg(test)]
 mod tests;
