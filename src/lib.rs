@@ -8,6 +8,7 @@
 pub mod text;
 pub mod metrics;
 pub mod budget;
+pub mod webhooks;
 
 pub mod http2;
 pub mod grpc;

@@ -14,6 +14,7 @@ use super::exposition::{Family, Kind, Label, Series, Value};
 use crate::budget::Budget;
 use crate::metrics::edge::{EdgeMetrics, Ending};
 use crate::metrics::transport::{Shed, TransportMetrics};
+use crate::webhooks::WebhookMetrics;
 
 /// Counters of the gRPC endpoint.
 #[must_use]
@@ -81,6 +82,26 @@ pub(super) fn transport(metrics: &TransportMetrics, budget: &Budget) -> Vec<Fami
             "stockade_shed",
             "Connections and calls refused or ended to protect the others, by reason.",
             shed.collect(),
+        ),
+    ]
+}
+
+/// Deliveries of webhooks.
+#[must_use]
+pub(super) fn webhooks(metrics: &WebhookMetrics) -> Vec<Family> {
+    let deliveries = metrics
+        .deliveries()
+        .map(|(outcome, count)| Series { labels: vec![label("outcome", outcome)], value: Value::Whole(count) });
+    vec![
+        counter(
+            "stockade_webhook_deliveries",
+            "Attempts to deliver events to webhooks, by outcome; given_up counts events that were given up.",
+            deliveries.collect(),
+        ),
+        gauge(
+            "stockade_webhook_behind_events",
+            "Events that wait to be delivered to webhooks, at least.",
+            single(Value::Whole(metrics.behind.get())),
         ),
     ]
 }

@@ -19,6 +19,7 @@ use crate::budget::Budget;
 use crate::grpc::Services;
 use crate::metrics::edge::EdgeMetrics;
 use crate::metrics::transport::TransportMetrics;
+use crate::webhooks::WebhookMetrics;
 
 mod asyncapi;
 mod calls;
@@ -83,6 +84,8 @@ pub struct Admin {
     pub edge: Arc<EdgeMetrics>,
     /// Counters of connections.
     pub transport: Arc<TransportMetrics>,
+    /// Counters of webhooks.
+    pub webhooks: Arc<WebhookMetrics>,
     /// The budget of bytes in flight.
     budget: Arc<Budget>,
     /// By how much engine time was stepped ahead since the start, in milliseconds.
@@ -114,6 +117,7 @@ impl Admin {
             engines,
             edge: Arc::new(EdgeMetrics::default()),
             transport: Arc::default(),
+            webhooks: Arc::default(),
             budget,
             clock_steps: Gauge::default(),
             clock_ahead: AtomicI64::new(0),
@@ -151,6 +155,7 @@ impl Admin {
         });
         all.extend(families::edge(&self.edge));
         all.extend(families::transport(&self.transport, &self.budget));
+        all.extend(families::webhooks(&self.webhooks));
         all.extend(process::families(self.started));
         all
     }

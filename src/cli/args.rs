@@ -16,6 +16,7 @@ mod plan;
 mod series;
 mod serve;
 mod stock;
+mod webhook;
 
 use hold::EXPLAIN_HELP;
 pub(super) use hold::{ExplainOptions, HoldCommand, ListHoldsOptions, ShowHoldOptions};
@@ -25,6 +26,9 @@ pub(super) use series::{ApplySeriesOptions, ListSeriesOptions, PreviewOptions, S
 use serve::SERVE_HELP;
 pub(super) use serve::ServeFlags;
 pub(super) use stock::{AdjustOptions, ReconcileOptions};
+pub(super) use webhook::{
+    CreateWebhookOptions, ReplayOptions, StateWord, UpdateWebhookOptions, WebhookCommand, WebhookOptions, WebhookParts,
+};
 
 /// The server's default address.
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:7411";
@@ -115,6 +119,9 @@ pub(super) enum Command {
     /// Follow events.
     #[command(subcommand)]
     Events(EventsCommand),
+    /// Have events delivered to a URL, as signed POSTs.
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// Check a data folder offline: journal, snapshots, and that every unit is accounted for. Changes nothing.
     #[command(after_help = "Examples:\n  stockade verify --data /var/lib/stockade\n  \
         stockade verify --data ./backup --json\n\n\

@@ -31,8 +31,9 @@ mod show;
 mod timeline;
 mod verify;
 mod watch;
+mod webhooks;
 
-use args::{Cli, Command, DropCommand, EventsCommand, HoldCommand, JournalCommand, SeriesCommand};
+use args::{Cli, Command, DropCommand, EventsCommand, HoldCommand, JournalCommand, SeriesCommand, WebhookCommand};
 use failure::{Failure, USAGE};
 use output::Output;
 
@@ -117,6 +118,19 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Hold(HoldCommand::List(options)) => talk(operators::list_holds(&options, output)),
         Command::Explain(options) => talk(explain::explain(&options, output)),
         Command::Events(EventsCommand::Tail(options)) => talk(events::tail(&options, output)),
+        Command::Webhook(command) => webhook(command, output),
+    }
+}
+
+fn webhook(command: WebhookCommand, output: &mut Output) -> Result<Finding, Failure> {
+    match command {
+        WebhookCommand::Create(options) => talk(webhooks::create(*options, output)),
+        WebhookCommand::Update(options) => talk(webhooks::update(*options, output)),
+        WebhookCommand::Show(options) => talk(webhooks::show(&options, output)),
+        WebhookCommand::List(remote) => talk(webhooks::list(&remote, output)),
+        WebhookCommand::Delete(options) => talk(webhooks::delete(&options, output)),
+        WebhookCommand::Test(options) => talk(webhooks::test(&options, output)),
+        WebhookCommand::Replay(options) => talk(webhooks::replay(&options, output)),
     }
 }
 

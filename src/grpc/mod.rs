@@ -11,6 +11,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 
 use crate::metrics::edge::EdgeMetrics;
+use crate::webhooks::Webhooks;
 
 mod batch;
 pub mod connect;
@@ -33,6 +34,7 @@ mod status;
 mod stream;
 mod watch;
 mod storefront;
+mod webhooks;
 
 pub use edge::Edge;
 pub use health::Health;
@@ -50,6 +52,7 @@ use reservation::Reservations;
 use seats::Seats;
 use series::SeriesCalls;
 use storefront::StorefrontService;
+use webhooks::WebhookCalls;
 
 /// The path and the request's full name of each call that is served. All other calls of the contract are answered
 /// with `UNIMPLEMENTED`.
@@ -86,12 +89,13 @@ pub struct Opened {
     pub storefront: Storefront,
 }
 
-/// All services: reservations, drops, series, events, the storefront, health and reflection. Health starts as not
-/// serving, and streams are open.
+/// All services: reservations, drops, series, events, webhooks if events are kept, the storefront, health and
+/// reflection. Health starts as not serving, and streams are open.
 ///
 /// # Errors
 /// If the contract's descriptors can't be used.
 pub async fn services(edge: Edge, metrics: Arc<EdgeMetrics>) -> Result<Opened, BrokenContract> {
+    webhooks: Option<Arc<Webhooks>>,
     let (edge, streams, health) = (Arc::new(edge), Streams::new(), Health::new().await);
     let reflection =
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
@@ -107,6 +111,7 @@ pub async fn services(edge: Edge, metrics: Arc<EdgeMetrics>) -> Result<Opened, B
         series: SeriesCalls::new(Arc::clone(&edge)),
         events: Events::new(Arc::clone(&edge), streams.clone(), Arc::clone(&seats)),
         storefront: StorefrontService::new(storefront.clone(), seats),
+        webhooks: WebhookCalls::new(Arc::clone(&edge), webhooks),
         others: Others::new(others),
         decode: Arc::new(Decode::new()?),
         codecs: connect::codecs()?,

@@ -27,6 +27,7 @@ use super::status;
 use super::storefront::{self, StorefrontService};
 use super::stream::{Incoming, Streams};
 use super::watch::DropSnapshot;
+use super::webhooks::WebhookCalls;
 use crate::budget::Exhausted;
 use crate::http2::{Answer, Peer, Service};
 use crate::metrics::edge::{Code as Counted, EdgeMetrics, Method};
@@ -45,6 +46,7 @@ pub struct Services {
     pub(super) series: SeriesCalls,
     pub(super) events: Events,
     pub(super) storefront: StorefrontService,
+    pub(super) webhooks: WebhookCalls,
     /// Health and reflection.
     pub(super) others: Others,
     pub(super) decode: Arc<Decode>,
@@ -108,7 +110,7 @@ impl Services {
     }
 
     async fn reply(&self, rpc: Rpc, incoming: IncomingCall<'_>) -> Result<Reply, Status> {
-        let (holds, drops, series) = (&self.reservations, &self.drops, &self.series);
+        let (holds, drops, series, webhooks) = (&self.reservations, &self.drops, &self.series, &self.webhooks);
         match rpc {
             Rpc::Reserve => incoming.unary(|asked| holds.reserve(asked)).await,
             Rpc::Claim => incoming.unary(|asked| holds.claim(asked)).await,
@@ -146,6 +148,12 @@ impl Services {
             Rpc::GetDropStatus => Box::pin(incoming.read(|asked| self.storefront.get_drop_status(asked))).await,
             Rpc::ListDropStatuses => Box::pin(incoming.read(|asked| self.storefront.list_drop_statuses(asked))).await,
             Rpc::WatchDropStatus => Box::pin(incoming.watch_drop_status()).await,
+            Rpc::CreateWebhook => Box::pin(incoming.operation(|asked, origin| webhooks.create(asked, origin))).await,
+            Rpc::UpdateWebhook => Box::pin(incoming.operation(|asked, origin| webhooks.update(asked, origin))).await,
+            Rpc::GetWebhook => Box::pin(incoming.read(|asked| webhooks.get(asked))).await,
+            Rpc::ListWebhooks => Box::pin(incoming.read(|asked| webhooks.list(asked))).await,
+            Rpc::DeleteWebhook => Box::pin(incoming.operation(|asked, origin| webhooks.delete(asked, origin))).await,
+            Rpc::TestWebhook => Box::pin(incoming.unary(|asked| webhooks.test(asked))).await,
         }
     }
 }

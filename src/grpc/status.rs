@@ -113,8 +113,14 @@ pub(super) fn unreadable_now(error: &impl Error) -> Status {
 /// A cursor that can't be used.
 #[must_use]
 pub(super) fn cursor(bad: &BadCursor) -> Status {
+    cursor_at("after", bad)
+}
+
+/// The cursor in this field can't be used.
+#[must_use]
+pub(super) fn cursor_at(field: &str, bad: &BadCursor) -> Status {
     match bad {
-        BadCursor::NoCursor => invalid(&[InvalidField { field: "after".to_owned(), description: bad.to_string() }]),
+        BadCursor::NoCursor => invalid(&[InvalidField { field: field.to_owned(), description: bad.to_string() }]),
         BadCursor::NotNow { .. } => unavailable(bad.to_string(), OVERLOAD_DELAY),
         BadCursor::OfAnotherJournal { .. } | BadCursor::BehindTheEnd { .. } | BadCursor::NotKept { .. } => {
             Status::out_of_range(bad.to_string())

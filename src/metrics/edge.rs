@@ -8,7 +8,7 @@ use stockade_engine::command::Operation;
 use stockade_types::metrics::{Counter, Gauge, Histogram, HistogramReading};
 
 /// The contract's calls, by name. The last stands for all others.
-const METHODS: [&str; 32] = [
+const METHODS: [&str; 38] = [
     "Reserve",
     "Extend",
     "Claim",
@@ -40,6 +40,12 @@ const METHODS: [&str; 32] = [
     "GetDropStatus",
     "WatchDropStatus",
     "ListDropStatuses",
+    "CreateWebhook",
+    "UpdateWebhook",
+    "GetWebhook",
+    "ListWebhooks",
+    "DeleteWebhook",
+    "TestWebhook",
     "unknown",
 ];
 

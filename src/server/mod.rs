@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::grpc::{self, BrokenContract, Edge, Health, Opened, Streams};
 use crate::metrics::transport::TransportMetrics;
 use crate::public::Public;
+use crate::webhooks::{Delivering, NotStarted};
 
 mod accept_rate;
 mod clock;
@@ -31,6 +32,7 @@ mod process;
 mod public;
 mod rate_limited;
 mod sockets;
+mod webhooks;
 mod workers;
 
 pub use log::{flush_log, last_words, log_to_stderr};
@@ -97,6 +99,9 @@ pub enum ServeError {
     /// The protobuf descriptors of this build are broken.
     #[error(transparent)]
     Contract(#[from] BrokenContract),
+    /// Webhooks can't be delivered.
+    #[error(transparent)]
+    Webhooks(#[from] NotStarted),
     /// A task of the server ended that never should.
     #[error("a part of the server ended by itself")]
     Bug,
@@ -112,8 +117,9 @@ impl ServeError {
             | Self::Data(_)
             | Self::Journal(_)
             | Self::LastSnapshot(_)
-            | Self::Thread(_) => 74,
-            Self::Contract(_) | Self::Bug => 70,
+            | Self::Thread(_)
+            | Self::Webhooks(NotStarted::Thread(_)) => 74,
+            Self::Contract(_) | Self::Webhooks(NotStarted::Contract(_)) | Self::Bug => 70,
         }
     }
 }
@@ -174,8 +180,9 @@ pub async fn run(
     };
     let clock: Arc<dyn Clock> = opened.clock.clone();
     let _none = engines.swap(Some(Arc::clone(&opened.engine)));
+    let (webhooks, delivering) = webhooks::start(&config, &opened, &admin, files.saturating_sub(least))?.unzip();
     let edge = Edge::new(Arc::clone(&engines), clock, Arc::clone(&admin.edge));
-    let Opened { services, health, streams, storefront } = grpc::services(edge, Arc::clone(&admin.edge)).await?;
+    let Opened { services, health, streams, storefront } = grpc::services(edge, Arc::clone(&admin.edge), webhooks).await?;
     if let Some((public, _, _)) = &public {
         public.open(storefront);
     }
@@ -185,7 +192,7 @@ pub async fn run(
     let serving = ConnectionContext { services, budget, connections, metrics };
     let wall_clock = WallClock::new(&opened.clock);
     let public = public.map(|(_, endpoint, _)| endpoint);
-    let endpoints = StatusEndpoints { admin, health, address, http, public, wall_clock };
+    let endpoints = StatusEndpoints { admin, health, address, http, public, wall_clock, delivering };
     let grpc = GrpcEndpoint::open(grpc, serving, streams, engines)?;
     serve(&config, endpoints, opened, grpc, shutdown).await
 }
@@ -199,6 +206,7 @@ struct StatusEndpoints {
     /// Serves until this is dropped.
     public: Option<PublicEndpoint>,
     wall_clock: WallClock,
+    delivering: Option<Delivering>,
 }
 
 /// Serves the public, which is turned away until the engine is open. Returns how many connections it may have, too.
@@ -276,7 +284,15 @@ async fn serve(
         }
     }
     drain(config, &mut endpoints, &mut opened, grpc).await?;
-    tokio::task::spawn_blocking(move || opened.close()).await.map_err(|_panic| ServeError::Bug)?
+    let delivering = endpoints.delivering.take();
+    let close = move || {
+        // Before the journal ends, which keeps how far deliveries are.
+        if let Some(delivering) = delivering {
+            delivering.stop();
+        }
+        opened.close()
+    };
+    tokio::task::spawn_blocking(close).await.map_err(|_panic| ServeError::Bug)?
 }
 
 /// Reports not ready and serves on for the drain delay. Then sends GOAWAY and waits for the calls in flight.

@@ -300,7 +300,7 @@ mod tests {
             Engine::ephemeral(DigestKey::from_bytes([1; 16]), stockade_engine::Bounds::default()).expect("starts"),
         ));
         let edge = Edge::new(engines, Arc::new(EngineClock::start(Timestamp(0))), Arc::default());
-        let grpc::Opened { services, .. } = grpc::services(edge, Arc::default()).await.expect("the contract");
+        let grpc::Opened { services, .. } = grpc::services(edge, Arc::default(), None).await.expect("the contract");
         let metrics = Arc::default();
         let connections = Connections::new(Bounds { all: 100, of_a_peer: 100 }, Arc::clone(&metrics));
         let serving = ConnectionContext { services, budget: Budget::new(64 << 20), connections, metrics };

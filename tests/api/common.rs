@@ -57,7 +57,7 @@ pub async fn serve_here(engine: &Arc<Engine>, clock: Arc<dyn Clock>, metrics: &A
 /// As [`serve_here`], for engines that can be replaced.
 pub async fn serve_terms(engines: Arc<EngineHandle>, clock: Arc<dyn Clock>, metrics: &Arc<EdgeMetrics>) -> String {
     let edge = Edge::new(engines, clock, Arc::clone(metrics));
-    let grpc::Opened { services, .. } = grpc::services(edge, Arc::clone(metrics)).await.expect("the contract");
+    let grpc::Opened { services, .. } = grpc::services(edge, Arc::clone(metrics), None).await.expect("the contract");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     let budget = Budget::new(256 << 20);

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use stockade_proto as pb;
 
 use crate::server::{BINARY, Server, reported, start};
@@ -37,10 +38,23 @@ fn run(program: &str, arguments: &[&str]) {
 /// Runs one of our Python scripts with the binary, if its packages are installed.
 fn run_python(script: &str) {
     let python = stockade::config::environment("STOCKADE_TEST_PYTHON").unwrap_or_else(|| "python3".to_owned());
-    let packages = "import google.rpc, grpc, grpc_health, grpc_reflection, grpc_tools, icalendar, jsonschema, \
-                    openapi_spec_validator, yaml";
+    let packages = "import cloudevents.core, google.rpc, grpc, grpc_health, grpc_reflection, grpc_tools, icalendar, \
+                    jsonschema, openapi_spec_validator, standardwebhooks, yaml";
     if is_there("python", &python, &["-c", packages]) {
         run(&python, &[&format!("{}/tests/python/{script}", env!("CARGO_MANIFEST_DIR")), BINARY]);
+    }
+}
+
+/// The scripts in TypeScript are built into one folder: one after the other.
+static BUILDING: Mutex<()> = Mutex::new(());
+
+/// Runs one of our scripts in TypeScript with the binary, if its packages are installed.
+fn run_typescript(script: &str) {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/typescript");
+    let _building = BUILDING.lock();
+    // `npm ci` in that folder installs its packages, typescript among them.
+    if is_there("typescript", "npm", &["--prefix", folder, "ls", "--silent"]) {
+        run("npm", &["--prefix", folder, "run", "--silent", script, "--", BINARY]);
     }
 }
 
@@ -71,6 +85,21 @@ fn run_typescript(script: &str) {
     if is_there("typescript", "npm", &["--prefix", folder, "ls", "--silent"]) {
         run("npm", &["--prefix", folder, "run", "--silent", script, "--", BINARY]);
     }
+}
+
+#[test]
+fn a_typescript_client_walks_the_life_of_a_hold() {
+    run_typescript("walk");
+}
+
+#[test]
+fn webhooks_satisfy_the_official_libraries_of_python() {
+    run_python("webhooks.py");
+}
+
+#[test]
+fn webhooks_satisfy_the_official_libraries_of_npm() {
+    run_typescript("webhooks");
 }
 
 #[test]

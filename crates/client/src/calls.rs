@@ -224,6 +224,18 @@ impl Stockade {
         list_series: ListSeriesRequest -> ListSeriesResponse;
         /// The next occurrences of a series, also of one that is not created yet.
         preview_series: PreviewSeriesRequest -> PreviewSeriesResponse;
+        /// Creates a webhook.
+        create_webhook: CreateWebhookRequest -> CreateWebhookResponse;
+        /// Changes a webhook.
+        update_webhook: UpdateWebhookRequest -> UpdateWebhookResponse;
+        /// Shows a webhook with its last attempts.
+        get_webhook: GetWebhookRequest -> GetWebhookResponse;
+        /// Lists webhooks, page by page.
+        list_webhooks: ListWebhooksRequest -> ListWebhooksResponse;
+        /// Deletes a webhook.
+        delete_webhook: DeleteWebhookRequest -> DeleteWebhookResponse;
+        /// Sends a test event to a webhook.
+        test_webhook: TestWebhookRequest -> TestWebhookResponse;
     }
 }
 

@@ -348,5 +348,17 @@ impl Client {
         get_drop_status: storefront, GetDropStatusRequest -> GetDropStatusResponse;
         /// Lists what the public may see of drops, page by page.
         list_drop_statuses: storefront, ListDropStatusesRequest -> ListDropStatusesResponse;
+        /// Creates a webhook.
+        create_webhook: events, CreateWebhookRequest -> CreateWebhookResponse;
+        /// Changes a webhook.
+        update_webhook: events, UpdateWebhookRequest -> UpdateWebhookResponse;
+        /// Shows a webhook with its last attempts.
+        get_webhook: events, GetWebhookRequest -> GetWebhookResponse;
+        /// Lists webhooks, page by page.
+        list_webhooks: events, ListWebhooksRequest -> ListWebhooksResponse;
+        /// Deletes a webhook.
+        delete_webhook: events, DeleteWebhookRequest -> DeleteWebhookResponse;
+        /// Sends a test event to a webhook.
+        test_webhook: events, TestWebhookRequest -> TestWebhookResponse;
     }
 }

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use stockade_journal::JournalName;
 use stockade_types::codec::Reader;
 use stockade_types::ids::Lsn;
+use stockade_types::webhook::EventPlace;
 
 /// First byte: the version of the format.
 const FORM: u8 = 1;
@@ -73,6 +74,19 @@ impl Position {
     #[must_use]
     pub(super) const fn at(lsn: Lsn, place: u16, is_last: bool) -> Self {
         Self { lsn, place: if is_last { ALL } else { place } }
+    }
+
+    /// As the journal keeps it.
+    #[must_use]
+    pub const fn place(self) -> EventPlace {
+        EventPlace { lsn: self.lsn, place: self.place }
+    }
+
+    /// As the journal has kept it.
+    #[must_use]
+    pub const fn of_place(place: EventPlace) -> Self {
+        let EventPlace { lsn, place } = place;
+        Self { lsn, place }
     }
 
     /// The record at or after which it is.

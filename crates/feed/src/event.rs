@@ -219,6 +219,7 @@ pub(crate) fn events<E>(lsn: Lsn, record: Record, named: impl FnOnce(DropNo) -> 
         | Record::Stock(_)
         | Record::Adjustments(_)
         | Record::Archived(_)
+        | Record::Delivered(_)
         | Record::Usage(_) => Events::new(),
     };
     let count = events.len();

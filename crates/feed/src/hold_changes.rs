@@ -119,6 +119,7 @@ fn place_of(record: &Record, id: HoldId) -> Option<(Lsn, Timestamp)> {
         | Record::Archived(_)
         | Record::Defined(_)
         | Record::Occurrence(_)
+        | Record::Delivered(_)
         | Record::Usage(_) => return None,
     };
     (of == id).then_some(place)

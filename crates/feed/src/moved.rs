@@ -69,6 +69,7 @@ impl Feed {
             | Record::Archived(_)
             | Record::Defined(_)
             | Record::Occurrence(_)
+            | Record::Delivered(_)
             | Record::Usage(_) => Ok(0),
         }
     }

@@ -9,6 +9,7 @@
 //! - [`hold`]: a [`Hold`](hold::Hold) and its changes.
 //! - [`record`]: a [`Record`](record::Record), the entry of journals and snapshots; [`codec`] is its encoding.
 //! - [`series`]: drops that come again by a rule of the calendar.
+//! - [`webhook`]: a [`Webhook`](webhook::Webhook), and how far its deliveries are.
 //! - [`digest`]: keyed hashes. [`metrics`]: counters. [`mod@invariant`]: a bug ends the process.
 //!
 //! The modules stand in reading order: each uses only those above it. `README.md` has an example.
@@ -24,6 +25,7 @@ pub mod definition;
 pub mod refusal;
 pub mod packed;
 pub mod hold;
+pub mod webhook;
 pub mod record;
 pub mod series;
 pub mod digest;

@@ -7,6 +7,7 @@
 
 mod archive;
 mod defined;
+mod delivered;
 mod drop_fact;
 mod format1;
 mod hold;
@@ -19,6 +20,7 @@ mod stock;
 
 pub use archive::{Archived, OldUsage, Sold, UsageImage};
 pub use defined::{DEFINED_BYTES_MAX, DefinedFact, DefinedImage, DefinedKind, DefinedUpdate, DefinedVerb};
+pub use delivered::{DELIVERED_MAX, Delivered};
 pub use drop_fact::{DropFact, DropVerb, ORIGIN_TEXT_MAX, Origin};
 pub use format1::OldFact;
 pub use hold_change::{Actor, HoldChange, Made, MovedLine, Superseded, Verb};
@@ -117,6 +119,8 @@ pub enum Record {
     Defined(Box<DefinedFact>),
     /// What came of an occurrence of a series. In snapshots the last of it.
     Occurrence(Box<OccurrenceFact>),
+    /// How far the deliveries of webhooks are. In snapshots one for each webhook.
+    Delivered(Delivered),
 }
 
 /// First byte of an encoded record. A number is never reused for another meaning.
@@ -183,6 +187,8 @@ mod kind {
         LIFECYCLE_WITH_SIGNALS = 36,
         /// A drop of which what calendars show has changed; with rules or without.
         DROP_ANNOUNCED = 38,
+        /// How far the deliveries of webhooks are.
+        DELIVERED = 31,
     }
 
     /// The highest of them.
@@ -261,6 +267,7 @@ impl Record {
             | Self::Upgraded(_)
             | Self::Defined(_)
             | Self::Occurrence(_)
+            | Self::Delivered(_)
             | Self::Usage(_) => None,
         }
     }
@@ -298,6 +305,7 @@ impl Record {
             Self::Usage(_) => "usage",
             Self::Defined(_) => "defined",
             Self::Occurrence(_) => "occurrence",
+            Self::Delivered(_) => "delivered",
         }
     }
 
@@ -372,6 +380,10 @@ impl Record {
                 out.push(kind::ARCHIVED);
                 archive::encode_archived(archived, out);
             }
+            Self::Delivered(delivered) => {
+                out.push(kind::DELIVERED);
+                delivered::encode(delivered, out);
+            }
             Self::Defined(fact) => {
                 out.push(kind::DEFINED);
                 defined::encode(fact, out);
@@ -402,9 +414,7 @@ impl Record {
             | kind::DROP_IN_PARTS
             | kind::DROP_WITH_RULES
             | kind::DROP_WITH_SIGNALS
-            | kind::DROP_ANNOUNCED) => {
-                Self::Drop(Box::new(drop_image(&mut reader, kind)?))
-            }
+            | kind::DROP_ANNOUNCED) => Self::Drop(Box::new(drop_image(&mut reader, kind)?)),
             kind::DROP_FACT => fact(&mut reader, MarkScope::Schedule)?,
             kind::FACT_WITH_RULES => fact(&mut reader, MarkScope::Rules)?,
             kind::FACT_WITH_SIGNALS => fact(&mut reader, MarkScope::All)?,
@@ -430,6 +440,7 @@ impl Record {
             kind @ (kind::USAGE | kind::USAGE_WITH_RETURNS) => {
                 Self::Usage(archive::decode_usage(&mut reader, kind == kind::USAGE_WITH_RETURNS)?)
             }
+            kind::DELIVERED => Self::Delivered(delivered::decode(&mut reader)?),
             kind::DEFINED => Self::Defined(Box::new(defined::decode(&mut reader)?)),
             kind::OCCURRENCE => Self::Occurrence(Box::new(occurrence::decode(&mut reader)?)),
             _ => return Err(DecodeError::Bad("record kind")),

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 use stockade_types::calendar::stamp;
 use stockade_types::definition::Named;
 use stockade_types::record::{
-    DefinedFact, DefinedImage, DefinedKind, DefinedUpdate, DefinedVerb, OccurrenceFact, OccurrenceVerb,
+    DefinedFact, DefinedImage, DefinedKind, DefinedUpdate, DefinedVerb, Delivered, OccurrenceFact, OccurrenceVerb,
 };
 use stockade_types::series::{Guard, GuardKind, Series, drop_id};
+use stockade_types::webhook::{EventPatterns, Progress, Webhook, WebhookProgress};
 
 use super::fact::{by, template as template_of};
 use super::fields::{Fact, hex, time};
@@ -19,6 +20,9 @@ pub(super) fn defined(fact: &DefinedFact) -> Fact {
         (DefinedKind::Series, DefinedVerb::Create) => "series_created",
         (DefinedKind::Series, DefinedVerb::Update) => "series_updated",
         (DefinedKind::Series, DefinedVerb::Delete) => "series_deleted",
+        (DefinedKind::Webhook, DefinedVerb::Create) => "webhook_created",
+        (DefinedKind::Webhook, DefinedVerb::Update) => "webhook_updated",
+        (DefinedKind::Webhook, DefinedVerb::Delete) => "webhook_deleted",
     };
     by(Fact::new(name).with("id", id.as_str()).with("at", time(*at)), origin)
         .with("created_at", time(*created_at))
@@ -32,6 +36,7 @@ pub(super) fn defined(fact: &DefinedFact) -> Fact {
 fn definition(kind: DefinedKind, bytes: &[u8]) -> Value {
     match kind {
         DefinedKind::Series => Series::decode(bytes).map_or_else(|_bad| hex(bytes).into(), |known| series(&known)),
+        DefinedKind::Webhook => webhook(bytes),
     }
 }
 
@@ -88,3 +93,40 @@ pub(super) fn occurrence(fact: &OccurrenceFact) -> Fact {
         .with("series_revision", revision.0)
         .with("reason", reason.as_ref())
 }
+/// A webhook, without its secrets.
+fn webhook(bytes: &[u8]) -> Value {
+    let Ok(webhook) = Webhook::decode(bytes) else { return Value::Null };
+    let Webhook { url, filter, is_enabled, disabled_because, description, with_customers, with_stock, .. } = webhook;
+    let EventPatterns { types, shop, series, drop, names, channels } = filter;
+        "url": url,
+        "types": types,
+        "shop": shop.map(|id| id.to_string()),
+        "series": series.map(|id| id.to_string()),
+        "drop": drop.map(|id| id.to_string()),
+        "names": names,
+        "channels": channels,
+        "enabled": is_enabled,
+        "disabled_because": disabled_because,
+        "description": description,
+        "with_customers": with_customers,
+        "with_stock": with_stock,
+        "give_up_after_ms": webhook.give_up_after.0,
+        "max_batch": webhook.max_batch,
+        "secrets": if webhook.old_secret.is_some() { 2 } else { 1 },
+        "start": webhook.start.lsn.0,
+        "since": webhook.since.to_string(),
+/// How far deliveries of webhooks are.
+pub(super) fn delivered(delivered: &Delivered) -> Fact {
+    let Delivered { at, webhooks } = delivered;
+    let entry = |entry: &WebhookProgress| {
+        let WebhookProgress { webhook, progress } = entry;
+        let Progress { delivered_to, era: _, last_success_at, failing_since, given_up, last_error } = progress;
+        json!({
+            "id": webhook.as_str(),
+            "delivered_to": delivered_to.lsn.0,
+            "last_success_at": last_success_at.map(|at| at.to_string()),
+            "failing_since": failing_since.map(|at| at.to_string()),
+            "given_up": given_up,
+            "last_error": last_error,
+        })
+    Fact::new("delivered").with("at", time(*at)).with("webhooks", webhooks.iter().map(entry).collect::<Vec<_>>())

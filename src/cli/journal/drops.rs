@@ -115,6 +115,7 @@ fn hold_of(record: &Record) -> Option<&Hold> {
         | Record::Archived(_)
         | Record::Defined(_)
         | Record::Occurrence(_)
+        | Record::Delivered(_)
         | Record::Usage(_) => None,
     }
 }

@@ -2,7 +2,9 @@
 
 use stockade_feed::Filter;
 use stockade_proto as pb;
+use stockade_types::ids::{DropId, SeriesId, ShopId};
 use stockade_types::time::Millis;
+use stockade_types::webhook::EventPatterns;
 
 use super::event::EventFields;
 use super::faults::{Faults, Rejection};
@@ -83,7 +85,7 @@ pub fn read_events(request: &pb::ReadEventsRequest) -> Result<ReadEvents, Reject
         events => events.min(EVENTS_MAX),
     };
     let shown = EventFields { customers: *with_customers, stock: *with_stock };
-    let wanted = EventSelection { filter: event_filter(&mut faults, filter.as_ref()), shown, events };
+    let wanted = EventSelection { filter: event_filter(&mut faults, "filter", filter.as_ref()), shown, events };
     faults.finish(Some(ReadEvents { from, wanted, follow: *follow }))
 }
 
@@ -96,35 +98,54 @@ pub fn list_events(request: &pb::ListEventsRequest) -> Result<ListEvents, Reject
     let mut faults = Faults::default();
     let from = if after.is_empty() { From::Oldest } else { From::Cursor(after.clone()) };
     let shown = EventFields { customers: *with_customers, stock: *with_stock };
-    let filter = event_filter(&mut faults, filter.as_ref());
+    let filter = event_filter(&mut faults, "filter", filter.as_ref());
     let wanted = EventSelection { filter, shown, events: list::page(&mut faults, *page_size) };
     let wait = waiting(&mut faults, wait.as_ref());
     faults.finish(Some(ListEvents { from, wanted, wait, latest: *latest }))
 }
 
-fn event_filter(faults: &mut Faults, filter: Option<&pb::EventFilter>) -> Filter {
+/// The filter of a request, whose field it is.
+pub(super) fn event_filter(faults: &mut Faults, field: &str, filter: Option<&pb::EventFilter>) -> Filter {
     let none = pb::EventFilter::default();
     let pb::EventFilter { types, shop, series, drop_id, names, channels } = filter.unwrap_or(&none);
     let mut wanted = Filter::default();
-    wanted.shop = optional_id(faults, "filter.shop", shop);
-    wanted.series = optional_id(faults, "filter.series", series);
-    wanted.drop = optional_id(faults, "filter.drop_id", drop_id);
+    wanted.shop = optional_id(faults, format_args!("{field}.shop"), shop);
+    wanted.series = optional_id(faults, format_args!("{field}.series"), series);
+    wanted.drop = optional_id(faults, format_args!("{field}.drop_id"), drop_id);
     wanted.names = names.iter().take(ENTRIES_MAX).cloned().collect();
     wanted.channels = channels.iter().take(ENTRIES_MAX).cloned().collect();
     if types.is_empty() {
-        faults.invalid("filter.types", "must have at least one type");
+        faults.invalid(format_args!("{field}.types"), "must have at least one type");
     }
-    for (field, entries) in [("filter.types", types), ("filter.names", names), ("filter.channels", channels)] {
+    for (part, entries) in [("types", types), ("names", names), ("channels", channels)] {
         if entries.len() > ENTRIES_MAX {
-            faults.invalid(field, format_args!("must have at most {ENTRIES_MAX} entries, not {}", entries.len()));
+            let many = entries.len();
+            faults.invalid(
+                format_args!("{field}.{part}"),
+                format_args!("must have at most {ENTRIES_MAX} entries, not {many}"),
+            );
         }
     }
     for (place, pattern) in types.iter().enumerate().take(ENTRIES_MAX) {
         if let Err(bad) = wanted.add(pattern) {
-            faults.invalid(format_args!("filter.types[{place}]"), bad);
+            faults.invalid(format_args!("{field}.types[{place}]"), bad);
         }
     }
     wanted
+}
+
+/// A filter as it is kept. Ids that are none are left out.
+pub(super) fn patterns(filter: Option<&pb::EventFilter>) -> EventPatterns {
+    let none = pb::EventFilter::default();
+    let pb::EventFilter { types, shop, series, drop_id, names, channels } = filter.unwrap_or(&none);
+    EventPatterns {
+        types: types.clone(),
+        shop: ShopId::try_from(shop.as_str()).ok(),
+        series: SeriesId::try_from(series.as_str()).ok(),
+        drop: DropId::try_from(drop_id.as_str()).ok(),
+        names: names.clone(),
+        channels: channels.clone(),
+    }
 }
 
 /// How long to wait for an event; `None` for no wait.

@@ -26,6 +26,7 @@ mod rules;
 mod series;
 mod update;
 mod warnings;
+mod webhook;
 
 pub use answer::{claim_mode, hold, refusal, short_lines, timestamp};
 pub use batch::{BatchCommand, OPERATIONS_MAX, View, batch, error, no_operation, operation, result};
@@ -45,6 +46,10 @@ pub use stock::{adjust_stock, fire_flow, reconcile_stock};
 pub use storefront::{StatusPlace, StatusQuery, list_statuses, poll_after, public_status, status_token};
 pub use update::update_drop;
 pub use warnings::{Neighbour, warnings};
+pub use webhook::{
+    UpdateWebhook, WebhookFields, create_webhook, delivery_attempt, filter_of, list_webhooks, update_webhook,
+    webhook_id, webhook_token, webhook_view, webhooks_that_fit,
+};
 
 #[cfg(test)]
 mod tests;

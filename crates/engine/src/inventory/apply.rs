@@ -162,6 +162,9 @@ impl Inventory {
             (Locked::Occurrences(table), Record::Occurrence(fact)) => {
                 table.apply(lsn, &fact).then_some(Applied::Defined)
             }
+            (Locked::Defined(table), Record::Delivered(delivered)) => {
+                table.delivered(lsn, &delivered);
+                Some(Applied::Defined)
             (Locked::Drop(entry, inner), record) => {
                 match entry.change(inner, lsn, &record)? {
                     DropChange::Itself => {}

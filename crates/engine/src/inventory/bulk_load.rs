@@ -68,6 +68,10 @@ impl BulkLoad {
             }
             Record::Defined(fact) => self.0.follow_defined(lsn, fact),
             Record::Occurrence(fact) => self.0.occurrences.lock().follow(lsn, fact),
+            Record::Delivered(delivered) => {
+                self.0.definitions.delivered(lsn, delivered);
+                Ok(())
+            }
             Record::Drop(_)
             | Record::Lifecycle(_)
             | Record::DropFact(_)
@@ -92,6 +96,10 @@ impl BulkLoad {
             Record::Defined(fact) if fact.verb != DefinedVerb::Delete => self.0.follow_defined(revision, fact),
             Record::Occurrence(fact) => self.0.occurrences.lock().follow(revision, fact),
             Record::Defined(_) => Err(fits::only_in_journals(revision)),
+            Record::Delivered(delivered) => {
+                self.0.definitions.delivered(revision, delivered);
+                Ok(())
+            }
             Record::Drop(_)
             | Record::Lifecycle(_)
             | Record::Archived(_)

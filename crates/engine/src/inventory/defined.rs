@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 use stockade_types::ids::{DefinedId, Lsn};
-use stockade_types::record::{DefinedFact, DefinedKind, DefinedVerb, Record};
+use stockade_types::record::{DefinedFact, DefinedKind, DefinedVerb, Delivered, Record};
+use stockade_types::time::Timestamp;
+use stockade_types::webhook::{Progress, WebhookProgress};
 
 use super::apply::ReplayError;
 
@@ -36,6 +38,8 @@ pub struct DefinedTable {
     known: BTreeMap<DefinedId, Defined>,
     /// The sum of their bytes.
     bytes: usize,
+    /// How far the deliveries of webhooks are, with the record that says so. Only of those that are known.
+    progress: BTreeMap<DefinedId, (Lsn, Progress)>,
 }
 
 /// All definitions.
@@ -48,6 +52,7 @@ impl DefinedBounds {
     pub const fn of(kind: DefinedKind) -> Self {
         match kind {
             DefinedKind::Series => Self { count: 2_000, bytes: 64 * 1024 * 1024 },
+            DefinedKind::Webhook => Self { count: 10_000, bytes: 64 * 1024 * 1024 },
         }
     }
 }
@@ -55,9 +60,10 @@ impl DefinedBounds {
 impl Definitions {
     /// Locks those of one kind.
     pub fn lock(&self, kind: DefinedKind) -> MutexGuard<'_, DefinedTable> {
-        let [series] = &self.0;
+        let [series, webhooks] = &self.0;
         match kind {
             DefinedKind::Series => series.lock(),
+            DefinedKind::Webhook => webhooks.lock(),
         }
     }
 
@@ -72,11 +78,20 @@ impl Definitions {
         Ok(table.apply(lsn, fact))
     }
 
-    /// Each definition's last record, with its revision.
+    /// Applies how far deliveries of webhooks are: a record of a journal, or an image of a snapshot.
+    pub(super) fn delivered(&self, lsn: Lsn, delivered: &Delivered) {
+        self.lock(DefinedKind::Webhook).delivered(lsn, delivered);
+    }
+
+    /// Each definition's last record, with its revision; behind those of a kind, how far deliveries are.
     #[must_use]
     pub fn images(&self) -> Vec<(Lsn, Record)> {
         let image = |defined: &Defined| (defined.revision, Record::Defined(Box::new(defined.fact.as_ref().clone())));
-        self.0.iter().flat_map(|table| table.lock().known.values().map(image).collect::<Vec<_>>()).collect()
+        let of_table = |table: &Mutex<DefinedTable>| {
+            let table = table.lock();
+            table.known.values().map(image).chain(table.progress_images()).collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(of_table).collect()
     }
 }
 
@@ -129,9 +144,34 @@ impl DefinedTable {
             }
             DefinedVerb::Delete => {
                 self.known.remove(id);
+                self.progress.remove(id);
             }
         }
         true
+    }
+
+    /// How far the deliveries of a webhook are; none if the journal does not say.
+    #[must_use]
+    pub fn progress(&self, id: &DefinedId) -> Option<&Progress> {
+        self.progress.get(id).map(|(_, progress)| progress)
+    }
+
+    /// Applies how far deliveries are. Those of webhooks that are unknown, or have seen the record already, are left
+    /// out: they were deleted meanwhile.
+    pub(super) fn delivered(&mut self, lsn: Lsn, Delivered { at: _, webhooks }: &Delivered) {
+        for WebhookProgress { webhook, progress } in webhooks {
+            let is_new = self.progress.get(webhook).is_none_or(|(known, _)| *known < lsn);
+            if is_new && self.known.contains_key(webhook) {
+                self.progress.insert(webhook.clone(), (lsn, progress.clone()));
+            }
+        }
+    }
+
+    fn progress_images(&self) -> impl Iterator<Item = (Lsn, Record)> {
+        self.progress.iter().map(|(webhook, (lsn, progress))| {
+            let entry = WebhookProgress { webhook: webhook.clone(), progress: progress.clone() };
+            (*lsn, Record::Delivered(Delivered { at: Timestamp(0), webhooks: vec![entry] }))
+        })
     }
 
     /// Checks that a record is possible. One that changes what is missing is: a snapshot was taken after the definition

@@ -220,6 +220,7 @@ impl DropEntry {
             | Record::Adjustments(_)
             | Record::Defined(_)
             | Record::Occurrence(_)
+            | Record::Delivered(_)
             | Record::Usage(_) => return None,
         }
         Some(DropChange::Itself)

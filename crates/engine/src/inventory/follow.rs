@@ -63,6 +63,10 @@ impl Inventory {
             Record::Restart(restart) => self.follow_restart(lsn, *restart),
             Record::Defined(fact) => self.follow_defined(lsn, fact),
             Record::Occurrence(fact) => self.occurrences.lock().follow(lsn, fact),
+            Record::Delivered(delivered) => {
+                self.definitions.delivered(lsn, delivered);
+                Ok(())
+            }
             Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) => Err(fits::only_in_snapshots(lsn)),
         }
     }

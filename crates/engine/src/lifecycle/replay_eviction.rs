@@ -91,6 +91,7 @@ fn late_claim(record: &Record) -> Option<HoldId> {
         | Record::Archived(_)
         | Record::Defined(_)
         | Record::Occurrence(_)
+        | Record::Delivered(_)
         | Record::Usage(_) => None,
     }
 }

@@ -184,5 +184,6 @@ fn no_definition(kind: DefinedKind, id: &DefinedId) -> Fault {
 const fn full(kind: DefinedKind) -> &'static str {
     match kind {
         DefinedKind::Series => "too many series, or they take too many bytes together",
+        DefinedKind::Webhook => "too many webhooks, or they take too many bytes together",
     }
 }

@@ -3,6 +3,7 @@
 mod adjust;
 mod create;
 pub mod define;
+pub mod deliver;
 mod fire;
 mod fired;
 mod reconcile;

@@ -9,6 +9,7 @@ mod bounds;
 mod clock;
 mod crash;
 mod defined;
+mod delivered;
 mod draws;
 mod events;
 mod explained_history;

@@ -16,6 +16,8 @@ pub const DEFINED_BYTES_MAX: usize = 128 * 1024;
 pub enum DefinedKind {
     /// A series: drops that come again by a rule of the calendar.
     Series,
+    /// A webhook: events are delivered to a URL.
+    Webhook,
 }
 
 /// What was done to a definition.
@@ -70,11 +72,12 @@ pub struct DefinedFact {
 
 impl DefinedKind {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Series];
+    pub const ALL: [Self; 2] = [Self::Series, Self::Webhook];
 
     const fn number(self) -> u8 {
         match self {
             Self::Series => 1,
+            Self::Webhook => 2,
         }
     }
 
@@ -83,6 +86,7 @@ impl DefinedKind {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Series => "series",
+            Self::Webhook => "webhook",
         }
     }
 }

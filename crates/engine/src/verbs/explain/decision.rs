@@ -140,6 +140,7 @@ impl Decision {
             | Record::Archived(_)
             | Record::Defined(_)
             | Record::Occurrence(_)
+            | Record::Delivered(_)
             | Record::Usage(_) => return None,
         })
     }

@@ -1,6 +1,7 @@
 //! Changes of what operators define by an id.
 
 use super::*;
+use crate::webhook::{ERROR_BYTES_MAX, EventPlace, Progress, WebhookProgress};
 
 /// A change with every part set.
 fn fact(verb: DefinedVerb) -> DefinedFact {
@@ -17,9 +18,35 @@ fn fact(verb: DefinedVerb) -> DefinedFact {
 }
 
 pub(super) fn samples() -> Vec<Record> {
-    [DefinedVerb::Create, DefinedVerb::Update, DefinedVerb::Delete]
-        .map(|verb| Record::Defined(Box::new(fact(verb))))
-        .into()
+    let defined = [DefinedVerb::Create, DefinedVerb::Update, DefinedVerb::Delete]
+        .map(|verb| Record::Defined(Box::new(fact(verb))));
+    let delivered = [0, 1, 2].map(|count| delivered(count, "no route"));
+    defined.into_iter().chain(delivered).collect()
+}
+
+/// How far the deliveries of this many webhooks are.
+fn delivered(count: usize, error: &str) -> Record {
+    let entry = |n: usize| {
+        let progress = Progress {
+            delivered_to: EventPlace { lsn: Lsn(300), place: u16::MAX },
+            era: 1,
+            last_success_at: Some(Timestamp(8)),
+            failing_since: (n > 0).then_some(Timestamp(9)),
+            given_up: 2,
+            last_error: error.to_owned(),
+        };
+        WebhookProgress { webhook: format!("{n:064}").parse().expect("an id"), progress }
+    };
+    Record::Delivered(Delivered { at: Timestamp(10), webhooks: (0..count).map(entry).collect() })
+}
+
+#[test]
+fn the_most_webhooks_with_the_longest_texts_fit_a_record_and_more_are_refused() {
+    let error = "x".repeat(ERROR_BYTES_MAX);
+    let largest = bytes(&delivered(DELIVERED_MAX, &error));
+    assert!(largest.len() <= RECORD_BYTES_MAX && Record::decode(&largest).is_ok());
+    let more = bytes(&delivered(DELIVERED_MAX + 1, &error));
+    assert_eq!(Record::decode(&more), Err(DecodeError::Bad("count of webhooks")));
 }
 
 #[test]
@@ -38,5 +65,5 @@ fn the_largest_definition_fits_a_record_and_a_larger_one_is_refused() {
 fn the_verbs_and_kinds_of_definitions_are_those_that_the_first_build_could_read() {
     let created = Record::Defined(Box::new(fact(DefinedVerb::Create)));
     assert_eq!(read_at(&created, 1, "verb"), [1, 2, 3]);
-    assert_eq!(read_at(&created, 2, "kind of a definition"), [1]);
+    assert_eq!(read_at(&created, 2, "kind of a definition"), [1, 2]);
 }
