@@ -94,8 +94,11 @@ pub struct Opened {
 ///
 /// # Errors
 /// If the contract's descriptors can't be used.
-pub async fn services(edge: Edge, metrics: Arc<EdgeMetrics>) -> Result<Opened, BrokenContract> {
+pub async fn services(
+    edge: Edge,
+    metrics: Arc<EdgeMetrics>,
     webhooks: Option<Arc<Webhooks>>,
+) -> Result<Opened, BrokenContract> {
     let (edge, streams, health) = (Arc::new(edge), Streams::new(), Health::new().await);
     let reflection =
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);

@@ -182,7 +182,8 @@ pub async fn run(
     let _none = engines.swap(Some(Arc::clone(&opened.engine)));
     let (webhooks, delivering) = webhooks::start(&config, &opened, &admin, files.saturating_sub(least))?.unzip();
     let edge = Edge::new(Arc::clone(&engines), clock, Arc::clone(&admin.edge));
-    let Opened { services, health, streams, storefront } = grpc::services(edge, Arc::clone(&admin.edge), webhooks).await?;
+    let Opened { services, health, streams, storefront } =
+        grpc::services(edge, Arc::clone(&admin.edge), webhooks).await?;
     if let Some((public, _, _)) = &public {
         public.open(storefront);
     }

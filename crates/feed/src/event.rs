@@ -309,7 +309,7 @@ fn of_series(lsn: Lsn, fact: DefinedFact) -> Option<Event> {
     let kind = match (image.kind, verb) {
         (DefinedKind::Series, DefinedVerb::Create) => Kind::SeriesCreated,
         (DefinedKind::Series, DefinedVerb::Update) => Kind::SeriesUpdated,
-        (DefinedKind::Series, DefinedVerb::Delete) => return None,
+        (DefinedKind::Series, DefinedVerb::Delete) | (DefinedKind::Webhook, _) => return None,
     };
     let series = Series::decode(&image.bytes).ok()?;
     let detail = Detail::Series { id: series.id, shop: series.shop, occurrence: None };

@@ -179,6 +179,8 @@ mod kind {
         DEFINED = 28,
         /// What came of an occurrence of a series.
         OCCURRENCE = 29,
+        /// How far the deliveries of webhooks are.
+        DELIVERED = 31,
         /// A drop with signals or bands.
         DROP_WITH_SIGNALS = 34,
         /// A fact about a drop with signals or bands, or with marks of signals or of what the public sees of the stock.
@@ -187,8 +189,6 @@ mod kind {
         LIFECYCLE_WITH_SIGNALS = 36,
         /// A drop of which what calendars show has changed; with rules or without.
         DROP_ANNOUNCED = 38,
-        /// How far the deliveries of webhooks are.
-        DELIVERED = 31,
     }
 
     /// The highest of them.

@@ -93,11 +93,13 @@ pub(super) fn occurrence(fact: &OccurrenceFact) -> Fact {
         .with("series_revision", revision.0)
         .with("reason", reason.as_ref())
 }
+
 /// A webhook, without its secrets.
 fn webhook(bytes: &[u8]) -> Value {
     let Ok(webhook) = Webhook::decode(bytes) else { return Value::Null };
     let Webhook { url, filter, is_enabled, disabled_because, description, with_customers, with_stock, .. } = webhook;
     let EventPatterns { types, shop, series, drop, names, channels } = filter;
+    json!({
         "url": url,
         "types": types,
         "shop": shop.map(|id| id.to_string()),
@@ -115,6 +117,9 @@ fn webhook(bytes: &[u8]) -> Value {
         "secrets": if webhook.old_secret.is_some() { 2 } else { 1 },
         "start": webhook.start.lsn.0,
         "since": webhook.since.to_string(),
+    })
+}
+
 /// How far deliveries of webhooks are.
 pub(super) fn delivered(delivered: &Delivered) -> Fact {
     let Delivered { at, webhooks } = delivered;
@@ -129,4 +134,6 @@ pub(super) fn delivered(delivered: &Delivered) -> Fact {
             "given_up": given_up,
             "last_error": last_error,
         })
+    };
     Fact::new("delivered").with("at", time(*at)).with("webhooks", webhooks.iter().map(entry).collect::<Vec<_>>())
+}

@@ -50,7 +50,7 @@ pub(super) fn fact(record: &Record, drops: &KnownDrops) -> Fact {
         Record::Usage(image) => usage(image),
         Record::Defined(change) => defined::defined(change),
         Record::Occurrence(result) => defined::occurrence(result),
-        Record::Delivered(delivered) => super::defined::delivered(delivered),
+        Record::Delivered(delivered) => defined::delivered(delivered),
     }
 }
 

@@ -165,6 +165,7 @@ impl Inventory {
             (Locked::Defined(table), Record::Delivered(delivered)) => {
                 table.delivered(lsn, &delivered);
                 Some(Applied::Defined)
+            }
             (Locked::Drop(entry, inner), record) => {
                 match entry.change(inner, lsn, &record)? {
                     DropChange::Itself => {}

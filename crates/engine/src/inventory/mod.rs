@@ -253,6 +253,7 @@ impl Inventory {
     /// Has a series that was created or changed looked at, and one that was deleted not any more.
     fn expect_look(&self, fact: &DefinedFact) {
         match fact.image.kind {
+            DefinedKind::Webhook => {}
             DefinedKind::Series => {
                 let Ok(series) = SeriesId::try_from(fact.image.id.as_str()) else { return };
                 let is_deleted = fact.verb == DefinedVerb::Delete;
