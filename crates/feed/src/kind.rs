@@ -239,6 +239,20 @@ mod tests {
     }
 
     #[test]
+    fn each_type_is_documented_with_an_example_and_each_later_one_is_named() {
+        let docs = include_str!("../../../docs/events.md");
+        for kind in Kind::ALL {
+            let name = kind.name();
+            let (_, section) = docs.split_once(&format!("### `stockade.{name}`\n")).expect(name);
+            assert!(section.contains(&format!("\"type\": \"stockade.{name}\",\n")), "{name} has no example");
+        }
+        for name in LATER {
+            let group = name.split_once('.').expect("two words").0;
+            assert!(docs.contains(&format!("`{name}`")) || docs.contains(&format!("`{group}.*`")), "{name}");
+        }
+    }
+
+    #[test]
     fn what_happened_ends_the_name() {
         assert_eq!((Kind::HoldCreated.what(), Kind::EngineRestarted.what()), ("created", "restarted"));
     }
