@@ -37,7 +37,7 @@ fn run(program: &str, arguments: &[&str]) {
 /// Runs one of our Python scripts with the binary, if its packages are installed.
 fn run_python(script: &str) {
     let python = stockade::config::environment("STOCKADE_TEST_PYTHON").unwrap_or_else(|| "python3".to_owned());
-    let packages = "import grpc, grpc_tools, grpc_health, grpc_reflection, google.rpc, jsonschema, yaml";
+    let packages = "import dateutil, grpc, grpc_tools, grpc_health, grpc_reflection, google.rpc, jsonschema, yaml";
     if is_there("python", &python, &["-c", packages]) {
         run(&python, &[&format!("{}/tests/python/{script}", env!("CARGO_MANIFEST_DIR")), BINARY]);
     }
@@ -56,6 +56,11 @@ fn what_is_shipped_for_callers_serves_a_python_client() {
 #[test]
 fn schema_and_parser_judge_drop_files_alike() {
     run_python("drop_files.py");
+}
+
+#[test]
+fn rules_of_series_give_what_dateutil_gives() {
+    run_python("recurrence.py");
 }
 
 #[test]
