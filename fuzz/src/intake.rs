@@ -17,7 +17,7 @@ use crate::structured::{DEEPEST, build};
 type Decode = fn(&[u8]) -> Option<(usize, usize)>;
 
 /// Every served request; the first byte of an input chooses one.
-const REQUESTS: [(&str, Decode); 23] = [
+const REQUESTS: [(&str, Decode); 28] = [
     ("stockade.v1.ReserveRequest", decode::<pb::ReserveRequest>),
     ("stockade.v1.ExtendRequest", decode::<pb::ExtendRequest>),
     ("stockade.v1.ClaimRequest", decode::<pb::ClaimRequest>),
@@ -41,6 +41,11 @@ const REQUESTS: [(&str, Decode); 23] = [
     ("stockade.v1.ReadEventsRequest", decode::<pb::ReadEventsRequest>),
     ("stockade.v1.ListEventsRequest", decode::<pb::ListEventsRequest>),
     ("stockade.v1.ReconcileStockRequest", decode::<pb::ReconcileStockRequest>),
+    ("stockade.v1.CreateSeriesRequest", decode::<pb::CreateSeriesRequest>),
+    ("stockade.v1.UpdateSeriesRequest", decode::<pb::UpdateSeriesRequest>),
+    ("stockade.v1.GetSeriesRequest", decode::<pb::GetSeriesRequest>),
+    ("stockade.v1.ListSeriesRequest", decode::<pb::ListSeriesRequest>),
+    ("stockade.v1.PreviewSeriesRequest", decode::<pb::PreviewSeriesRequest>),
 ];
 /// Added to the first byte: then the other bytes choose fields and values by the contract's descriptors.
 const STRUCTURED: u8 = 0x80;

@@ -25,7 +25,7 @@ pub type Kind = (&'static str, fn(&'static str, &[u8]));
 
 /// Every kind; the first byte of an input chooses one.
 #[must_use]
-pub fn kinds() -> [Kind; 14] {
+pub fn kinds() -> [Kind; 19] {
     [
         ("stockade.v1.ReserveRequest", reserve),
         ("stockade.v1.ExtendRequest", |name, bytes| drop(stable(name, bytes, convert::extend))),
@@ -41,6 +41,11 @@ pub fn kinds() -> [Kind; 14] {
         ("stockade.v1.UpdateDropRequest", update_drop),
         ("stockade.v1.BatchRequest", batch),
         ("stockade.v1.ReconcileStockRequest", reconcile),
+        ("stockade.v1.CreateSeriesRequest", |name, bytes| drop(stable(name, bytes, convert::create_series))),
+        ("stockade.v1.UpdateSeriesRequest", |name, bytes| drop(stable(name, bytes, convert::update_series))),
+        ("stockade.v1.GetSeriesRequest", |name, bytes| drop(stable(name, bytes, convert::get_series))),
+        ("stockade.v1.ListSeriesRequest", |name, bytes| drop(stable(name, bytes, convert::list_series))),
+        ("stockade.v1.PreviewSeriesRequest", |name, bytes| drop(stable(name, bytes, convert::preview_series))),
     ]
 }
 

@@ -26,6 +26,7 @@ mod lines;
 mod operators;
 mod output;
 mod series;
+mod series_schema;
 mod serve;
 mod show;
 mod timeline;
@@ -100,6 +101,7 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Drop(DropCommand::Fire(options)) => talk(drops::fire(&options, output)),
         Command::Drop(DropCommand::Clone(options)) => talk(drops::copy(&options, output)),
         Command::Series(SeriesCommand::Apply(options)) => talk(series::apply(&options, output)),
+        Command::Series(SeriesCommand::Schema) => Ok(series_schema::schema(output)),
         Command::Series(SeriesCommand::List(options)) => talk(series::list(&options, output)),
         Command::Series(SeriesCommand::Show(options)) => talk(series::show(&options, output)),
         Command::Series(SeriesCommand::Preview(options)) => talk(series::preview(&options, output)),

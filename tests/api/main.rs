@@ -26,6 +26,7 @@ mod reconcile;
 mod rules;
 mod rules_cli;
 mod rules_update;
+mod series;
 mod server;
 mod shell;
 mod shop;

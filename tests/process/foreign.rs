@@ -38,8 +38,8 @@ fn run(program: &str, arguments: &[&str]) {
 /// Runs one of our Python scripts with the binary, if its packages are installed.
 fn run_python(script: &str) {
     let python = stockade::config::environment("STOCKADE_TEST_PYTHON").unwrap_or_else(|| "python3".to_owned());
-    let packages = "import cloudevents.core, google.rpc, grpc, grpc_health, grpc_reflection, grpc_tools, icalendar, \
-                    jsonschema, openapi_spec_validator, standardwebhooks, yaml";
+    let packages = "import cloudevents.core, dateutil, google.rpc, grpc, grpc_health, grpc_reflection, grpc_tools, \
+                    icalendar, jsonschema, openapi_spec_validator, standardwebhooks, yaml";
     if is_there("python", &python, &["-c", packages]) {
         run(&python, &[&format!("{}/tests/python/{script}", env!("CARGO_MANIFEST_DIR")), BINARY]);
     }
@@ -80,6 +80,11 @@ fn a_foreign_validator_accepts_the_openapi_document() {
 
 /// Runs one of our TypeScript programs with the binary, if its packages are installed.
 fn run_typescript(script: &str) {
+    fn rules_of_series_give_what_dateutil_gives() {
+        run_python("recurrence.py");
+    }
+
+    #[test]
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/typescript");
     // `npm ci` in that folder installs its packages, typescript among them.
     if is_there("typescript", "npm", &["--prefix", folder, "ls", "--silent"]) {

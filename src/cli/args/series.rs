@@ -18,6 +18,9 @@ pub(in crate::cli) enum SeriesCommand {
         with --keep they stay as they are.\n\n\
         Examples:\n  stockade series apply weekly.yaml --dry-run\n  stockade series apply weekly.yaml")]
     Apply(ApplySeriesOptions),
+    /// Print the JSON Schema of a series' file
+    #[command(after_help = "Example:\n  stockade series schema > series.schema.json")]
+    Schema,
     /// List series
     #[command(after_help = "Examples:\n  stockade series list\n  stockade series list --shop default --json")]
     List(ListSeriesOptions),

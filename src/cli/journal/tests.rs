@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
-use stockade_types::definition::{Definition, Item, Limit, Pool, Schedule, Scope, Terms};
+use stockade_types::definition::{Definition, Item, Limit, Named, Pool, Schedule, Scope, Terms};
 use stockade_types::hold::{
     Change, ContentHash, Hold, HoldExtras, HoldFields, HoldLine, HoldState, Identity, Lines, ShortLine,
 };
@@ -11,11 +11,13 @@ use stockade_types::ids::{
     AdjustmentId, CustomerId, DropId, DropNo, HoldId, ItemNo, LimitId, Lsn, OrderRef, PoolNo, SubjectKey,
 };
 use stockade_types::record::{
-    Actor, Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, Closed, DropFact, DropImage, DropVerb,
-    HoldChange, LastUpdate, Lifecycle, Made, Mark, MarkKind, OldFact, OldUsage, Origin, PoolBasis, PoolFigures,
-    Reconciliation, Record, Restart, Sold, StockChange, StockImage, Superseded, UsageImage,
+    Actor, Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, Closed, DefinedFact, DefinedImage,
+    DefinedKind, DefinedVerb, DropFact, DropImage, DropVerb, HoldChange, LastUpdate, Lifecycle, Made, Mark, MarkKind,
+    OccurrenceFact, OccurrenceVerb, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Reconciliation, Record, Restart,
+    Sold, StockChange, StockImage, Superseded, UsageImage,
 };
 use stockade_types::refusal::Reason;
+use stockade_types::series::{Guard, GuardKind, Series, SeriesState};
 use stockade_types::time::{Millis, Timestamp};
 
 use super::drops::KnownDrops;
@@ -185,7 +187,51 @@ fn records() -> Vec<Record> {
     let remembered = AdjustmentsImage { drop, item, forgotten: NOON, adjustments: vec![(compared, Some(NOON))] };
     all.extend(changes().map(|change| old(OldFact::Change(HoldId::from_bytes([1; 16]), change))));
     all.extend([reconciled, Record::Adjustments(remembered)]);
+    all.extend(of_series());
     all
+}
+
+/// A series that was changed, and an occurrence of it.
+fn of_series() -> [Record; 2] {
+    let origin = Origin { actor: Actor::Anonymous, peer: Some("[::1]:5".into()), request_id: None };
+    let mut template = image(0, "weekly").definition;
+    template.schedule = Schedule::default();
+    let guard = |kind, skips| Guard { kind, skips };
+    let series = Series {
+        id: id("weekly"),
+        shop: id("default"),
+        title: "Knives of {date}".to_owned(),
+        state: SeriesState::Active,
+        time_zone: "Europe/Berlin".to_owned(),
+        starts_at: "2026-12-04T18:00:00".to_owned(),
+        rules: vec!["RRULE:FREQ=WEEKLY".to_owned()],
+        closes: Some(Named::AfterOpening(7_200_000)),
+        template,
+        create_ahead_days: 14,
+        guards: vec![guard(GuardKind::Overlap, true), guard(GuardKind::DropsAWeek(4), false)],
+        made_follow: true,
+    };
+    let image = DefinedImage {
+        kind: DefinedKind::Series,
+        id: id("weekly"),
+        created_at: NOON,
+        request: [0xab; 32],
+        update: Some(LastUpdate { base: Lsn(5), request: [0xcd; 32] }),
+        bytes: series.encode().into(),
+    };
+    let change = DefinedFact { verb: DefinedVerb::Update, at: NOON, origin: origin.clone(), image };
+    let result = OccurrenceFact {
+        series: id("weekly"),
+        shop: id("default"),
+        local: "2026-12-04T18:00".parse().expect("a time"),
+        verb: OccurrenceVerb::Skip,
+        at: NOON,
+        origin,
+        opens_at: NOON,
+        by: Lsn(5),
+        reason: "missed".into(),
+    };
+    [Record::Defined(Box::new(change)), Record::Occurrence(Box::new(result))]
 }
 
 #[test]

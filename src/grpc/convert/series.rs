@@ -8,7 +8,6 @@ use prost::Message as _;
 use stockade_engine::operators::series::{
     CreateSeries, Note, OccurrenceState, OccurrenceView, PreviewOf, SeriesView, UpdateSeries,
 };
-use stockade_engine::rules::each_moment;
 use stockade_proto as pb;
 use stockade_types::calendar::Recurrence;
 use stockade_types::definition::{DEFAULT_SHOP, Definition, Named, Schedule, TITLE_MAX};
@@ -313,17 +312,53 @@ fn template(faults: &mut Faults, series: &pb::Series, given: Option<&pb::Drop>) 
     let mut template = definition(&mut of_template, &drop);
     if let Some(template) = &mut template {
         template.schedule = Schedule::default();
-        each_moment(template, |field, moment| {
-            if let Named::At(_) = moment.named {
-                of_template.invalid(format_args!("{field}.at"), "must be relative or local: it is of many drops");
-            }
-        });
     }
+    each_moment(given, |path, moment| {
+        if let Some(pb::moment::When::At(_)) = moment.when {
+            of_template.invalid(format_args!("drop.{path}.at"), "must be relative or local: it is of many drops");
+        }
+    });
     faults.absorb(of_template, |field| match field.strip_prefix("drop.") {
         Some(rest) => format!("series.template.{rest}"),
         None => "series.template".to_owned(),
     });
     template
+}
+
+/// Visits every moment of a drop with its path.
+fn each_moment(drop: &pb::Drop, mut f: impl FnMut(String, &pb::Moment)) {
+    let mut of =
+        |path: String, moment: Option<&pb::Moment>| moment.into_iter().for_each(|moment| f(path.clone(), moment));
+    let on = |trigger: Option<&pb::Trigger>| match trigger?.on.as_ref()? {
+        pb::trigger::On::Moment(moment) => Some(moment.clone()),
+        pb::trigger::On::Stock(_) => None,
+    };
+    for (place, window) in drop.windows.iter().enumerate() {
+        of(format!("windows[{place}].starts"), window.starts.as_ref());
+        of(format!("windows[{place}].ends"), window.ends.as_ref());
+    }
+    for (place, terms) in drop.terms.iter().enumerate() {
+        of(format!("terms[{place}].starts"), terms.starts.as_ref());
+        of(format!("terms[{place}].ends"), terms.ends.as_ref());
+        for (step, of_step) in terms.steps.iter().enumerate() {
+            of(format!("terms[{place}].steps[{step}].when.moment"), on(of_step.when.as_ref()).as_ref());
+        }
+    }
+    for (place, tranche) in drop.tranches.iter().enumerate() {
+        of(format!("tranches[{place}].when.moment"), on(tranche.when.as_ref()).as_ref());
+    }
+    for (place, item) in drop.items.iter().enumerate() {
+        if let Some(slot) = &item.slot {
+            of(format!("items[{place}].slot.starts"), slot.starts.as_ref());
+            of(format!("items[{place}].slot.ends"), slot.ends.as_ref());
+        }
+        for (pool, of_pool) in item.pools.iter().enumerate() {
+            for (flow, of_flow) in of_pool.flows.iter().enumerate() {
+                let path = format!("items[{place}].pools[{pool}].flows[{flow}].when.moment");
+                of(path, on(of_flow.when.as_ref()).as_ref());
+            }
+        }
+    }
 }
 
 /// A series.

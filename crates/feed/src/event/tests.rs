@@ -363,3 +363,63 @@ fn what_format_1_says_and_what_only_snapshots_have_gives_none() {
         assert_eq!(given(record.clone()), [], "{record:?}");
     }
 }
+
+#[test]
+fn a_series_and_its_occurrences_without_a_drop_are_events_of_the_shop() {
+    use stockade_types::series::SeriesState;
+
+    let Record::DropFact(template) = fact(DropVerb::Create, Lifecycle::new(DropNo(3)), &[]) else { panic!("a fact") };
+    let series = Series {
+        id: "weekly".parse().expect("an id"),
+        shop: "s".parse().expect("an id"),
+        title: String::new(),
+        state: SeriesState::Active,
+        time_zone: "UTC".to_owned(),
+        starts_at: "2026-12-04T18:00:00".to_owned(),
+        rules: Vec::new(),
+        closes: None,
+        template: template.image.definition,
+        create_ahead_days: 14,
+        guards: Vec::new(),
+        made_follow: true,
+    };
+    let change = |verb| {
+        let image = stockade_types::record::DefinedImage {
+            kind: DefinedKind::Series,
+            id: "weekly".parse().expect("an id"),
+            created_at: Timestamp(5),
+            request: [0; 32],
+            update: None,
+            bytes: series.encode().into(),
+        };
+        Record::Defined(Box::new(DefinedFact { verb, at: Timestamp(9), origin: Origin::ANONYMOUS, image }))
+    };
+    for (verb, kind) in [(DefinedVerb::Create, Kind::SeriesCreated), (DefinedVerb::Update, Kind::SeriesUpdated)] {
+        let event = only(change(verb));
+        assert_eq!((event.kind, event.at, event.actor), (kind, Timestamp(9), Actor::Anonymous));
+        assert_eq!((event.shop(), event.series(), event.drop_id()), (Some(&series.shop), Some(&series.id), None));
+    }
+    let result = |verb| {
+        Record::Occurrence(Box::new(OccurrenceFact {
+            series: series.id.clone(),
+            shop: series.shop.clone(),
+            local: "2026-12-04T18:00".parse().expect("a time"),
+            verb,
+            at: Timestamp(9),
+            origin: Origin::ENGINE,
+            opens_at: Timestamp(20),
+            by: Lsn(7),
+            reason: "missed".into(),
+        }))
+    };
+    for (verb, kind) in
+        [(OccurrenceVerb::Skip, Kind::OccurrenceSkipped), (OccurrenceVerb::Fail, Kind::OccurrenceFailed)]
+    {
+        let event = only(result(verb));
+        assert_eq!((event.kind, event.scheduled_for), (kind, Some(Timestamp(20))));
+        assert_eq!(event.drop_id().map(DropId::as_str), Some("weekly-20261204T1800"));
+    }
+    for verb in [OccurrenceVerb::Create, OccurrenceVerb::Change, OccurrenceVerb::Cancel] {
+        assert_eq!(given(result(verb)), [], "its drop says it");
+    }
+}

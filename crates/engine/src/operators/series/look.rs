@@ -24,7 +24,7 @@ const PASSED: Millis = Millis::from_secs(30 * 24 * 60 * 60);
 /// How often what could not be made is tried again until it opens: a guard may find nothing any more.
 const AGAIN: Millis = Millis::from_secs(60);
 /// When a look is tried again that the journal or a bound has stopped.
-const RETRY: Millis = Millis::from_secs(1);
+const RETRY: Millis = Millis::from_secs(5);
 const DAY: Millis = Millis::from_secs(24 * 60 * 60);
 /// Occurrences of which a drop must be possible when a series is created or changed.
 const TRIED: usize = 8;
