@@ -311,92 +311,74 @@ impl Record {
 
     /// Appends the record's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend(self.kind());
         match self {
             Self::Made(Made { actor, hold }) => {
-                out.extend_from_slice(&[kind::MADE, actor.number()]);
+                out.push(actor.number());
                 hold::encode(hold, out);
             }
             Self::Changed(change) => hold_change::encode(kind::CHANGED, change, out),
             Self::Superseded(superseded) => hold_change::encode_superseded(kind::SUPERSEDED, superseded, out),
-            Self::Hold(image) => {
-                out.push(kind::HOLD);
-                hold::encode(image, out);
-            }
+            Self::Hold(image) => hold::encode(image, out),
             Self::Drop(image) => image.encode(out),
-            Self::DropFact(fact) => {
-                out.push(match fact.scope() {
-                    MarkScope::Schedule => kind::DROP_FACT,
-                    MarkScope::Rules => kind::FACT_WITH_RULES,
-                    MarkScope::All => kind::FACT_WITH_SIGNALS,
-                });
-                drop_fact::encode(fact, out);
-            }
-            Self::Lifecycle(lifecycle) if lifecycle.is_steering() => {
-                out.push(kind::STEERING);
-                lifecycle::encode_steering(lifecycle, out);
-            }
-            Self::Lifecycle(lifecycle) => {
-                out.push(match lifecycle.scope() {
-                    MarkScope::Schedule => kind::LIFECYCLE,
-                    MarkScope::Rules => kind::LIFECYCLE_WITH_MARKS,
-                    MarkScope::All => kind::LIFECYCLE_WITH_SIGNALS,
-                });
-                lifecycle::encode(lifecycle, out);
-            }
-            Self::Upgraded(at) => {
-                out.push(kind::UPGRADED);
-                put_u64(out, at.0);
-            }
-            Self::Old(fact) => {
-                out.push(match fact.as_ref() {
-                    OldFact::Change(..) => kind::CHANGE_1,
-                    OldFact::Superseded { .. } => kind::SUPERSEDED_1,
-                });
-                format1::encode(fact, out);
-            }
-            Self::Restart(restart) => {
-                out.push(if restart.at.is_some() { kind::RESTART } else { kind::RESTART_1 });
-                restart::encode(restart, out);
-            }
-            Self::Adjusted(adjusted) => {
-                out.push(match (&adjusted.by, adjusted.at) {
-                    (Some(_), _) if adjusted.adjustment.is_reconciliation() => kind::RECONCILED,
-                    (Some(_), _) => kind::ADJUSTED,
-                    (None, Some(_)) => kind::ADJUSTED_AT_1,
-                    (None, None) => kind::ADJUSTED_1,
-                });
-                stock::encode_adjusted(adjusted, out);
-            }
-            Self::Stock(image) => {
-                out.push(kind::STOCK);
-                stock::encode_image(image, out);
-            }
-            Self::Adjustments(image) => {
-                let reconciled = image.has_reconciliations();
-                out.push(if reconciled { kind::ADJUSTMENTS_RECONCILED } else { kind::ADJUSTMENTS });
-                stock::encode_adjustments(image, out);
-            }
-            Self::Archived(archived) => {
-                out.push(kind::ARCHIVED);
-                archive::encode_archived(archived, out);
-            }
-            Self::Delivered(delivered) => {
-                out.push(kind::DELIVERED);
-                delivered::encode(delivered, out);
-            }
-            Self::Defined(fact) => {
-                out.push(kind::DEFINED);
-                defined::encode(fact, out);
-            }
-            Self::Occurrence(fact) => {
-                out.push(kind::OCCURRENCE);
-                occurrence::encode(fact, out);
-            }
-            Self::Usage(image) => {
-                out.push(if image.returns.is_empty() { kind::USAGE } else { kind::USAGE_WITH_RETURNS });
-                archive::encode_usage(image, out);
-            }
+            Self::DropFact(fact) => drop_fact::encode(fact, out),
+            Self::Lifecycle(lifecycle) if lifecycle.is_steering() => lifecycle::encode_steering(lifecycle, out),
+            Self::Lifecycle(lifecycle) => lifecycle::encode(lifecycle, out),
+            Self::Upgraded(at) => put_u64(out, at.0),
+            Self::Old(fact) => format1::encode(fact, out),
+            Self::Restart(restart) => restart::encode(restart, out),
+            Self::Adjusted(adjusted) => stock::encode_adjusted(adjusted, out),
+            Self::Stock(image) => stock::encode_image(image, out),
+            Self::Adjustments(image) => stock::encode_adjustments(image, out),
+            Self::Archived(archived) => archive::encode_archived(archived, out),
+            Self::Usage(image) => archive::encode_usage(image, out),
+            Self::Defined(fact) => defined::encode(fact, out),
+            Self::Occurrence(fact) => occurrence::encode(fact, out),
+            Self::Delivered(delivered) => delivered::encode(delivered, out),
         }
+    }
+
+    /// Its first byte; none if that is written together with what follows.
+    #[inline]
+    fn kind(&self) -> Option<u8> {
+        Some(match self {
+            Self::Made(_) => kind::MADE,
+            Self::Changed(_) | Self::Superseded(_) | Self::Drop(_) => return None,
+            Self::Hold(_) => kind::HOLD,
+            Self::DropFact(fact) => match fact.scope() {
+                MarkScope::Schedule => kind::DROP_FACT,
+                MarkScope::Rules => kind::FACT_WITH_RULES,
+                MarkScope::All => kind::FACT_WITH_SIGNALS,
+            },
+            Self::Lifecycle(lifecycle) if lifecycle.is_steering() => kind::STEERING,
+            Self::Lifecycle(lifecycle) => match lifecycle.scope() {
+                MarkScope::Schedule => kind::LIFECYCLE,
+                MarkScope::Rules => kind::LIFECYCLE_WITH_MARKS,
+                MarkScope::All => kind::LIFECYCLE_WITH_SIGNALS,
+            },
+            Self::Upgraded(_) => kind::UPGRADED,
+            Self::Old(fact) => match fact.as_ref() {
+                OldFact::Change(..) => kind::CHANGE_1,
+                OldFact::Superseded { .. } => kind::SUPERSEDED_1,
+            },
+            Self::Restart(restart) if restart.at.is_some() => kind::RESTART,
+            Self::Restart(_) => kind::RESTART_1,
+            Self::Adjusted(adjusted) => match (&adjusted.by, adjusted.at) {
+                (Some(_), _) if adjusted.adjustment.is_reconciliation() => kind::RECONCILED,
+                (Some(_), _) => kind::ADJUSTED,
+                (None, Some(_)) => kind::ADJUSTED_AT_1,
+                (None, None) => kind::ADJUSTED_1,
+            },
+            Self::Stock(_) => kind::STOCK,
+            Self::Adjustments(image) if image.has_reconciliations() => kind::ADJUSTMENTS_RECONCILED,
+            Self::Adjustments(_) => kind::ADJUSTMENTS,
+            Self::Archived(_) => kind::ARCHIVED,
+            Self::Usage(image) if image.returns.is_empty() => kind::USAGE,
+            Self::Usage(_) => kind::USAGE_WITH_RETURNS,
+            Self::Defined(_) => kind::DEFINED,
+            Self::Occurrence(_) => kind::OCCURRENCE,
+            Self::Delivered(_) => kind::DELIVERED,
+        })
     }
 
     /// Decodes one record, which must take all bytes.

@@ -110,34 +110,10 @@ impl Rules {
                 item::encode_rules(item, out);
             }
         }
-        if !windows.is_empty() {
-            out.push(tag::WINDOWS);
-            put_count(out, windows.len());
-            for window in windows {
-                window.encode(out);
-            }
-        }
-        if !prices.is_empty() {
-            out.push(tag::PRICES);
-            put_count(out, prices.len());
-            for terms in prices {
-                terms.encode(out);
-            }
-        }
-        if !tranches.is_empty() {
-            out.push(tag::TRANCHES);
-            put_count(out, tranches.len());
-            for tranche in tranches {
-                tranche.encode(out);
-            }
-        }
-        if !conduct.is_empty() {
-            out.push(tag::CONDUCT);
-            put_count(out, conduct.len());
-            for rule in conduct {
-                rule.encode(out);
-            }
-        }
+        put_list(tag::WINDOWS, windows, Window::encode, out);
+        put_list(tag::PRICES, prices, PriceTerms::encode, out);
+        put_list(tag::TRANCHES, tranches, Tranche::encode, out);
+        put_list(tag::CONDUCT, conduct, ConductRule::encode, out);
         if self.has_signals() {
             out.push(tag::SIGNALS);
             put_count(out, signals.len());
@@ -193,6 +169,17 @@ impl Rules {
                 tag::NAMES => rules.names.decode(reader)?,
                 _ => return Err(DecodeError::Bad("tag of a drop's rules")),
             }
+        }
+    }
+}
+
+/// Appends a list under its tag, unless it is empty.
+fn put_list<T>(tag: u8, list: &[T], encode: impl Fn(&T, &mut Vec<u8>), out: &mut Vec<u8>) {
+    if !list.is_empty() {
+        out.push(tag);
+        put_count(out, list.len());
+        for entry in list {
+            encode(entry, out);
         }
     }
 }

@@ -20,7 +20,9 @@ pub(super) fn encode(delivered: &Delivered, out: &mut Vec<u8>) {
     let Delivered { at, webhooks } = delivered;
     put_u64(out, at.0);
     put_u64(out, u64::try_from(webhooks.len()).unwrap_or(u64::MAX));
-    webhooks.iter().for_each(|entry| entry.encode(out));
+    for entry in webhooks {
+        entry.encode(out);
+    }
 }
 
 pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Delivered, DecodeError> {
