@@ -193,8 +193,18 @@ fn attempt_row(attempt: &pb::DeliveryAttempt) -> [String; 6] {
 
 /// Puts what was named into a webhook.
 fn put(parts: WebhookParts, webhook: &mut pb::Webhook) {
-    let WebhookParts { types, shop, series, drop, description, with_customers, with_stock, .. } = parts;
-    let WebhookParts { give_up_after, max_batch, state, .. } = parts;
+    let WebhookParts {
+        types,
+        shop,
+        series,
+        drop,
+        description,
+        with_customers,
+        with_stock,
+        give_up_after,
+        max_batch,
+        state,
+    } = parts;
     let filter = webhook.filter.get_or_insert_default();
     if !types.is_empty() {
         filter.types = types;

@@ -40,6 +40,8 @@ impl WebhookCalls {
     }
 
     fn webhooks(&self) -> Result<&Arc<Webhooks>, Status> {
+        // Between two terms every call may come again.
+        self.edge.engine().map_err(of_fault)?;
         self.webhooks.as_ref().ok_or_else(|| Status::unimplemented("with --ephemeral no events are kept"))
     }
 
@@ -206,7 +208,18 @@ async fn check_name(reach: Reach, url: &str) -> Result<(), Status> {
 }
 
 fn created(fields: WebhookFields, start: EventPlace, secret: Vec<u8>, now: Timestamp) -> Webhook {
-    let WebhookFields { id: _, url, filter, is_enabled, description, with_customers, with_stock, .. } = fields;
+    let WebhookFields {
+        id: _,
+        url,
+        filter,
+        is_enabled,
+        description,
+        with_customers,
+        with_stock,
+        give_up_after,
+        max_batch,
+        delivered_to: _,
+    } = fields;
     Webhook {
         url,
         filter,
@@ -215,8 +228,8 @@ fn created(fields: WebhookFields, start: EventPlace, secret: Vec<u8>, now: Times
         description,
         with_customers,
         with_stock,
-        give_up_after: fields.give_up_after,
-        max_batch: fields.max_batch,
+        give_up_after,
+        max_batch,
         secret,
         old_secret: None,
         start,

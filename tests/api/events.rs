@@ -431,6 +431,6 @@ async fn a_server_that_keeps_nothing_has_no_events() {
     for status in [read, listed] {
         assert_eq!((status.code(), status.message()), (Code::Unimplemented, "with --ephemeral no events are kept"));
     }
-    let hook = stub.list_webhooks(pb::ListWebhooksRequest::default()).await.expect_err("not built");
-    assert_eq!(hook.code(), Code::Unimplemented);
+    let hooks = stub.list_webhooks(pb::ListWebhooksRequest::default()).await.expect_err("none");
+    assert_eq!((hooks.code(), hooks.message()), (Code::Unimplemented, "with --ephemeral no events are kept"));
 }

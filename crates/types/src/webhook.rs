@@ -172,8 +172,22 @@ impl Webhook {
     /// Its bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let Self { url, filter, is_enabled, disabled_because, description, with_customers, with_stock, .. } = self;
-        let Self { give_up_after, max_batch, secret, old_secret, start, era, since, .. } = self;
+        let Self {
+            url,
+            filter,
+            is_enabled,
+            disabled_because,
+            description,
+            with_customers,
+            with_stock,
+            give_up_after,
+            max_batch,
+            secret,
+            old_secret,
+            start,
+            era,
+            since,
+        } = self;
         let mut out = vec![FORM];
         put_text(&mut out, url);
         filter.encode(&mut out);

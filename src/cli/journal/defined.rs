@@ -97,7 +97,22 @@ pub(super) fn occurrence(fact: &OccurrenceFact) -> Fact {
 /// A webhook, without its secrets.
 fn webhook(bytes: &[u8]) -> Value {
     let Ok(webhook) = Webhook::decode(bytes) else { return Value::Null };
-    let Webhook { url, filter, is_enabled, disabled_because, description, with_customers, with_stock, .. } = webhook;
+    let Webhook {
+        url,
+        filter,
+        is_enabled,
+        disabled_because,
+        description,
+        with_customers,
+        with_stock,
+        give_up_after,
+        max_batch,
+        secret: _,
+        old_secret,
+        start,
+        era: _,
+        since,
+    } = webhook;
     let EventPatterns { types, shop, series, drop, names, channels } = filter;
     json!({
         "url": url,
@@ -112,11 +127,11 @@ fn webhook(bytes: &[u8]) -> Value {
         "description": description,
         "with_customers": with_customers,
         "with_stock": with_stock,
-        "give_up_after_ms": webhook.give_up_after.0,
-        "max_batch": webhook.max_batch,
-        "secrets": if webhook.old_secret.is_some() { 2 } else { 1 },
-        "start": webhook.start.lsn.0,
-        "since": webhook.since.to_string(),
+        "give_up_after_ms": give_up_after.0,
+        "max_batch": max_batch,
+        "secrets": if old_secret.is_some() { 2 } else { 1 },
+        "start": start.lsn.0,
+        "since": since.to_string(),
     })
 }
 

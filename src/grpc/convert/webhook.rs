@@ -170,8 +170,25 @@ fn fields(faults: &mut Faults, webhook: Option<&pb::Webhook>, reach: Reach) -> O
         faults.invalid("webhook", "must be set");
         return None;
     };
-    let pb::Webhook { id: name, url, filter, state, description, delivered_to, .. } = webhook;
-    let pb::Webhook { with_customers, with_stock, give_up_after, max_batch, .. } = webhook;
+    // What the server alone sets is ignored, so that what was read can be sent back.
+    let pb::Webhook {
+        id: name,
+        url,
+        filter,
+        state,
+        description,
+        delivered_to,
+        last_success_at: _,
+        failing_since: _,
+        last_error: _,
+        given_up: _,
+        revision: _,
+        with_customers,
+        with_stock,
+        give_up_after,
+        max_batch,
+        behind: _,
+    } = webhook;
     let name = id(faults, "webhook.id", name);
     if let Err(bad) = reach.parse(url) {
         faults.invalid("webhook.url", bad);
@@ -215,8 +232,22 @@ pub fn webhook_view(
     webhook: &Webhook,
     (shown, delivered_to): (&Shown, String),
 ) -> pb::Webhook {
-    let Webhook { url, filter, is_enabled, disabled_because, description, with_customers, with_stock, .. } = webhook;
-    let Webhook { give_up_after, max_batch, .. } = webhook;
+    let Webhook {
+        url,
+        filter,
+        is_enabled,
+        disabled_because,
+        description,
+        with_customers,
+        with_stock,
+        give_up_after,
+        max_batch,
+        secret: _,
+        old_secret: _,
+        start: _,
+        era: _,
+        since: _,
+    } = webhook;
     let EventPatterns { types, shop, series, drop, names, channels } = filter;
     let filter = pb::EventFilter {
         types: types.clone(),
