@@ -1,4 +1,4 @@
-//! `/asyncapi.json`: the events, as AsyncAPI 3 has them.
+//! `/asyncapi.json`: the events, as `AsyncAPI` 3 has them.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! `/openapi.json`: the pages of the HTTP endpoint and the calls of the contract, as OpenAPI 3.1 has them.
+//! `/openapi.json`: the pages of the HTTP endpoint and the calls of the contract, as `OpenAPI` 3.1 has them.
 
 use std::sync::LazyLock;
 
@@ -41,7 +41,7 @@ fn document() -> Result<Value, prost_reflect::DescriptorError> {
         }
     }
     let page = contract.get_message_by_name("stockade.v1.ListEventsResponse").map(|page| schemas.message(&page));
-    paths.extend(pages(page.unwrap_or(Value::Bool(true))));
+    paths.extend(pages(&page.unwrap_or(Value::Bool(true))));
     let mut components = schemas.into_components();
     if let Some(components) = components.as_object_mut() {
         components.insert("ConnectError".to_owned(), connect_error());
@@ -118,7 +118,7 @@ fn parameters(request: &Value) -> Value {
 }
 
 /// The pages beside the calls.
-fn pages(events: Value) -> Map<String, Value> {
+fn pages(events: &Value) -> Map<String, Value> {
     let text = |summary: &str, unready: Option<&str>| {
         let content = json!({"text/plain": {"schema": {"type": "string"}}});
         let mut responses = Map::new();

@@ -37,7 +37,7 @@ fn the_defaults_are_the_documented_ones() {
 }
 
 /// For each setting a text that is not its default.
-const OTHERS: [(&str, &str); 25] = [
+const OTHERS: [(&str, &str); 26] = [
     ("grpc", "127.0.0.1:1"),
     ("http", "127.0.0.1:2"),
     ("insecure-listen", "true"),
@@ -57,6 +57,7 @@ const OTHERS: [(&str, &str); 25] = [
     ("max-connections", "500"),
     ("max-connections-per-peer", "50"),
     ("identity-key-file", "key"),
+    ("webhooks-to-private", "true"),
     ("outage-grace", "1s"),
     ("drain-delay", "2s"),
     ("drain-timeout", "3s"),
@@ -86,6 +87,7 @@ fn changed() -> Config {
         max_connections: Some(500),
         max_connections_per_peer: Some(50),
         identity_key_file: Some(PathBuf::from("key")),
+        webhooks_to_private: true,
         outage_grace: Millis(1_000),
         drain_delay: Duration::from_secs(2),
         drain_timeout: Duration::from_secs(3),

@@ -78,18 +78,9 @@ fn a_foreign_validator_accepts_the_openapi_document() {
     run_python("openapi.py");
 }
 
-/// Runs one of our TypeScript programs with the binary, if its packages are installed.
-fn run_typescript(script: &str) {
-    fn rules_of_series_give_what_dateutil_gives() {
-        run_python("recurrence.py");
-    }
-
-    #[test]
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/typescript");
-    // `npm ci` in that folder installs its packages, typescript among them.
-    if is_there("typescript", "npm", &["--prefix", folder, "ls", "--silent"]) {
-        run("npm", &["--prefix", folder, "run", "--silent", script, "--", BINARY]);
-    }
+#[test]
+fn rules_of_series_give_what_dateutil_gives() {
+    run_python("recurrence.py");
 }
 
 #[test]

@@ -12,9 +12,9 @@ use stockade_types::ids::{
 };
 use stockade_types::record::{
     Actor, Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, Closed, DefinedFact, DefinedImage,
-    DefinedKind, DefinedVerb, DropFact, DropImage, DropVerb, HoldChange, LastUpdate, Lifecycle, Made, Mark, MarkKind,
-    OccurrenceFact, OccurrenceVerb, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Reconciliation, Record, Restart,
-    Sold, StockChange, StockImage, Superseded, UsageImage,
+    DefinedKind, DefinedUpdate, DefinedVerb, DropFact, DropImage, DropVerb, HoldChange, LastUpdate, Lifecycle, Made,
+    Mark, MarkKind, OccurrenceFact, OccurrenceVerb, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Reconciliation,
+    Record, Restart, Sold, StockChange, StockImage, Superseded, UsageImage,
 };
 use stockade_types::refusal::Reason;
 use stockade_types::series::{Guard, GuardKind, Series, SeriesState};
@@ -216,7 +216,7 @@ fn of_series() -> [Record; 2] {
         id: id("weekly"),
         created_at: NOON,
         request: [0xab; 32],
-        update: Some(LastUpdate { base: Lsn(5), request: [0xcd; 32] }),
+        update: Some(DefinedUpdate { base: Lsn(5), request: [0xcd; 32] }),
         bytes: series.encode().into(),
     };
     let change = DefinedFact { verb: DefinedVerb::Update, at: NOON, origin: origin.clone(), image };

@@ -35,6 +35,7 @@ fn event(lsn: u64, drop: &str) -> Event {
         scheduled_for: None,
         actor: Actor::Engine,
         drop: Some(Arc::new(definition)),
+        nth: 1,
         detail: Detail::Restart { stopped_at: Timestamp(0), grace_until: Timestamp(0) },
     }
 }

@@ -92,6 +92,8 @@ fn filled(lines: u16) -> Refusals {
                 limit,
                 hold: None,
             };
+            let line = |item| NumberedLine { item, pool: None, reason, requested: 2, available: 1 };
+            let numbered: Vec<NumberedLine> = (0..lines).map(ItemNo).map(line).collect();
             let most = if lasts(rule) { KEPT_BY_DROP * GROUPS } else { KEPT };
             for n in 0..2 * u32::try_from(most).expect("few") {
                 LANE.set(Some(usize::try_from(n).expect("small") / GROUPS % refusals.lanes));
@@ -100,9 +102,9 @@ fn filled(lines: u16) -> Refusals {
                     operation: Operation::Reserve,
                     hold: HoldId::from_bytes([7; 16]),
                     drop: DropNo(n),
-                    definition: &definition,
                     customer: SubjectKey(n.into()),
                     refusal: &refusal,
+                    lines: &numbered,
                 });
             }
         }
