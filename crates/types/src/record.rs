@@ -281,11 +281,7 @@ impl Record {
             }
             Self::Drop(image) => image.encode(out),
             Self::DropFact(fact) => {
-                out.push(match fact.scope() {
-                    MarkScope::Schedule => kind::DROP_FACT,
-                    MarkScope::Rules => kind::FACT_WITH_RULES,
-                    MarkScope::All => kind::FACT_WITH_SIGNALS,
-                });
+                out.push(fact_kind(fact.scope()));
                 drop_fact::encode(fact, out);
             }
             Self::Lifecycle(lifecycle) if lifecycle.is_steering() => {
@@ -293,11 +289,7 @@ impl Record {
                 lifecycle::encode_steering(lifecycle, out);
             }
             Self::Lifecycle(lifecycle) => {
-                out.push(match lifecycle.scope() {
-                    MarkScope::Schedule => kind::LIFECYCLE,
-                    MarkScope::Rules => kind::LIFECYCLE_WITH_MARKS,
-                    MarkScope::All => kind::LIFECYCLE_WITH_SIGNALS,
-                });
+                out.push(lifecycle_kind(lifecycle.scope()));
                 lifecycle::encode(lifecycle, out);
             }
             Self::Upgraded(at) => {
@@ -358,12 +350,10 @@ impl Record {
             kind @ (kind::DROP | kind::DROP_IN_PARTS | kind::DROP_WITH_RULES | kind::DROP_WITH_SIGNALS) => {
                 Self::Drop(Box::new(drop_image(&mut reader, kind)?))
             }
-            kind::DROP_FACT => fact(&mut reader, MarkScope::Schedule)?,
-            kind::FACT_WITH_RULES => fact(&mut reader, MarkScope::Rules)?,
-            kind::FACT_WITH_SIGNALS => fact(&mut reader, MarkScope::All)?,
-            kind::LIFECYCLE => Self::Lifecycle(lifecycle::decode(&mut reader, MarkScope::Schedule)?),
-            kind::LIFECYCLE_WITH_MARKS => Self::Lifecycle(lifecycle::decode(&mut reader, MarkScope::Rules)?),
-            kind::LIFECYCLE_WITH_SIGNALS => Self::Lifecycle(lifecycle::decode(&mut reader, MarkScope::All)?),
+            kind @ (kind::DROP_FACT | kind::FACT_WITH_RULES | kind::FACT_WITH_SIGNALS) => fact(&mut reader, kind)?,
+            kind @ (kind::LIFECYCLE | kind::LIFECYCLE_WITH_MARKS | kind::LIFECYCLE_WITH_SIGNALS) => {
+                Self::Lifecycle(lifecycle::decode(&mut reader, scope(kind))?)
+            }
             kind::STEERING => Self::Lifecycle(lifecycle::decode_steering(&mut reader)?),
             kind::UPGRADED => Self::Upgraded(Timestamp(reader.u64()?)),
             kind::CHANGE_1 => Self::Old(Box::new(format1::decode(&mut reader)?)),
@@ -390,8 +380,36 @@ impl Record {
     }
 }
 
-fn fact(reader: &mut Reader<'_>, scope: MarkScope) -> Result<Record, DecodeError> {
-    Ok(Record::DropFact(Box::new(drop_fact::decode(reader, scope)?)))
+/// The kind of a fact with such marks.
+const fn fact_kind(scope: MarkScope) -> u8 {
+    match scope {
+        MarkScope::Schedule => kind::DROP_FACT,
+        MarkScope::Rules => kind::FACT_WITH_RULES,
+        MarkScope::All => kind::FACT_WITH_SIGNALS,
+    }
+}
+
+/// The kind of a lifecycle with such marks.
+const fn lifecycle_kind(scope: MarkScope) -> u8 {
+    match scope {
+        MarkScope::Schedule => kind::LIFECYCLE,
+        MarkScope::Rules => kind::LIFECYCLE_WITH_MARKS,
+        MarkScope::All => kind::LIFECYCLE_WITH_SIGNALS,
+    }
+}
+
+/// The marks that a fact or a lifecycle of this kind may have.
+const fn scope(kind: u8) -> MarkScope {
+    match kind {
+        kind::FACT_WITH_SIGNALS | kind::LIFECYCLE_WITH_SIGNALS => MarkScope::All,
+        kind::FACT_WITH_RULES | kind::LIFECYCLE_WITH_MARKS => MarkScope::Rules,
+        _ => MarkScope::Schedule,
+    }
+}
+
+/// Reads a fact about a drop; its kind byte has been read.
+fn fact(reader: &mut Reader<'_>, kind: u8) -> Result<Record, DecodeError> {
+    Ok(Record::DropFact(Box::new(drop_fact::decode(reader, scope(kind))?)))
 }
 
 /// The digest that distinguishes one `CreateDrop` from another: over the definition's bytes as they would be on disk.

@@ -110,34 +110,10 @@ impl Rules {
                 item::encode_rules(item, out);
             }
         }
-        if !windows.is_empty() {
-            out.push(tag::WINDOWS);
-            put_count(out, windows.len());
-            for window in windows {
-                window.encode(out);
-            }
-        }
-        if !prices.is_empty() {
-            out.push(tag::PRICES);
-            put_count(out, prices.len());
-            for terms in prices {
-                terms.encode(out);
-            }
-        }
-        if !tranches.is_empty() {
-            out.push(tag::TRANCHES);
-            put_count(out, tranches.len());
-            for tranche in tranches {
-                tranche.encode(out);
-            }
-        }
-        if !conduct.is_empty() {
-            out.push(tag::CONDUCT);
-            put_count(out, conduct.len());
-            for rule in conduct {
-                rule.encode(out);
-            }
-        }
+        encode_list(tag::WINDOWS, windows, out, Window::encode);
+        encode_list(tag::PRICES, prices, out, PriceTerms::encode);
+        encode_list(tag::TRANCHES, tranches, out, Tranche::encode);
+        encode_list(tag::CONDUCT, conduct, out, ConductRule::encode);
         if self.has_signals() {
             out.push(tag::SIGNALS);
             put_count(out, signals.len());
@@ -194,5 +170,17 @@ impl Rules {
                 _ => return Err(DecodeError::Bad("tag of a drop's rules")),
             }
         }
+    }
+}
+
+/// Appends a list with its tag, unless it is empty.
+fn encode_list<T>(tag: u8, list: &[T], out: &mut Vec<u8>, encode: impl Fn(&T, &mut Vec<u8>)) {
+    if list.is_empty() {
+        return;
+    }
+    out.push(tag);
+    put_count(out, list.len());
+    for one in list {
+        encode(one, out);
     }
 }
