@@ -263,6 +263,12 @@ fn a_made_drop_moves_within_its_day_and_is_cancelled_once_the_rule_does_not_have
     assert_eq!(drops(&engine), moved, "none is made beside them");
     let mut without = later.clone();
     without.rules.push("EXDATE:20261211T193000".to_owned());
+    let revision = engine.get_series(&without.id, Context::anonymous(START)).expect("there").value.revision;
+    let only_tried = UpdateSeries { series: without.clone(), keep_state: false, revision, validate_only: true };
+    let context = Context::anonymous(at("2026-12-01T14:00:00Z"));
+    let tried = engine.update_series(&only_tried, context).expect("possible").value;
+    assert_eq!(lines(&tried.changed), ["12-11 18:00 cancelled 20261211T1800 the series does not have it any more"]);
+    assert_eq!(drops(&engine), moved, "nothing is done");
     let answer = changed(&engine, &without, "2026-12-01T14:00:00Z");
     assert_eq!(lines(&answer.changed), ["12-11 18:00 cancelled 20261211T1800 the series does not have it any more"]);
     let engine = same_after_restart(&world, engine);

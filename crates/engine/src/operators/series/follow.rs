@@ -11,12 +11,13 @@ use stockade_types::record::{OccurrenceVerb, StockChange};
 use stockade_types::series::Plan;
 use stockade_types::time::Timestamp;
 
-use super::Note;
 use super::look::{Look, refused_for_good, same_day};
 use super::occurrence::{Occurrence, drop_of, made_on};
+use super::{Note, OccurrenceState, OccurrenceView};
 use crate::Engine;
 use crate::answer::{DropView, Fault};
 use crate::command::{AdjustStock, Steer, UpdateDrop};
+use crate::context::Context;
 use crate::inventory::{DropState, Occurred};
 use crate::operators::create::{define_signals, plan};
 
@@ -128,6 +129,40 @@ impl Engine {
         why.unwrap_or(Some("is not there any more"))
     }
 
+    /// What would become of made drops if their series were changed to this.
+    pub(super) fn would_change(&self, plan: &Plan, now: Timestamp) -> Vec<OccurrenceView> {
+        if !plan.series.made_follow {
+            return Vec::new();
+        }
+        let results = self.inventory.occurrences.lock();
+        let ahead = results.of(&plan.series.id).filter(|of| of.fact.verb.has_drop() && of.fact.opens_at > now);
+        let days: BTreeSet<_> = ahead.map(|known| known.fact.local.date()).collect();
+        let mut changed = Vec::new();
+        let mut add = |made: &Occurred, (local, opens_at), state, reason: &str| {
+            let (drop, reason) = (plan.series.drop_id(made.fact.local), reason.to_owned());
+            changed.push(OccurrenceView { local, opens_at, drop, state, reason, notes: Vec::new() });
+        };
+        for day in days {
+            let occurrences = same_day(plan, &results, day);
+            for made in made_on(plan, &results, day).into_iter().skip(occurrences.len()) {
+                if self.stays(&plan.series.drop_id(made.fact.local), made.lsn).is_none() {
+                    let at = (made.fact.local, made.fact.opens_at);
+                    add(&made, at, OccurrenceState::Cancelled, NOT_IN_SERIES);
+                }
+            }
+            for Occurrence { local, opens_at, made, .. } in &occurrences {
+                let Some(made) = made.as_ref().filter(|_| *opens_at > now) else { continue };
+                let id = plan.series.drop_id(made.fact.local);
+                let Ok(is) = self.get_drop(&id, Context::engine(now)) else { continue };
+                let Ok(wanted) = drop_of(plan, id.clone(), *local, *opens_at) else { continue };
+                if self.stays(&id, made.lsn).is_none() && !is_as_wanted(&is.value, &wanted) {
+                    add(made, (*local, *opens_at), OccurrenceState::Created, "");
+                }
+            }
+        }
+        changed
+    }
+
     /// What is noticed about made drops that did not follow the last change of their series.
     pub(super) fn left_as_they_are(&self, plan: &Plan, revision: Lsn, now: Timestamp) -> Vec<Note> {
         if !plan.series.made_follow {
@@ -141,7 +176,7 @@ impl Engine {
             let id = plan.series.drop_id(known.fact.local);
             let occurrence = same_day(plan, &results, day).into_iter().find(|other| other.made.as_ref() == Some(known));
             let wanted = occurrence.map(|other| drop_of(plan, id.clone(), other.local, other.opens_at));
-            let is = self.get_drop(&id, crate::context::Context::engine(now)).ok()?.value;
+            let is = self.get_drop(&id, Context::engine(now)).ok()?.value;
             if is.state == DropState::Cancelled || matches!(&wanted, Some(Ok(wanted)) if is_as_wanted(&is, wanted)) {
                 return None;
             }

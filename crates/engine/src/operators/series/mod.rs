@@ -175,8 +175,12 @@ impl Engine {
         if !validate_only {
             self.look_now(table, &series.id, context);
         }
-        let made = defined.value.revision;
-        self.shown(&defined.value, made, context.now)
+        let answer = self.shown(&defined.value, defined.value.revision, context.now)?;
+        if !validate_only {
+            return Ok(answer);
+        }
+        let changed = self.would_change(&Plan { series: wanted, ..plan }, context.now);
+        Ok(answer.map(|answer| SeriesChanged { changed, ..answer }))
     }
 
     /// A series as it is now.
