@@ -420,5 +420,7 @@ async fn the_calendar_follows_each_change_across_a_restart() {
     assert!(off.contains("STATUS:CANCELLED") && off.contains("SEQUENCE:1"), "{off}");
     ends_well(server.stop()).await;
     let (_server, at, _client) = public(&durable).await;
+    // Until the engine is open readers are turned away.
+    eventually("it serves", async || get(at, "/").await.status() == "200").await;
     assert_eq!(sequence(at).await, (count, stamp));
 }
