@@ -57,24 +57,23 @@ impl WebhookCalls {
         let id = fields.id.clone();
         let digest = digest(&fields, &[]);
         let known = self.defined(&id).await.ok().filter(|known| known.fact.image.request == digest);
-        let defined = match known {
-            // Its cursor may not be kept any more.
-            Some(known) => known,
-            None => {
-                let start = self.start(&fields.delivered_to).await?;
-                let secret = secret.map_or_else(Secret::random, Ok);
-                let secret = secret.map_err(|error| Status::internal(format!("no random secret: {error}")))?;
-                let define = |engine: &Engine, context: Context<'_>| {
-                    let webhook = created(fields, start, secret.bytes().to_vec(), context.now);
-                    let bytes = webhook.encode().into_boxed_slice();
-                    let define = Define { kind: KIND, id: id.clone(), request: digest, bytes, validate_only: false };
-                    engine.define(define, context.by(&origin))
-                };
-                let (defined, _now) = self.edge.ask(define).await.map_err(of_fault)?;
-                tracing::info!(webhook = %id, "webhook created");
-                webhooks.changed(id.clone()).await;
-                defined
-            }
+        // For one that is known the request's cursor may not be kept any more.
+        let defined = if let Some(known) = known {
+            known
+        } else {
+            let start = self.start(&fields.delivered_to).await?;
+            let secret = secret.map_or_else(Secret::random, Ok);
+            let secret = secret.map_err(|error| Status::internal(format!("no random secret: {error}")))?;
+            let define = |engine: &Engine, context: Context<'_>| {
+                let webhook = created(fields, start, secret.bytes().to_vec(), context.now);
+                let bytes = webhook.encode().into_boxed_slice();
+                let define = Define { kind: KIND, id: id.clone(), request: digest, bytes, validate_only: false };
+                engine.define(define, context.by(&origin))
+            };
+            let (defined, _now) = self.edge.ask(define).await.map_err(of_fault)?;
+            tracing::info!(webhook = %id, "webhook created");
+            webhooks.changed(id.clone()).await;
+            defined
         };
         let webhook = decoded(&defined)?;
         let shown = self.shown(&id, &webhook)?;
@@ -127,8 +126,8 @@ impl WebhookCalls {
         let fit = convert::webhooks_that_fit(&webhooks).min(size);
         let has_more = webhooks.len() > fit;
         webhooks.truncate(fit);
-        let last = webhooks.last().filter(|_| has_more);
-        let next_page_token = last.map(|last| convert::webhook_token(&last.id)).unwrap_or_default();
+        let before = webhooks.last().filter(|_| has_more);
+        let next_page_token = before.map(|before| convert::webhook_token(&before.id)).unwrap_or_default();
         Ok(pb::ListWebhooksResponse { webhooks, next_page_token })
     }
 

@@ -147,15 +147,19 @@ pub fn is_public(address: IpAddr) -> bool {
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let special = match address.octets() {
-        [0 | 10 | 127 | 224..=255, ..] => true, // this network, private, loopback, multicast, reserved
-        [100, second, ..] => second & 0xc0 == 64, // shared by carriers
-        [169, 254, ..] => true,                 // link-local
-        [172, second, ..] => second & 0xf0 == 16, // private
-        [192, 0, 0 | 2, _] => true,             // protocol assignments, documentation
-        [192, 88, 99, _] => true,               // relays to IPv6
-        [192, 168, ..] => true,                 // private
-        [198, 18 | 19, ..] => true,             // benchmarks
-        [198, 51, 100, _] | [203, 0, 113, _] => true, // documentation
+        // This network, private, loopback, multicast, reserved; link-local; protocol assignments and documentation;
+        // relays to IPv6; private; benchmarks; documentation.
+        [0 | 10 | 127 | 224..=255, ..]
+        | [169, 254, ..]
+        | [192, 0, 0 | 2, _]
+        | [192, 88, 99, _]
+        | [192, 168, ..]
+        | [198, 18 | 19, ..]
+        | [198, 51, 100, _]
+        | [203, 0, 113, _] => true,
+        // Shared by carriers; private.
+        [100, second, ..] => second & 0xc0 == 64,
+        [172, second, ..] => second & 0xf0 == 16,
         _ => false,
     };
     !special

@@ -1,4 +1,4 @@
-//! Bodies of deliveries: events in the JSON format of CloudEvents 1.0.
+//! Bodies of deliveries: events in the JSON format of `CloudEvents` 1.0.
 //!
 //! The `data` of each is the contract's `Event` in protobuf's canonical JSON.
 
@@ -25,7 +25,7 @@ pub struct Envelopes {
     event: MessageDescriptor,
 }
 
-/// An event as CloudEvents 1.0 has it.
+/// An event as `CloudEvents` 1.0 has it.
 #[derive(Serialize)]
 struct CloudEvent {
     specversion: &'static str,

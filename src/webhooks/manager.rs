@@ -122,7 +122,9 @@ impl Manager {
         for piece in changed.chunks(KEPT_AT_ONCE) {
             let progress = piece.iter().map(|(progress, _)| progress.clone()).collect();
             if !self.shared.store.keep(progress, self.shared.clock.now()) {
-                piece.iter().for_each(|(_, ledger)| ledger.keep_again());
+                for (_, ledger) in piece {
+                    ledger.keep_again();
+                }
             }
         }
     }

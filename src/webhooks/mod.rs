@@ -102,7 +102,7 @@ impl Webhooks {
         let of_names = Arc::downgrade(engine);
         let names = move |number| of_names.upgrade().and_then(|engine| engine.definition(number));
         let feed = Arc::new(Feed::new(history, names));
-        let (changed, changes) = mpsc::channel(CHANGES_MAX);
+        let (changed, queue) = mpsc::channel(CHANGES_MAX);
         let poster = Poster::new(reach).map_err(|error| error.to_string());
         if let Err(error) = &poster {
             tracing::error!(error, "webhooks can't be delivered");
@@ -127,7 +127,7 @@ impl Webhooks {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("stockade-webhooks".to_owned()).spawn(move || {
-            runtime.block_on(manager.run(changes, stopped));
+            runtime.block_on(manager.run(queue, stopped));
             // A name that is being resolved is not waited for.
             runtime.shutdown_background();
         })?;

@@ -62,10 +62,12 @@ impl Store {
         let change = Define { kind, id: hook.id.clone(), request, bytes, validate_only: false };
         let context = Context { now, origin: &Origin::ENGINE };
         match engine.redefine(change, hook.revision, context) {
-            Ok(_disabled) => tracing::warn!(webhook = %hook.id, why, "a webhook was disabled"),
+            Ok(_disabled) => {
+                tracing::warn!(webhook = %hook.id, why, "a webhook was disabled");
+            }
             // It was changed, or the journal has no room: the next failure asks again.
             Err(fault) => {
-                tracing::warn!(webhook = %hook.id, why, fault = %fault.value, "a webhook is not disabled yet")
+                tracing::warn!(webhook = %hook.id, why, fault = %fault.value, "a webhook is not disabled yet");
             }
         }
         // If the queue is full, the manager reads this definition again with a later change or failure.

@@ -219,14 +219,16 @@ impl Worker {
                 self.publish((0, 0));
                 return if has_room { Read::AtEnd } else { Read::Full };
             }
-            Recent::Behind => match self.from_files(hook, from).await {
+            Recent::Behind => match self.read_files(hook, from).await {
                 Some(chunks) => chunks,
                 None => return Read::Failed,
             },
         };
         let is_full = has_room && self.take(hook, &chunks);
         if !has_room || is_full {
-            chunks.iter().for_each(|chunk| self.count(hook, chunk));
+            for chunk in &chunks {
+                self.count(hook, chunk);
+            }
         }
         self.publish((0, 0));
         // What is left is counted, also if nothing more fits.
@@ -234,7 +236,7 @@ impl Worker {
     }
 
     /// The next chunks on the disk. If they are not kept any more, reading goes on with the oldest that are.
-    async fn from_files(&mut self, hook: &Hook, after: Position) -> Option<Vec<Arc<Chunk>>> {
+    async fn read_files(&mut self, hook: &Hook, after: Position) -> Option<Vec<Arc<Chunk>>> {
         let permit = Arc::clone(&self.shared.reads).acquire_owned().await.ok()?;
         let feed = Arc::clone(&self.shared.feed);
         let read = tokio::task::spawn_blocking(move || {
