@@ -10,10 +10,11 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, Request, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, delete, get, post};
 use tonic::Status;
 
 use super::Admin;
+use super::hooks;
 use super::problem::{self, Problem};
 use super::query;
 use crate::budget::Share;
@@ -22,7 +23,7 @@ use crate::grpc::{Services, starting};
 use crate::http2::Peer;
 
 /// The method behind `/v1/events`.
-const LIST_EVENTS: &str = "/stockade.v1.EventService/ListEvents";
+pub(super) const LIST_EVENTS: &str = "/stockade.v1.EventService/ListEvents";
 
 /// The address of a connection's peer.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +52,9 @@ pub(super) fn routes(calls: Calls) -> Router<Arc<Admin>> {
         Calls::Served => Router::new()
             .route("/{service}/{method}", any(connect))
             .route("/v1/events", get(events))
+            .route("/v1/hooks", post(hooks::create))
+            .route("/v1/hooks/samples", get(hooks::samples))
+            .route("/v1/hooks/{id}", delete(hooks::remove))
             .route("/openapi.json", get(super::openapi::page))
             .route("/asyncapi.json", get(super::asyncapi::page)),
         Calls::Refused => Router::new()
@@ -69,7 +73,7 @@ impl Admin {
     }
 
     /// The services, and a peer for the calls of one request.
-    fn caller(&self, PeerAddress(address): PeerAddress) -> Result<(&Arc<Services>, Arc<Peer>), Status> {
+    pub(super) fn caller(&self, PeerAddress(address): PeerAddress) -> Result<(&Arc<Services>, Arc<Peer>), Status> {
         let services = self.services.get().ok_or_else(starting)?;
         let share = Share::open(&self.budget).map_err(|exhausted| Status::unavailable(exhausted.to_string()))?;
         Ok((services, Arc::new(Peer::new(address, share))))
@@ -111,7 +115,7 @@ async fn events(
     let answer = async {
         let asked = query::events(uri.query().unwrap_or_default())?;
         let (services, peer) = admin.caller(peer)?;
-        services.call_for_page(LIST_EVENTS, &asked, &headers, &peer).await
+        services.json_for_page(LIST_EVENTS, &asked, &headers, &peer).await
     };
     answer.await.map_or_else(|status| Problem::of(&status).into_response(), json)
 }

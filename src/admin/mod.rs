@@ -25,6 +25,7 @@ mod asyncapi;
 mod calls;
 mod exposition;
 mod families;
+mod hooks;
 mod openapi;
 mod problem;
 mod process;

@@ -128,30 +128,6 @@ fn pages(events: &Value) -> Map<String, Value> {
         }
         json!({"get": {"summary": summary, "responses": responses}})
     };
-    let parameter = |name: &str, schema: Value, description: &str| json!({"name": name, "in": "query", "schema": schema, "description": description});
-    let failed = json!({
-        "description": "The call failed.",
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    });
-    let listed = json!({
-        "operationId": "events",
-        "summary": "One page of events, in the order in which they happened",
-        "parameters": [
-            parameter("after", json!({"type": "string"}), "A cursor; left out: from the oldest."),
-            parameter("types", json!({"type": "string"}), "Types, or prefixes with .*, separated by commas; left out: all."),
-            parameter("drop_id", json!({"type": "string"}), "Only events of this drop."),
-            parameter("wait", json!({"type": "string"}), "How long to wait for an event, such as 20s; at most 30s."),
-            parameter("page_size", json!({"type": "integer", "minimum": 0, "maximum": 1000}), "100 where 0."),
-        ],
-        "responses": {
-            "200": {"description": "The page.", "content": {"application/json": {"schema": events}}},
-            "default": failed,
-        },
-    });
-    let document = |summary: &str| {
-        let content = json!({"application/json": {"schema": {"type": "object"}}});
-        json!({"get": {"summary": summary, "responses": {"200": {"description": "The document.", "content": content}}}})
-    };
     let all = [
         ("/healthz", text("Whether the process is alive", None)),
         ("/readyz", text("Whether calls are served", Some("They are not."))),
@@ -160,7 +136,59 @@ fn pages(events: &Value) -> Map<String, Value> {
         ("/openapi.json", document("This document")),
         ("/asyncapi.json", document("The events, as AsyncAPI has them")),
     ];
-    all.into_iter().map(|(path, item)| (path.to_owned(), item)).collect()
+    all.into_iter().chain(hook_pages(&failed)).map(|(path, item)| (path.to_owned(), item)).collect()
+}
+
+/// The pages for no-code tools.
+fn hook_pages(failed: &Value) -> [(&'static str, Value); 3] {
+    let hook = json!({
+        "operationId": "subscribe",
+        "summary": "Subscribes to events: a webhook with an id and a secret of the server's choice",
+        "requestBody": {"required": true, "content": {"application/json": {"schema": {
+            "type": "object",
+            "required": ["target_url", "types"],
+            "additionalProperties": false,
+            "properties": {
+                "target_url": {"type": "string", "format": "uri"},
+                "types": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+                "drop_id": {"type": "string"},
+                "series": {"type": "string"},
+                "with_stock": {"type": "boolean"},
+            },
+        }}}},
+        "responses": {
+            "201": {"description": "Subscribed.", "content": {"application/json": {"schema": {
+                "type": "object", "properties": {"id": {"type": "string"}, "secret": {"type": "string"}},
+            }}}},
+            "default": failed,
+        },
+    });
+    let unhook = json!({
+        "operationId": "unsubscribe",
+        "summary": "Unsubscribes; gone already is well",
+        "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}],
+        "responses": {"204": {"description": "Unsubscribed."}, "default": failed},
+    });
+    let samples = json!({
+        "operationId": "samples",
+        "summary": "The newest events of a type, as they would be delivered",
+        "parameters": [parameter("type", &json!({"type": "string"}), "A type, or a prefix with .*; left out: all.")],
+        "responses": {
+            "200": {"description": "CloudEvents, newest first.", "content": {"application/json": {"schema": {
+                "type": "array", "items": {"type": "object"},
+            }}}},
+            "default": failed,
+        },
+    });
+    [
+        ("/v1/hooks", json!({"post": hook})),
+        ("/v1/hooks/{id}", json!({"delete": unhook})),
+        ("/v1/hooks/samples", json!({"get": samples})),
+    ]
+}
+
+fn parameter(name: &str, schema: &Value, description: &str) -> Value {
+    json!({"name": name, "in": "query", "schema": schema, "description": description})
 }
 
 fn connect_error() -> Value {

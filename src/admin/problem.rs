@@ -43,6 +43,21 @@ impl Problem {
         Self { violations, retry_after, ..Self::new(http_status(status), status.message().to_owned()) }
     }
 
+    /// With the names that the page has for fields of the call: each name begins as the first and is then as the second.
+    pub(super) fn with_names(mut self, names: &[(&str, &str)]) -> Self {
+        for (call, page) in names {
+            self.detail = self.detail.replace(call, page);
+        }
+        for violation in &mut self.violations {
+            let renamed =
+                |(call, page): &(&str, &str)| violation.field.strip_prefix(call).map(|rest| format!("{page}{rest}"));
+            if let Some(field) = names.iter().find_map(renamed) {
+                violation.field = field;
+            }
+        }
+        self
+    }
+
     fn new(status: StatusCode, detail: String) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");
         let (status, violations) = (status.as_u16(), Vec::new());

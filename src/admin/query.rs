@@ -35,10 +35,28 @@ pub(super) fn events(query: &str) -> Result<pb::ListEventsRequest, Status> {
         asked.filter = Some(filter);
         return Ok(asked);
     }
+    Err(faulty(faults))
+}
+
+/// The type of `/v1/hooks/samples`, or all types.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` that names a parameter that there is not.
+pub(super) fn samples(query: &str) -> Result<Vec<String>, Status> {
+    let mut types = vec!["*".to_owned()];
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if name != "type" {
+            return Err(faulty(vec![FieldViolation::new(name, "no such parameter: there is type")]));
+        }
+        types = vec![value.into_owned()];
+    }
+    Ok(types)
+}
+
+fn faulty(faults: Vec<FieldViolation>) -> Status {
     let shown = faults.iter().map(|fault| format!("{}: {}", fault.field, fault.description));
     let message = shown.collect::<Vec<_>>().join("; ");
-    let details = ErrorDetails::with_bad_request(faults);
-    Err(Status::with_error_details(tonic::Code::InvalidArgument, message, details))
+    Status::with_error_details(tonic::Code::InvalidArgument, message, ErrorDetails::with_bad_request(faults))
 }
 
 fn wait(duration: Duration) -> Option<prost_types::Duration> {

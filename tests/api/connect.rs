@@ -179,6 +179,42 @@ async fn events_are_a_page_with_problems_for_errors() {
 }
 
 #[tokio::test]
+async fn a_hook_is_a_webhook_of_the_servers_choice() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().to_str().expect("a path");
+    let server = start(&[("ephemeral", "false"), ("data", data), ("webhooks-to-private", "true")]).await;
+    create(&server.client().await, knife_drop("knife")).await;
+    let hook = json!({"target_url": "http://127.0.0.1:9/hook", "types": ["stockade.drop.*"], "drop_id": "knife"});
+    let made = post_json(&server, "/v1/hooks", hook).await;
+    assert_eq!(made.status, 201, "{}", made.head);
+    let id = made.json()["id"].as_str().expect("an id").to_owned();
+    assert!(made.json()["secret"].as_str().is_some_and(|secret| secret.starts_with("whsec_")));
+    let shown = post_json(&server, "/stockade.v1.EventService/GetWebhook", json!({"webhookId": id})).await.json();
+    assert_eq!(shown["webhook"]["url"], "http://127.0.0.1:9/hook");
+    assert_eq!(shown["webhook"]["filter"]["dropId"], "knife");
+    for _ in 0..2 {
+        let gone = send(server.http, &format!("DELETE /v1/hooks/{id}"), &[], b"").await;
+        assert_eq!((gone.status, gone.body.len()), (204, 0), "gone already is well");
+    }
+    let gone = post_json(&server, "/stockade.v1.EventService/GetWebhook", json!({"webhookId": id})).await;
+    assert_eq!(gone.status, 404);
+
+    let faulty = post_json(&server, "/v1/hooks", json!({"target_url": "nowhere", "types": ["no.such"]})).await;
+    assert_eq!(faulty.status, 400);
+    let problem = faulty.json();
+    let fields: Vec<_> = problem["violations"].as_array().expect("a list").iter().map(|v| &v["field"]).collect();
+    assert!(fields.contains(&&json!("target_url")) && fields.contains(&&json!("types[0]")), "{problem}");
+    let unknown = post_json(&server, "/v1/hooks", json!({"target_url": "https://a.example", "typos": []})).await;
+    assert!(unknown.status == 400 && unknown.json()["detail"].as_str().is_some_and(|text| text.contains("typos")));
+
+    let (_head, body) = get(server.http, "/v1/hooks/samples?type=stockade.drop.created", "*/*").await;
+    let samples: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((&samples[0]["specversion"], &samples[0]["subject"]), (&json!("1.0"), &json!("knife")));
+    assert_eq!(samples[0]["data"]["drop"]["dropId"], "knife");
+    assert!(get(server.http, "/v1/hooks/samples?kind=x", "*/*").await.0.contains(" 400 "));
+}
+
+#[tokio::test]
 async fn beyond_the_loopback_calls_are_served_only_if_the_operator_insists() {
     let open = [("http", "0.0.0.0:0")];
     let server = start(&open).await;

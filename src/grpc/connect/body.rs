@@ -24,7 +24,7 @@ const GROWTH: usize = 2;
 /// # Errors
 /// `OUT_OF_RANGE` if it is longer, `DEADLINE_EXCEEDED` if it is too slow, `CANCELLED` if it is cut off; also if there
 /// is no room for it.
-pub(super) async fn received<B>(body: B, most: usize, peer: &Peer) -> Result<Received, Status>
+pub async fn received<B>(body: B, most: usize, peer: &Peer) -> Result<Received, Status>
 where
     B: Body<Data = Bytes, Error: Error>,
 {

@@ -30,6 +30,7 @@ mod body;
 mod codec;
 mod fault;
 
+pub use body::received as whole_body;
 pub use codec::BrokenCodec;
 pub use fault::{answer as fault, http_status, retry_after};
 
@@ -107,17 +108,43 @@ impl Services {
         answer
     }
 
-    /// Makes a unary call for a page of the HTTP endpoint, whose head this is. Returns the answer as JSON.
+    /// Makes a unary call for a page of the HTTP endpoint, whose head this is.
     ///
     /// # Errors
     /// The call's status.
-    pub async fn call_for_page<M: Message>(
+    pub async fn call_for_page<A: Message + Default>(
         &self,
         path: &str,
-        request: &M,
+        request: &impl Message,
+        head: &HeaderMap,
+        peer: &Arc<Peer>,
+    ) -> Result<A, Status> {
+        let (_, answer) = self.page_call(path, request, head, peer).await?;
+        A::decode(answer.as_ref()).map_err(|error| Status::internal(error.to_string()))
+    }
+
+    /// As [`Services::call_for_page`]. Returns the answer as JSON.
+    ///
+    /// # Errors
+    /// The call's status.
+    pub async fn json_for_page(
+        &self,
+        path: &str,
+        request: &impl Message,
         head: &HeaderMap,
         peer: &Arc<Peer>,
     ) -> Result<Bytes, Status> {
+        let (codec, answer) = self.page_call(path, request, head, peer).await?;
+        self.shown(codec, Encoding::Json, answer, peer).await.map(Response::into_body)
+    }
+
+    async fn page_call(
+        &self,
+        path: &str,
+        request: &impl Message,
+        head: &HeaderMap,
+        peer: &Arc<Peer>,
+    ) -> Result<(&Codec, Chunk), Status> {
         let call = Call::begin(Method::from_path(path), head, &self.metrics);
         let working = async {
             let (place, row) = rpc::find(path).ok_or_else(|| Status::unimplemented(path))?;
@@ -125,8 +152,7 @@ impl Services {
             let received = Received { bytes: request.encode_to_vec().into(), charge: peer.share.empty_charge() };
             let messages = Messages::of_one(received, Arc::clone(peer));
             let answer = one(self.dispatch((place, row), messages, &call, None).await?)?;
-            let target = Target { row, codec };
-            Ok(self.shown(target, Encoding::Json, answer, peer).await?.into_body())
+            Ok((codec, reply::without_frame(answer)))
         };
         let answer = working.await;
         let code = answer.as_ref().map_or_else(Status::code, |_answer| Code::Ok);
@@ -164,7 +190,7 @@ impl Services {
         let message = self.translated(target, encoding, received).await?;
         let messages = Messages::of_one(message, Arc::clone(&peer));
         let answer = one(self.dispatch((place, row), messages, call, deadline).await?)?;
-        Ok(self.shown(target, encoding, answer, &peer).await?)
+        Ok(self.shown(codec, encoding, reply::without_frame(answer), &peer).await?)
     }
 
     /// A request as protobuf, within the bound of its call.
@@ -197,19 +223,18 @@ impl Services {
     /// An answer in its caller's encoding.
     async fn shown(
         &self,
-        target: Target<'_>,
+        codec: &Codec,
         encoding: Encoding,
         answer: Chunk,
         peer: &Peer,
     ) -> Result<Response<Bytes>, Status> {
-        let answer = reply::without_frame(answer);
         let bytes = match encoding {
             Encoding::Proto => Bytes::from_owner(answer),
             Encoding::Json => {
                 let length = answer.as_ref().len();
                 let mut charge = peer.share.empty_charge();
                 super::intake::grow(&mut charge, length.saturating_mul(TRANSLATION_FACTOR)).await?;
-                let codec = target.codec.clone();
+                let codec = codec.clone();
                 let translate = move || {
                     let json = codec.answer_to_json(answer.as_ref())?;
                     charge.shrink_to(json.len());
