@@ -187,7 +187,6 @@ fn records() -> Vec<Record> {
     let remembered = AdjustmentsImage { drop, item, forgotten: NOON, adjustments: vec![(compared, Some(NOON))] };
     all.extend(changes().map(|change| old(OldFact::Change(HoldId::from_bytes([1; 16]), change))));
     all.extend([reconciled, Record::Adjustments(remembered)]);
-    all.extend(of_series());
     all
 }
 
@@ -232,6 +231,25 @@ fn of_series() -> [Record; 2] {
         reason: "missed".into(),
     };
     [Record::Defined(Box::new(change)), Record::Occurrence(Box::new(result))]
+}
+
+#[test]
+fn a_series_and_its_occurrences_are_printed_whole() {
+    let printed = |record: &Record| {
+        let line = fact(record, &KnownDrops::new(None)).line(Lsn(7), NOON, true);
+        serde_json::from_str::<serde_json::Value>(&line).expect("JSON")
+    };
+    let [changed, skipped] = of_series().map(|record| printed(&record));
+    assert_eq!((&changed["kind"], &changed["id"]), (&"series_updated".into(), &"weekly".into()));
+    assert_eq!((&changed["updated_from"], &changed["peer"]), (&5.into(), &"[::1]:5".into()));
+    let definition = &changed["definition"];
+    assert_eq!((&definition["state"], &definition["rules"][0]), (&"active".into(), &"RRULE:FREQ=WEEKLY".into()));
+    assert_eq!(definition["closes"]["after_open_ms"], 7_200_000);
+    assert_eq!((&definition["guards"][0]["kind"], &definition["guards"][1]["max"]), (&"overlap".into(), &4.into()));
+    assert_eq!(definition["template"]["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!((&skipped["kind"], &skipped["reason"]), (&"occurrence_skipped".into(), &"missed".into()));
+    let of = (&skipped["drop_id"], &skipped["series_revision"]);
+    assert_eq!(of, (&"weekly-20261204T1800".into(), &5.into()));
 }
 
 #[test]

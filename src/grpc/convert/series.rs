@@ -24,6 +24,7 @@ use super::faults::{Faults, Rejection};
 use super::fields::{enumeration, id, instant, optional_id};
 use super::list::page;
 use super::rules::moment;
+use super::rules_view::{is_general, moment_view};
 use crate::text;
 
 /// Occurrences of a preview that asks for no number, and the most.
@@ -379,13 +380,19 @@ pub fn series(view: &SeriesView) -> pb::Series {
         guards,
         made_follow: _,
     } = series;
-    let template = pb::Drop {
+    let mut shown = pb::Drop {
         id: String::new(),
         shop: String::new(),
         series: String::new(),
         time_zone: String::new(),
         ..defined(template, None)
     };
+    // The pool that an item has by itself is left out: read and sent back, the template is the same.
+    for (item, shown) in template.items.iter().zip(&mut shown.items) {
+        if is_general(item) {
+            shown.pools.clear();
+        }
+    }
     pb::Series {
         id: id.to_string(),
         shop: shop.to_string(),
@@ -399,8 +406,8 @@ pub fn series(view: &SeriesView) -> pb::Series {
         time_zone: time_zone.clone(),
         starts_at: starts_at.clone(),
         rules: rules.clone(),
-        closes: closes.map(|named| super::rules_view::moment_view(named.into())),
-        template: Some(template),
+        closes: closes.map(|named| moment_view(named.into())),
+        template: Some(shown),
         create_ahead_days: u32::from(*create_ahead_days),
         guards: guards.iter().map(guard).collect(),
         revision: revision.0,
