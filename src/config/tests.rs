@@ -36,7 +36,7 @@ fn the_defaults_are_the_documented_ones() {
 }
 
 /// For each setting a text that is not its default.
-const OTHERS: [(&str, &str); 21] = [
+const OTHERS: [(&str, &str); 22] = [
     ("grpc", "127.0.0.1:1"),
     ("http", "127.0.0.1:2"),
     ("data", "elsewhere"),
@@ -45,6 +45,7 @@ const OTHERS: [(&str, &str); 21] = [
     ("snapshot-every", "1m,1MiB"),
     ("keep-events", "1d, 1GiB"),
     ("archive-after", "14d"),
+    ("webhooks-to-private", "true"),
     ("retry-window", "1h"),
     ("max-holds", "7"),
     ("max-ended-holds", "8"),
@@ -70,6 +71,7 @@ fn changed() -> Config {
         snapshot_every: SnapshotEvery { period: Millis(60_000), bytes: 1 << 20 },
         keep_events: KeepEvents { age: Millis(86_400_000), bytes: 1 << 30 },
         archive_after: Millis(14 * 86_400_000),
+        webhooks_to_private: true,
         retry_window: Millis(3_600_000),
         max_holds: Some(7),
         max_ended_holds: Some(8),

@@ -210,6 +210,15 @@ impl DropImage {
     }
 }
 
+const fn kind_of_adjusted(adjusted: &Adjusted) -> u8 {
+    match (&adjusted.by, adjusted.at) {
+        (Some(_), _) if adjusted.adjustment.is_reconciliation() => kind::RECONCILED,
+        (Some(_), _) => kind::ADJUSTED,
+        (None, Some(_)) => kind::ADJUSTED_AT_1,
+        (None, None) => kind::ADJUSTED_1,
+    }
+}
+
 impl Record {
     /// The highest kind. A data folder's metadata says which kinds may be in it.
     pub const KIND_MAX: u8 = kind::MAX;
@@ -317,12 +326,7 @@ impl Record {
                 restart::encode(restart, out);
             }
             Self::Adjusted(adjusted) => {
-                out.push(match (&adjusted.by, adjusted.at) {
-                    (Some(_), _) if adjusted.adjustment.is_reconciliation() => kind::RECONCILED,
-                    (Some(_), _) => kind::ADJUSTED,
-                    (None, Some(_)) => kind::ADJUSTED_AT_1,
-                    (None, None) => kind::ADJUSTED_1,
-                });
+                out.push(kind_of_adjusted(adjusted));
                 stock::encode_adjusted(adjusted, out);
             }
             Self::Stock(image) => {
@@ -338,10 +342,7 @@ impl Record {
                 out.push(kind::ARCHIVED);
                 archive::encode_archived(archived, out);
             }
-            Self::Delivered(delivered) => {
-                out.push(kind::DELIVERED);
-                delivered::encode(delivered, out);
-            }
+            Self::Delivered(delivered) => delivered::encode(kind::DELIVERED, delivered, out),
             Self::Defined(fact) => {
                 out.push(kind::DEFINED);
                 defined::encode(fact, out);

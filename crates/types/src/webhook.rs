@@ -145,7 +145,9 @@ impl EventPatterns {
         let Self { types, shop, series, drop, names, channels } = self;
         for list in [types, names, channels] {
             put_u64(out, u64::try_from(list.len()).unwrap_or(u64::MAX));
-            list.iter().for_each(|entry| put_text(out, entry));
+            for entry in list {
+                put_text(out, entry);
+            }
         }
         put_text(out, shop.as_ref().map_or("", ShopId::as_str));
         put_text(out, series.as_ref().map_or("", SeriesId::as_str));

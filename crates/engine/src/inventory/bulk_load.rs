@@ -93,7 +93,6 @@ impl BulkLoad {
                 Ok(())
             }
             Record::Defined(fact) if fact.verb != DefinedVerb::Delete => self.0.definitions.follow(revision, fact),
-            Record::Defined(_) => Err(fits::only_in_journals(revision)),
             Record::Delivered(delivered) => {
                 self.0.definitions.delivered(revision, delivered);
                 Ok(())
@@ -103,7 +102,8 @@ impl BulkLoad {
             | Record::Archived(_)
             | Record::Stock(_)
             | Record::Adjustments(_) => self.apply_to_drop(revision, image),
-            Record::DropFact(_)
+            Record::Defined(_)
+            | Record::DropFact(_)
             | Record::Upgraded(_)
             | Record::Made(_)
             | Record::Changed(_)

@@ -16,11 +16,14 @@ pub struct Delivered {
     pub webhooks: Vec<WebhookProgress>,
 }
 
-pub(super) fn encode(delivered: &Delivered, out: &mut Vec<u8>) {
+pub(super) fn encode(kind: u8, delivered: &Delivered, out: &mut Vec<u8>) {
     let Delivered { at, webhooks } = delivered;
+    out.push(kind);
     put_u64(out, at.0);
     put_u64(out, u64::try_from(webhooks.len()).unwrap_or(u64::MAX));
-    webhooks.iter().for_each(|entry| entry.encode(out));
+    for entry in webhooks {
+        entry.encode(out);
+    }
 }
 
 pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Delivered, DecodeError> {
