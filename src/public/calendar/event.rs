@@ -1,13 +1,16 @@
 //! The events of a drop: one for the drop, and one for each window that a tier may use.
 
 use stockade_engine::answer::{Announced, DropState};
-use stockade_types::definition::Window;
+use stockade_types::definition::{Audience, Signal, Trigger};
 use stockade_types::time::Timestamp;
 
 use super::super::words;
 use super::Asked;
 use super::lines::Lines;
 use crate::grpc::PublicStatus;
+
+/// The channel of signals that calendars remind of.
+const CALENDAR: &str = "calendar";
 
 /// An event.
 #[derive(Debug)]
@@ -48,14 +51,14 @@ pub(super) fn events(drop: &PublicStatus, asked: &Asked, address: Option<&str>) 
             location: status.location.clone(),
             url: url.clone(),
             is_cancelled: drop.state == DropState::Cancelled || never_came,
-            // A drop has no signals yet; those with the channel `calendar` become alarms.
             alarms: Vec::new(),
         }
     };
     let title = words::title(status);
     let closes = drop.definition.schedule.closes_at;
-    let whole = event(status.drop_id.clone(), title.to_owned(), drop.opens_at, closes);
-    let windows = drop.definition.rules.windows.iter().filter(|window| is_for(window, asked)).map(|window| {
+    let mut whole = event(status.drop_id.clone(), title.to_owned(), drop.opens_at, closes);
+    whole.alarms = alarms(&drop.definition.rules.signals, asked, title);
+    let windows = drop.definition.rules.windows.iter().filter(|window| is_for(&window.audience, asked)).map(|window| {
         let starts = window.starts.map_or(drop.opens_at, |starts| starts.at);
         let ends = window.ends.map(|ends| ends.at).or(closes);
         event(format!("{}.{}", status.drop_id, window.id), format!("{title} ({})", window.id), starts, ends)
@@ -63,10 +66,21 @@ pub(super) fn events(drop: &PublicStatus, asked: &Asked, address: Option<&str>) 
     std::iter::once(whole).chain(windows).collect()
 }
 
-/// Whether customers of the tier and the zone that were asked for may use a window.
-fn is_for(window: &Window, asked: &Asked) -> bool {
+/// Signals for calendars that come at a moment. What comes at a level of stock has no instant ahead.
+fn alarms(signals: &[Signal], asked: &Asked, title: &str) -> Vec<Alarm> {
+    let alarm = |signal: &Signal| match &signal.on {
+        Trigger::Moment(moment) => Some(Alarm { at: moment.at, text: title.to_owned() }),
+        Trigger::Stock(_) => None,
+    };
+    let is_for_calendars = |signal: &&Signal| {
+        signal.channels.iter().any(|channel| channel == CALENDAR) && is_for(&signal.audience, asked)
+    };
+    signals.iter().filter(is_for_calendars).filter_map(alarm).collect()
+}
+
+/// Whether customers of the tier and the zone that were asked for are in an audience.
+fn is_for(audience: &Audience, asked: &Asked) -> bool {
     let Asked { shop: _, series: _, zone, tier } = asked;
-    let audience = &window.audience;
     let of_tier = audience.tiers.is_empty() || tier.as_ref().is_some_and(|tier| audience.tiers.contains(tier));
     let of_zone = audience.zones.is_empty() || zone.as_ref().is_none_or(|zone| audience.zones.contains(zone));
     of_tier && of_zone
