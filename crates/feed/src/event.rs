@@ -182,16 +182,13 @@ fn number(events: &mut [Event]) {
     for is_of_drop in [true, false] {
         for event in events.iter_mut().filter(|event| event.kind.is_of_drop() == is_of_drop) {
             let what = event.kind.what();
-            event.nth = match seen.iter_mut().find(|(known, _)| *known == what) {
-                Some((_, count)) => {
-                    *count = count.saturating_add(1);
-                    *count
-                }
-                None => {
-                    seen.push((what, 1));
-                    1
-                }
-            };
+            if let Some((_, count)) = seen.iter_mut().find(|(known, _)| *known == what) {
+                *count = count.saturating_add(1);
+                event.nth = *count;
+            } else {
+                seen.push((what, 1));
+                event.nth = 1;
+            }
         }
     }
 }

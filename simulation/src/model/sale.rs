@@ -35,7 +35,7 @@ fn band(item: usize, is_available: bool) -> String {
 
 /// A mark of the stock in the words of the model; none for others.
 pub fn in_words(kind: MarkKind, definition: &Definition) -> Option<String> {
-    let place = |item: Option<stockade_types::ids::ItemNo>| item.map(|item| item.index());
+    let place = |item: Option<stockade_types::ids::ItemNo>| item.map(stockade_types::ids::ItemNo::index);
     assert_eq!(definition.rules.scarcity, None, "the model's drops have no bands");
     if let MarkKind::SoldOut(of) = kind {
         Some(sold_out(place(of)))
