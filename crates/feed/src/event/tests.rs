@@ -29,7 +29,7 @@ fn definition() -> Definition {
         terms: Terms { hold_ttl: Millis(1), max_hold_life: Millis(1), payment_ttl: Millis(1) },
         items: vec![item("A"), item("B")],
         limits: Vec::new(),
-        rules: stockade_types::definition::Rules::default(),
+        rules: Rules::default(),
     }
 }
 
