@@ -1,5 +1,7 @@
 //! Signals, and what is made known of a drop's stock, over a real socket and in real time.
 
+#![expect(clippy::unnecessary_wraps, reason = "what is made here stands in optional fields")]
+
 use std::time::Duration;
 
 use stockade_proto as pb;

@@ -33,7 +33,7 @@ pub(super) fn items_and_rules(faults: &mut Faults, drop: &pb::Drop) -> Option<(V
     let tranches = tranches::tranches(faults, drop, &listed);
     let conduct = conduct::conduct(faults, drop);
     let signals = signals::signals(faults, drop, &listed);
-    let scarcity = signals::scarcity(faults, drop.scarcity.as_ref());
+    let scarcity = drop.scarcity.as_ref().map(|given| signals::scarcity(faults, given));
     let has_slot = drop.items.iter().any(|item| item.kind() == pb::ItemKind::Slot);
     if drop.slot_required && !has_slot {
         faults.invalid("drop.slot_required", "needs an item of kind SLOT");
@@ -49,7 +49,10 @@ pub(super) fn items_and_rules(faults: &mut Faults, drop: &pb::Drop) -> Option<(V
         tranches: tranches?,
         conduct: conduct?,
         signals: signals?,
-        scarcity: scarcity?,
+        scarcity: match scarcity {
+            None => None,
+            Some(found) => Some(found?),
+        },
         slot_required: drop.slot_required,
         time_zone: drop.time_zone.clone(),
         location: drop.location.clone(),

@@ -94,8 +94,8 @@ fn channels_of(faults: &mut Faults, path: &str, channels: &[String]) {
 }
 
 /// What the public may see of the stock; `None` with the faults recorded.
-pub(super) fn scarcity(faults: &mut Faults, given: Option<&pb::Scarcity>) -> Option<Option<Scarcity>> {
-    let Some(pb::Scarcity { bands, min_interval }) = given else { return Some(None) };
+pub(super) fn scarcity(faults: &mut Faults, given: &pb::Scarcity) -> Option<Scarcity> {
+    let pb::Scarcity { bands, min_interval } = given;
     let interval = span(faults, "drop.scarcity.min_interval", min_interval.as_ref());
     if interval.is_some_and(|span| !(BAND_INTERVAL_MIN..=BAND_INTERVAL_MAX).contains(&span)) {
         faults.invalid("drop.scarcity.min_interval", "must be 1s to 1h");
@@ -124,5 +124,5 @@ pub(super) fn scarcity(faults: &mut Faults, given: Option<&pb::Scarcity>) -> Opt
         found.extend(name.map(|id| Band { id, min_free: *points }));
     }
     let min_interval = if min_interval.is_some() { interval? } else { BAND_INTERVAL_USUAL };
-    (found.len() == bands.len()).then_some(Some(Scarcity { bands: found, min_interval }))
+    (found.len() == bands.len()).then_some(Scarcity { bands: found, min_interval })
 }
