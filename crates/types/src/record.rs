@@ -325,27 +325,15 @@ impl Record {
                 });
                 stock::encode_adjusted(adjusted, out);
             }
-            Self::Stock(image) => {
-                out.push(kind::STOCK);
-                stock::encode_image(image, out);
-            }
+            Self::Stock(image) => in_kind(kind::STOCK, out, |out| stock::encode_image(image, out)),
             Self::Adjustments(image) => {
                 let reconciled = image.has_reconciliations();
                 out.push(if reconciled { kind::ADJUSTMENTS_RECONCILED } else { kind::ADJUSTMENTS });
                 stock::encode_adjustments(image, out);
             }
-            Self::Archived(archived) => {
-                out.push(kind::ARCHIVED);
-                archive::encode_archived(archived, out);
-            }
-            Self::Defined(fact) => {
-                out.push(kind::DEFINED);
-                defined::encode(fact, out);
-            }
-            Self::Occurrence(fact) => {
-                out.push(kind::OCCURRENCE);
-                occurrence::encode(fact, out);
-            }
+            Self::Archived(archived) => in_kind(kind::ARCHIVED, out, |out| archive::encode_archived(archived, out)),
+            Self::Defined(fact) => in_kind(kind::DEFINED, out, |out| defined::encode(fact, out)),
+            Self::Occurrence(fact) => in_kind(kind::OCCURRENCE, out, |out| occurrence::encode(fact, out)),
             Self::Usage(image) => {
                 out.push(if image.returns.is_empty() { kind::USAGE } else { kind::USAGE_WITH_RETURNS });
                 archive::encode_usage(image, out);
@@ -421,6 +409,12 @@ pub fn update_digest(named: &[&str], wanted: &Definition) -> [u8; 32] {
     bytes.push(b'=');
     wanted.encode(wanted.has_parts(), &mut bytes);
     blake3::hash(&bytes).into()
+}
+
+/// Appends a record's kind, then its bytes.
+fn in_kind(kind: u8, out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
+    out.push(kind);
+    encode(out);
 }
 
 /// Reads a drop's image; its kind byte has been read.

@@ -151,7 +151,9 @@ impl Series {
         }
         out.extend_from_slice(&[state.number(), *create_ahead_days, u8::from(*made_follow)]);
         put_u64(&mut out, u64::try_from(rules.len()).unwrap_or(u64::MAX));
-        rules.iter().for_each(|line| put_text(&mut out, line));
+        for line in rules {
+            put_text(&mut out, line);
+        }
         Moment::encode_option(closes.map(Moment::from), &mut out);
         put_u64(&mut out, u64::try_from(guards.len()).unwrap_or(u64::MAX));
         for Guard { kind, skips } in guards {

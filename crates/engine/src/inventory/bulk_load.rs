@@ -91,13 +91,13 @@ impl BulkLoad {
             }
             Record::Defined(fact) if fact.verb != DefinedVerb::Delete => self.0.follow_defined(revision, fact),
             Record::Occurrence(fact) => self.0.occurrences.lock().follow(revision, fact),
-            Record::Defined(_) => Err(fits::only_in_journals(revision)),
             Record::Drop(_)
             | Record::Lifecycle(_)
             | Record::Archived(_)
             | Record::Stock(_)
             | Record::Adjustments(_) => self.apply_to_drop(revision, image),
-            Record::DropFact(_)
+            Record::Defined(_)
+            | Record::DropFact(_)
             | Record::Upgraded(_)
             | Record::Made(_)
             | Record::Changed(_)

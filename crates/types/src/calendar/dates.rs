@@ -107,9 +107,8 @@ fn period(rule: &Rule, start: Date, number: i64) -> Option<(Date, i64)> {
 
 /// Periods that lie wholly before a day.
 fn periods_between(rule: &Rule, start: Date, day: Date) -> i64 {
-    let days = i64::from(
-        day.to_datetime(Time::midnight()).duration_since(start.to_datetime(Time::midnight())).as_hours() / 24,
-    );
+    let midnight = |day: Date| day.to_datetime(Time::midnight());
+    let days = midnight(day).duration_since(midnight(start)).as_hours() / 24;
     let months =
         (i64::from(day.year()) - i64::from(start.year())) * 12 + i64::from(day.month()) - i64::from(start.month());
     let between = match rule.frequency {

@@ -171,10 +171,8 @@ impl<'a> Look<'a> {
     fn is_open(&self, occurrence: &Occurrence) -> bool {
         let Some(fact) = occurrence.fact() else { return true };
         match fact.verb {
-            // Its local time is the id of a drop that belongs to another occurrence of the day.
-            OccurrenceVerb::Create | OccurrenceVerb::Change => false,
-            // Its drop's id is used up.
-            OccurrenceVerb::Cancel => false,
+            // Its local time is the id of a drop that belongs to another occurrence of the day, or was cancelled.
+            OccurrenceVerb::Create | OccurrenceVerb::Change | OccurrenceVerb::Cancel => false,
             OccurrenceVerb::Skip => true,
             OccurrenceVerb::Fail => fact.by < self.revision,
         }
