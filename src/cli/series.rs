@@ -28,7 +28,7 @@ pub(super) async fn apply(options: &ApplySeriesOptions, output: &mut Output) -> 
         Ok(answer) => answer.series.unwrap_or_default(),
         Err(status) if status.code() == Code::NotFound => {
             let request = pb::CreateSeriesRequest { series: Some(series), validate_only: *dry_run };
-            let answer = client.create_series(request).await?;
+            let answer = Box::pin(client.create_series(request)).await?;
             if remote.json {
                 output.json(&json::text("CreateSeriesResponse", &answer)?);
                 return Ok(Finding::Well);
@@ -47,7 +47,7 @@ pub(super) async fn apply(options: &ApplySeriesOptions, output: &mut Output) -> 
     let made_drops = if *keep { pb::MadeDrops::Keep } else { pb::MadeDrops::Follow }.into();
     let revision = before.revision;
     let request = pb::UpdateSeriesRequest { series: Some(series), revision, validate_only: *dry_run, made_drops };
-    let answer = client.update_series(request).await?;
+    let answer = Box::pin(client.update_series(request)).await?;
     print_update(&answer, &before, *dry_run, remote, output)
 }
 
@@ -163,7 +163,7 @@ pub(super) async fn preview(options: &PreviewOptions, output: &mut Output) -> Re
     };
     let client = Client::connect(&options.remote.endpoint).await?;
     let request = pb::PreviewSeriesRequest { of: Some(of), count: options.count, from: None };
-    let answer = client.preview_series(request).await?;
+    let answer = Box::pin(client.preview_series(request)).await?;
     if options.remote.json {
         output.json(&json::text("PreviewSeriesResponse", &answer)?);
     } else {
@@ -186,7 +186,7 @@ pub(super) async fn steer(
     let before = answer.series.unwrap_or_default();
     let series = Some(pb::Series { state: state.into(), ..before.clone() });
     let request = pb::UpdateSeriesRequest { series, revision: before.revision, ..pb::UpdateSeriesRequest::default() };
-    let answer = client.update_series(request).await?;
+    let answer = Box::pin(client.update_series(request)).await?;
     print_update(&answer, &before, false, &options.remote, output)
 }
 

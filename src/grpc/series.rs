@@ -74,16 +74,16 @@ impl SeriesCalls {
             engine.list_series(shop.as_ref(), after.as_ref(), size.saturating_add(1), context)
         };
         let (views, _now) = self.edge.list(list).await.map_err(of_fault)?;
-        let (mut page, mut bytes, mut last) = (Vec::new(), 0_usize, None);
+        let (mut page, mut bytes, mut behind) = (Vec::new(), 0_usize, None);
         for view in &views {
             if page.len() == size || bytes >= PAGE_BYTES {
-                let next_page_token = last.map(convert::series_token).unwrap_or_default();
+                let next_page_token = behind.map(convert::series_token).unwrap_or_default();
                 return Ok(pb::ListSeriesResponse { series: page, next_page_token });
             }
             let shown = convert::series(view);
             bytes = bytes.saturating_add(convert::series_bytes(&shown));
             page.push(shown);
-            last = Some(&view.series.id);
+            behind = Some(&view.series.id);
         }
         Ok(pb::ListSeriesResponse { series: page, next_page_token: String::new() })
     }

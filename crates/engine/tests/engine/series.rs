@@ -96,9 +96,9 @@ fn same_after_restart(world: &World, engine: Engine) -> Engine {
 
 /// What the journal says of occurrences: local time and verb.
 fn journaled(world: &World) -> Vec<String> {
-    let of = |(_, record): (Lsn, Record)| match record {
-        Record::Occurrence(fact) => Some(format!("{} {}", fact.local.strftime("%m-%d %H:%M"), fact.verb.label())),
-        _ => None,
+    let of = |(_, record): (Lsn, Record)| {
+        let Record::Occurrence(fact) = record else { return None };
+        Some(format!("{} {}", fact.local.strftime("%m-%d %H:%M"), fact.verb.label()))
     };
     records(world).into_iter().filter_map(of).collect()
 }
@@ -195,10 +195,9 @@ fn clocks_that_are_set_move_no_occurrence_but_by_a_gap() {
         let (engine, _) = World::new().start();
         let mut series = named("fridays", starts_at, &["RRULE:FREQ=DAILY;COUNT=3"]);
         series.time_zone = zone.to_owned();
-        let now = wanted[0].replace("T", "T00:00:00Z ");
         let day_before = Timestamp(at(&format!("{}:00Z", wanted[0])).0 - DAY);
         let command = CreateSeries { series, validate_only: false };
-        let answer = engine.create_series(&command, Context::anonymous(day_before)).expect(&now).value;
+        let answer = engine.create_series(&command, Context::anonymous(day_before)).expect(starts_at).value;
         let opened: Vec<String> =
             drops(&engine).iter().map(|line| line.split(' ').nth(1).expect("at").to_owned()).collect();
         assert_eq!(opened, wanted, "{zone} {starts_at}");

@@ -3,7 +3,6 @@
 //! series does not have the occurrence any more.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 
 use stockade_types::definition::Definition;
 use stockade_types::ids::{AdjustmentId, DropId, Lsn};
@@ -80,10 +79,8 @@ impl Look<'_> {
         match self.bring_to(&before.value, wanted) {
             Ok(false) => Ok(()),
             Ok(true) => self.write(occurrence, OccurrenceVerb::Change, ""),
-            Err(fault) => match refused_for_good(fault)? {
-                ControlFlow::Break(_reason) => Ok(()),
-                ControlFlow::Continue(()) => Ok(()),
-            },
+            // It stays as it is: the answer to the change says so.
+            Err(fault) => refused_for_good(fault).map(|_stays| ()),
         }
     }
 
