@@ -17,14 +17,14 @@ async fn stub(endpoint: &str) -> StorefrontServiceClient<Channel> {
 }
 
 /// An instant this far from now.
-pub fn from_now(seconds: i64) -> Option<prost_types::Timestamp> {
+pub fn from_now(seconds: i64) -> prost_types::Timestamp {
     let now = i64::try_from(stockade_types::time::wall_clock().0 / 1000).expect("a time of this age");
-    Some(prost_types::Timestamp { seconds: now + seconds, nanos: 0 })
+    prost_types::Timestamp { seconds: now + seconds, nanos: 0 }
 }
 
 /// A drop that opens this far from now.
 pub fn opening(id: &str, seconds: i64) -> pb::Drop {
-    pb::Drop { opens_at: from_now(seconds), ..knife_drop(id) }
+    pb::Drop { opens_at: Some(from_now(seconds)), ..knife_drop(id) }
 }
 
 fn status_of(id: &str) -> pb::GetDropStatusRequest {
@@ -123,7 +123,11 @@ async fn drops_are_listed_by_their_opening_page_by_page() {
     assert_eq!(list(series).await.0, "b");
     let shop = pb::ListDropStatusesRequest { shop: "other".into(), ..all.clone() };
     assert_eq!(list(shop).await.0, "a");
-    let span = pb::ListDropStatusesRequest { opens_from: from_now(100), opens_until: from_now(290), ..all.clone() };
+    let span = pb::ListDropStatusesRequest {
+        opens_from: Some(from_now(100)),
+        opens_until: Some(from_now(290)),
+        ..all.clone()
+    };
     assert_eq!(list(span).await.0, "b");
     let (mut seen, mut token) = (Vec::new(), String::new());
     loop {
