@@ -2,10 +2,10 @@
 
 use super::{announced, figures, hold, largest_fact, small_drop};
 use crate::definition::{
-    Audience, Band, BandNo, Currency, DROP_POOLS_MAX, FLOWS_MAX, Flow, ITEM_POOLS_MAX, ITEM_UNITS_MAX, ITEMS_MAX, Item,
-    Level, Moment, Money, Named, OfferNo, PRICE_STEPS_MAX, PRICE_TERMS_MAX, Pool, PoolSize, PriceStep, PriceTerms,
-    Rules, SIGNAL_NAMES_MAX, SIGNALS_MAX, Scarcity, Signal, SignalNo, Slot, StockLevel, TRANCHES_MAX, TermsNo, Tranche,
-    TrancheNo, Trigger, WINDOWS_MAX, Window, WindowNo,
+    Audience, Band, BandNo, Currency, DROP_POOLS_MAX, FLOWS_MAX, Flow, ITEM_POOLS_MAX, ITEM_UNITS_MAX, Item, Level,
+    Moment, Money, Named, OfferNo, PRICE_STEPS_MAX, PRICE_TERMS_MAX, Pool, PoolSize, PriceStep, PriceTerms, Rules,
+    Scarcity, Signal, SignalNo, Slot, StockLevel, TRANCHES_MAX, TermsNo, Tranche, TrancheNo, Trigger, WINDOWS_MAX,
+    Window, WindowNo,
 };
 use crate::hold::{Hold, HoldExtras, HoldFields, HoldLine, Pinned};
 use crate::ids::{DropNo, ItemNo, PoolNo, Sku};
@@ -259,11 +259,8 @@ fn the_largest_fact_about_a_drop_with_rules_fits_its_bound() {
         steps.chain([MarkKind::TermsStart(terms), MarkKind::TermsEnd(terms)])
     });
     let tranches = (0..TRANCHES_MAX).map(|tranche| MarkKind::Tranche(TrancheNo(number(tranche))));
-    let signals = (0..SIGNALS_MAX).map(|signal| MarkKind::Signal(SignalNo(number(SIGNAL_NAMES_MAX - signal))));
-    let of_items = (0..ITEMS_MAX).map(|item| ItemNo(number(item)));
-    let stock = of_items.flat_map(|item| [MarkKind::SoldOut(Some(item)), MarkKind::Band(item, BandNo(7))]);
     let mut lifecycle = Lifecycle::new(DropNo(u32::MAX));
-    for kind in flows.chain(windows).chain(prices).chain(tranches).chain(signals).chain(stock) {
+    for kind in flows.chain(windows).chain(prices).chain(tranches) {
         lifecycle.mark(mark(kind));
     }
     let fact = DropFact {
