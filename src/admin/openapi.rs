@@ -1,5 +1,6 @@
 //! `/openapi.json`: the pages of the HTTP endpoint and the calls of the contract, as `OpenAPI` 3.1 has them.
 
+use std::error::Error;
 use std::sync::LazyLock;
 
 use axum::body::Bytes;
@@ -14,6 +15,9 @@ use super::problem::Problem;
 use super::schema::{Schemas, comment, contract};
 use crate::grpc::served;
 
+/// The pages beside the calls, those for anyone among them.
+const PAGES: &str = include_str!("pages.json");
+
 /// The document: made once, since the contract does not change.
 static DOCUMENT: LazyLock<Result<Bytes, String>> = LazyLock::new(|| {
     let document = document().map_err(|error| error.to_string())?;
@@ -27,7 +31,7 @@ pub(super) async fn page() -> Response {
     }
 }
 
-fn document() -> Result<Value, prost_reflect::DescriptorError> {
+fn document() -> Result<Value, Box<dyn Error>> {
     let contract = contract()?;
     let mut schemas = Schemas::default();
     let mut paths = Map::new();
@@ -40,8 +44,13 @@ fn document() -> Result<Value, prost_reflect::DescriptorError> {
             paths.insert(path.to_owned(), call(&method, &mut schemas));
         }
     }
-    let page = contract.get_message_by_name("stockade.v1.ListEventsResponse").map(|page| schemas.message(&page));
-    paths.extend(pages(&page.unwrap_or(Value::Bool(true))));
+    // The pages name these.
+    for name in ["ListEventsResponse", "DropStatus"] {
+        if let Some(message) = contract.get_message_by_name(&format!("stockade.v1.{name}")) {
+            schemas.message(&message);
+        }
+    }
+    paths.extend(serde_json::from_str::<Map<String, Value>>(PAGES)?);
     let mut components = schemas.into_components();
     if let Some(components) = components.as_object_mut() {
         components.insert("ConnectError".to_owned(), connect_error());
@@ -115,80 +124,6 @@ fn parameters(request: &Value) -> Value {
         },
         {"name": "connect", "in": "query", "schema": {"enum": ["v1"]}, "description": "The protocol's version."},
     ])
-}
-
-/// The pages beside the calls.
-fn pages(events: &Value) -> Map<String, Value> {
-    let text = |summary: &str, unready: Option<&str>| {
-        let content = json!({"text/plain": {"schema": {"type": "string"}}});
-        let mut responses = Map::new();
-        responses.insert("200".to_owned(), json!({"description": "It is.", "content": content}));
-        if let Some(unready) = unready {
-            responses.insert("503".to_owned(), json!({"description": unready, "content": content}));
-        }
-        json!({"get": {"summary": summary, "responses": responses}})
-    };
-    let all = [
-        ("/healthz", text("Whether the process is alive", None)),
-        ("/readyz", text("Whether calls are served", Some("They are not."))),
-        ("/metrics", text("Metrics for Prometheus", None)),
-        ("/v1/events", json!({"get": listed})),
-        ("/openapi.json", document("This document")),
-        ("/asyncapi.json", document("The events, as AsyncAPI has them")),
-    ];
-    all.into_iter().chain(hook_pages(&failed)).map(|(path, item)| (path.to_owned(), item)).collect()
-}
-
-/// The pages for no-code tools.
-fn hook_pages(failed: &Value) -> [(&'static str, Value); 3] {
-    let hook = json!({
-        "operationId": "subscribe",
-        "summary": "Subscribes to events: a webhook with an id and a secret of the server's choice",
-        "requestBody": {"required": true, "content": {"application/json": {"schema": {
-            "type": "object",
-            "required": ["target_url", "types"],
-            "additionalProperties": false,
-            "properties": {
-                "target_url": {"type": "string", "format": "uri"},
-                "types": {"type": "array", "items": {"type": "string"}, "minItems": 1},
-                "drop_id": {"type": "string"},
-                "series": {"type": "string"},
-                "with_stock": {"type": "boolean"},
-            },
-        }}}},
-        "responses": {
-            "201": {"description": "Subscribed.", "content": {"application/json": {"schema": {
-                "type": "object", "properties": {"id": {"type": "string"}, "secret": {"type": "string"}},
-            }}}},
-            "default": failed,
-        },
-    });
-    let unhook = json!({
-        "operationId": "unsubscribe",
-        "summary": "Unsubscribes; gone already is well",
-        "parameters": [{"name": "id", "in": "path", "required": true, "schema": {"type": "string"}}],
-        "responses": {"204": {"description": "Unsubscribed."}, "default": failed},
-    });
-    let samples = json!({
-        "operationId": "samples",
-        "summary": "The newest events of a type, as they would be delivered",
-        "parameters": [parameter("type", &json!({"type": "string"}), "A type, or a prefix with .*; left out: all.")],
-        "responses": {
-            "200": {"description": "CloudEvents, newest first.", "content": {"application/json": {"schema": {
-                "type": "array", "items": {"type": "object"},
-            }}}},
-            "default": failed,
-        },
-    });
-    [
-        ("/v1/hooks", json!({"post": hook})),
-        ("/v1/hooks/{id}", json!({"delete": unhook})),
-        ("/v1/hooks/samples", json!({"get": samples})),
-    ]
-}
-
-fn parameter(name: &str, schema: &Value, description: &str) -> Value {
-    json!({"name": name, "in": "query", "schema": schema, "description": description})
 }
 
 fn connect_error() -> Value {

@@ -1,9 +1,9 @@
 //! What a browser may do with an answer (`Content-Security-Policy`), and what stands for its content.
 
+use aws_lc_rs::digest::{SHA256, digest as sha};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::HeaderValue;
-use aws_lc_rs::digest::{SHA256, digest};
 
 /// Digits of a digest.
 const DIGITS: usize = 16;
@@ -32,7 +32,7 @@ pub(super) fn page(style: &str, script: Option<&str>, may_be_framed: bool) -> He
 
 /// An inline text that is allowed by its hash.
 fn source(text: &str) -> String {
-    format!("'sha256-{}'", STANDARD.encode(digest(&SHA256, text.as_bytes())))
+    format!("'sha256-{}'", STANDARD.encode(sha(&SHA256, text.as_bytes())))
 }
 
 /// What stands for a content in its entity tag.

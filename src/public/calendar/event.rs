@@ -72,9 +72,8 @@ fn alarms(signals: &[Signal], asked: &Asked, title: &str) -> Vec<Alarm> {
         Trigger::Moment(moment) => Some(Alarm { at: moment.at, text: title.to_owned() }),
         Trigger::Stock(_) => None,
     };
-    let is_for_calendars = |signal: &&Signal| {
-        signal.channels.iter().any(|channel| channel == CALENDAR) && is_for(&signal.audience, asked)
-    };
+    let is_for_calendars =
+        |signal: &&Signal| signal.channels.iter().any(|channel| channel == CALENDAR) && is_for(&signal.audience, asked);
     signals.iter().filter(is_for_calendars).filter_map(alarm).collect()
 }
 
