@@ -39,26 +39,26 @@ async fn a_series_is_created_previewed_changed_and_read() {
     let client = &shop.client;
     let preview =
         pb::PreviewSeriesRequest { of: Some(pb::preview_series_request::Of::Series(weekly())), count: 1, from: None };
-    let planned = client.preview_series(preview).await.expect("a preview").occurrences;
+    let planned = Box::pin(client.preview_series(preview)).await.expect("a preview").occurrences;
     assert_eq!(lines(&planned), ["2026-12-04T18:00:00[Europe/Berlin] weekly-20261204T1800 Planned"]);
 
     let create = pb::CreateSeriesRequest { series: Some(weekly()), validate_only: false };
-    let made = client.create_series(create.clone()).await.expect("created").series.expect("a series");
+    let made = Box::pin(client.create_series(create.clone())).await.expect("created").series.expect("a series");
     assert_eq!((made.shop.as_str(), made.create_ahead_days, made.state()), ("default", 14, pb::SeriesState::Active));
-    let again = client.create_series(create).await.expect("the same again").series.expect("a series");
+    let again = Box::pin(client.create_series(create)).await.expect("the same again").series.expect("a series");
     assert_eq!(again, made);
     let sent_back = pb::CreateSeriesRequest { series: Some(made.clone()), validate_only: false };
-    assert_eq!(client.create_series(sent_back).await.expect("as it was read").series, Some(made.clone()));
+    assert_eq!(Box::pin(client.create_series(sent_back)).await.expect("as it was read").series, Some(made.clone()));
     let other =
         pb::CreateSeriesRequest { series: Some(pb::Series { title: "x".into(), ..weekly() }), validate_only: false };
-    assert_eq!(client.create_series(other).await.expect_err("another").code(), Code::AlreadyExists);
+    assert_eq!(Box::pin(client.create_series(other)).await.expect_err("another").code(), Code::AlreadyExists);
     let drop = client.get_drop(pb::GetDropRequest { drop_id: "weekly-20261204T1800".into() }).await.expect("made").drop;
     let drop = drop.expect("a drop");
     assert_eq!((drop.series.as_str(), drop.time_zone.as_str()), ("weekly", "Europe/Berlin"));
 
     let moved = pb::Series { starts_at: "2026-12-04T19:00:00".into(), ..made.clone() };
     let update = pb::UpdateSeriesRequest { series: Some(moved), revision: made.revision, ..Default::default() };
-    let answer = client.update_series(update.clone()).await.expect("changed");
+    let answer = Box::pin(client.update_series(update.clone())).await.expect("changed");
     assert_eq!(
         lines(&answer.changed),
         [
@@ -66,9 +66,9 @@ async fn a_series_is_created_previewed_changed_and_read() {
             "2026-12-11T19:00:00[Europe/Berlin] weekly-20261211T1800 Created",
         ]
     );
-    assert_eq!(client.update_series(update).await.expect("the same again"), answer);
+    assert_eq!(Box::pin(client.update_series(update)).await.expect("the same again"), answer);
     let stale = pb::UpdateSeriesRequest { series: Some(weekly()), revision: made.revision, ..Default::default() };
-    assert_eq!(client.update_series(stale).await.expect_err("stale").code(), Code::Aborted);
+    assert_eq!(Box::pin(client.update_series(stale)).await.expect_err("stale").code(), Code::Aborted);
     let get = pb::GetSeriesRequest { series_id: "weekly".into() };
     assert_eq!(client.get_series(get).await.expect("there").series, answer.series);
     let none = pb::GetSeriesRequest { series_id: "monthly".into() };
@@ -76,7 +76,9 @@ async fn a_series_is_created_previewed_changed_and_read() {
 
     for id in ["a", "b"] {
         let series = Some(pb::Series { id: id.into(), shop: "other".into(), ..weekly() });
-        client.create_series(pb::CreateSeriesRequest { series, validate_only: false }).await.expect("created");
+        Box::pin(client.create_series(pb::CreateSeriesRequest { series, validate_only: false }))
+            .await
+            .expect("created");
     }
     let mut found = Vec::new();
     let mut request = pb::ListSeriesRequest { shop: String::new(), page_size: 2, page_token: String::new() };
@@ -119,7 +121,7 @@ async fn all_faulty_fields_are_named_at_once() {
         ..pb::Series::default()
     };
     let create = pb::CreateSeriesRequest { series: Some(faulty), validate_only: true };
-    let status = shop.client.create_series(create).await.expect_err("faulty");
+    let status = Box::pin(shop.client.create_series(create)).await.expect_err("faulty");
     assert_eq!(status.code(), Code::InvalidArgument);
     let details = status.get_details_bad_request().expect("fields");
     let mut fields: Vec<&str> = details.field_violations.iter().map(|violation| violation.field.as_str()).collect();
