@@ -12,6 +12,7 @@ pub mod webhooks;
 
 pub mod http2;
 pub mod grpc;
+mod web;
 pub mod admin;
 pub mod public;
 

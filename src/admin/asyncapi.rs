@@ -9,8 +9,8 @@ use stockade_feed::Kind;
 use tonic::Status;
 
 use super::calls::json;
-use super::problem::Problem;
 use super::schema::{Schemas, contract};
+use crate::web::Problem;
 
 /// The document: made once, since the contract does not change.
 static DOCUMENT: LazyLock<Result<Bytes, String>> = LazyLock::new(|| {
@@ -21,7 +21,7 @@ static DOCUMENT: LazyLock<Result<Bytes, String>> = LazyLock::new(|| {
 pub(super) async fn page() -> Response {
     match &*DOCUMENT {
         Ok(document) => json(document.clone()),
-        Err(error) => Problem::of(&Status::internal(error.clone())).into_response(),
+        Err(error) => Problem::from(&Status::internal(error.clone())).into_response(),
     }
 }
 

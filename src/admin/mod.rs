@@ -14,11 +14,13 @@ use axum::routing::get;
 use stockade_engine::lifecycle::term::EngineHandle;
 use stockade_types::metrics::Gauge;
 use stockade_types::time::{Millis, Timestamp};
+use tokio::sync::Semaphore;
 
 use crate::budget::Budget;
 use crate::grpc::Services;
 use crate::metrics::edge::EdgeMetrics;
 use crate::metrics::transport::TransportMetrics;
+use crate::web::Problem;
 use crate::webhooks::WebhookMetrics;
 
 mod asyncapi;
@@ -27,12 +29,11 @@ mod exposition;
 mod families;
 mod hooks;
 mod openapi;
-mod problem;
 mod process;
 mod query;
 mod schema;
 
-pub use calls::{Calls, PeerAddress};
+pub use calls::{Calls, Connection};
 
 use exposition::{Family, Format};
 use families::ServerReading;
@@ -97,6 +98,8 @@ pub struct Admin {
     started: Timestamp,
     /// Of the calls; none before recovery is done.
     services: OnceLock<Arc<Services>>,
+    /// A place for each call that is being answered.
+    calls: Semaphore,
     /// Reads how many log lines were lost since the start.
     log_lines_lost: fn() -> u64,
 }
@@ -125,6 +128,7 @@ impl Admin {
             data,
             started,
             services: OnceLock::new(),
+            calls: Semaphore::new(calls::CALLS_MAX.try_into().unwrap_or(Semaphore::MAX_PERMITS)),
             log_lines_lost,
         }
     }
@@ -181,7 +185,8 @@ pub fn router(admin: Arc<Admin>, calls: Calls) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .merge(calls::routes(calls))
-        .fallback(async |uri: Uri| problem::not_found(&uri))
+        .fallback(async |uri: Uri| calls::not_found(&uri))
+        .method_not_allowed_fallback(async || Problem::not_allowed("this page has other methods"))
         .with_state(admin)
 }
 

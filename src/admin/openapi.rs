@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 use tonic::Status;
 
 use super::calls::json;
-use super::problem::Problem;
 use super::schema::{Schemas, comment, contract};
 use crate::grpc::served;
+use crate::web::Problem;
 
 /// The pages beside the calls, those for anyone among them.
 const PAGES: &str = include_str!("pages.json");
@@ -27,7 +27,7 @@ static DOCUMENT: LazyLock<Result<Bytes, String>> = LazyLock::new(|| {
 pub(super) async fn page() -> Response {
     match &*DOCUMENT {
         Ok(document) => json(document.clone()),
-        Err(error) => Problem::of(&Status::internal(error.clone())).into_response(),
+        Err(error) => Problem::from(&Status::internal(error.clone())).into_response(),
     }
 }
 

@@ -40,7 +40,7 @@ pub use edge::Edge;
 pub use health::Health;
 pub use seats::WATCHERS_MAX;
 pub use services::Services;
-pub use status::starting;
+pub use status::{starting, stopping};
 pub use storefront::{Latest, Listing, PublicStatus, Snapshot, StatusPage, Storefront};
 pub use stream::Streams;
 

@@ -143,7 +143,7 @@ pub(super) fn as_of(bad: &BadCursor) -> Status {
 
 /// The server is stopping: the caller retries at its next start, or at another server.
 #[must_use]
-pub(super) fn stopping() -> Status {
+pub fn stopping() -> Status {
     unavailable(
         "the server is stopping: connect again and continue with what was not answered".to_owned(),
         RESTART_DELAY,

@@ -14,8 +14,8 @@ use super::body::Body;
 use super::cache::Page;
 use super::gzip;
 use super::policy;
-use super::problem::Problem;
 use super::room::Room;
+use crate::web::Problem;
 
 /// How long the answer that there is nothing may be kept.
 const NOTHING_THERE: &str = "public, max-age=1, s-maxage=1";

@@ -7,10 +7,10 @@ use stockade_types::time::Timestamp;
 use super::cache::{Made, Stamp};
 use super::json;
 use super::policy;
-use super::problem::Problem;
-use super::query::Query;
 use crate::grpc::convert;
 use crate::grpc::{PublicStatus, Snapshot, StatusPage};
+use crate::web::Problem;
+use crate::web::Query;
 
 pub(super) const JSON: &str = "application/json";
 /// How long a status may be kept: caches in between answer for a second, and while they fetch the next.

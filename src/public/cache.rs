@@ -7,8 +7,8 @@ use dashmap::DashMap;
 use hyper::header::HeaderValue;
 
 use super::gzip;
-use super::problem::Problem;
 use super::room::Room;
+use crate::web::Problem;
 
 /// Most answers that are kept. When there are more, all are made anew.
 const ANSWERS_MAX: usize = 2_048;

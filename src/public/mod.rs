@@ -17,13 +17,12 @@ use tokio::sync::Semaphore;
 use crate::grpc::Storefront;
 use crate::grpc::convert;
 use crate::metrics::transport::{Shed, TransportMetrics};
+use crate::web::{Problem, Query};
 
 mod room;
 mod body;
-mod problem;
 mod gzip;
 mod cache;
-mod query;
 mod json;
 mod policy;
 mod words;
@@ -37,8 +36,6 @@ mod answer;
 pub(crate) use body::Body;
 
 use cache::{Cache, Made, Page, Stamp};
-use problem::Problem;
-use query::Query;
 use room::Room;
 
 /// Most bytes of a path.
@@ -122,7 +119,7 @@ impl Public {
     pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let is_head = request.method() == Method::HEAD;
         if !is_head && request.method() != Method::GET {
-            return answer::problem(&Problem::method(), false);
+            return answer::problem(&Problem::not_allowed("only GET and HEAD are answered here"), false);
         }
         let answered = match self.storefront() {
             Some(storefront) => self.found(storefront, &request, is_head).await,
@@ -217,8 +214,7 @@ impl Public {
     fn address_for(&self, headers: &HeaderMap) -> Option<String> {
         self.address.clone().or_else(|| {
             let host = headers.get(HOST)?.to_str().ok()?;
-            let is_tls = headers.get(HeaderName::from_static("x-forwarded-proto")).is_some_and(|by| by == "https");
-            let address = format!("{}://{host}", if is_tls { "https" } else { "http" });
+            let address = format!("http://{host}");
             words::link(&address).map(ToOwned::to_owned)
         })
     }

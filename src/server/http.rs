@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::{Extension, Router};
@@ -16,7 +17,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::rate_limited::Seldom;
 use super::sockets;
-use crate::admin::PeerAddress;
+use crate::admin::Connection;
 use crate::metrics::transport::{Shed, TransportMetrics};
 
 /// A request's head must arrive within this time, also the next one's on an open connection.
@@ -36,31 +37,43 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long to wait after accepting has failed.
 const AFTER_A_FAILURE: Duration = Duration::from_millis(50);
 
-/// Serves until it is dropped. If all places are taken, the oldest connection is closed to make room.
+/// A connection that is being served.
+struct Served {
+    task: AbortHandle,
+    /// Calls over it that are being answered.
+    calls: Arc<AtomicUsize>,
+}
+
+/// Serves until it is dropped. If all places are taken, the oldest connection without a call is closed to make room; if
+/// there is none, the new one is closed.
 pub(super) async fn serve(listener: TcpListener, pages: Router, most: usize, metrics: Arc<TransportMetrics>) {
     let mut connections = JoinSet::new();
-    let mut oldest: VecDeque<AbortHandle> = VecDeque::new();
+    let mut oldest: VecDeque<Served> = VecDeque::new();
     let mut failures = Seldom::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_ended) = connections.join_next() => {
-                oldest.retain(|connection| !connection.is_finished());
+                oldest.retain(|connection| !connection.task.is_finished());
                 metrics.http.set(u64::try_from(connections.len()).unwrap_or(u64::MAX));
                 continue;
             }
         };
         match accepted {
             Ok((socket, peer)) => {
-                if connections.len() >= most
-                    && let Some(longest) = oldest.pop_front()
-                {
-                    longest.abort();
+                if connections.len() >= most {
+                    // Relaxed: a call that has just begun is sent again.
+                    let idle = |connection: &Served| connection.calls.load(Ordering::Relaxed) == 0;
                     metrics.shed(Shed::MadeRoom);
+                    let Some(place) = oldest.iter().position(idle) else { continue };
+                    if let Some(longest) = oldest.remove(place) {
+                        longest.task.abort();
+                    }
                 }
-                oldest.push_back(
-                    connections.spawn(connection(socket, pages.clone().layer(Extension(PeerAddress(peer))))),
-                );
+                let calls = Arc::new(AtomicUsize::new(0));
+                let seen = Connection { address: peer, calls: Arc::clone(&calls) };
+                let task = connections.spawn(connection(socket, pages.clone().layer(Extension(seen))));
+                oldest.push_back(Served { task, calls });
                 metrics.http.set(u64::try_from(connections.len()).unwrap_or(u64::MAX));
             }
             Err(error) if sockets::is_ours(&error) => {

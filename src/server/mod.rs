@@ -318,7 +318,8 @@ async fn drain(
     grpc.streams.end();
     // If the receiver is gone, serving has stopped already.
     if grpc.stop.send(()).is_ok() {
-        match tokio::time::timeout(config.drain_timeout, &mut grpc.serving.0).await {
+        let calls = async { tokio::join!(&mut grpc.serving.0, endpoints.admin.finish_calls()) };
+        match tokio::time::timeout(config.drain_timeout, calls).await {
             Ok(_ended) => tracing::info!("all calls are finished"),
             Err(_elapsed) => tracing::warn!("calls in flight were left behind"),
         }

@@ -26,13 +26,17 @@ impl Answer {
     }
 }
 
-/// Sends a request, with these further lines of its head.
+/// Sends a request to this machine, with these further lines of its head.
 async fn send(address: SocketAddr, first: &str, lines: &[&str], body: &[u8]) -> Answer {
+    send_to(address, first, &[&["host: localhost"], lines].concat(), body).await
+}
+
+/// Sends a request with these lines of its head; without a host if none is among them.
+async fn send_to(address: SocketAddr, first: &str, lines: &[&str], body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
     let length = body.len();
-    let head =
-        format!("{first} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {length}\r\n{lines}\r\n");
+    let head = format!("{first} HTTP/1.1\r\nconnection: close\r\ncontent-length: {length}\r\n{lines}\r\n");
     stream.write_all(head.as_bytes()).await.expect("a head");
     stream.write_all(body).await.expect("a body");
     let mut answer = Vec::new();
@@ -212,6 +216,36 @@ async fn a_hook_is_a_webhook_of_the_servers_choice() {
     assert_eq!((&samples[0]["specversion"], &samples[0]["subject"]), (&json!("1.0"), &json!("knife")));
     assert_eq!(samples[0]["data"]["drop"]["dropId"], "knife");
     assert!(get(server.http, "/v1/hooks/samples?kind=x", "*/*").await.0.contains(" 400 "));
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_can_make_a_browser_call_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().to_str().expect("a path");
+    let server = start(&[("ephemeral", "false"), ("data", data), ("webhooks-to-private", "true")]).await;
+    create(&server.client().await, knife_drop("knife")).await;
+    let hook = json!({"target_url": "http://127.0.0.1:9/", "types": ["*"]}).to_string();
+    // What a page of any site may send without asking first.
+    for content in [&["content-type: text/plain"][..], &[]] {
+        let answer = send(server.http, "POST /v1/hooks", content, hook.as_bytes()).await;
+        assert_eq!(answer.status, 415, "{content:?}");
+    }
+    let json = "content-type: application/json";
+    // Their own page, by a name that they have pointed to this machine; and their page as the origin.
+    for (foreign, field) in
+        [("host: evil.example:7412", "Host"), ("host: localhost\r\norigin: https://evil.example", "Origin")]
+    {
+        for path in ["POST /v1/hooks".to_owned(), format!("POST {RESERVE}"), "GET /v1/events".to_owned()] {
+            let answer = send_to(server.http, &path, &[json, foreign], hook.as_bytes()).await;
+            assert_eq!(answer.status, 403, "{path} with {foreign}");
+            assert!(answer.json()["detail"].as_str().is_some_and(|text| text.starts_with(field)), "{path}");
+        }
+    }
+    let own = format!("origin: http://{}", server.http);
+    let host = format!("host: {}", server.http);
+    assert_eq!(send_to(server.http, "POST /v1/hooks", &[json, &host, &own], hook.as_bytes()).await.status, 201);
+    let events = send(server.http, "POST /v1/events", &[json], b"{}").await;
+    assert!(events.status == 405 && events.head.contains("application/problem+json"), "{}", events.head);
 }
 
 #[tokio::test]

@@ -29,8 +29,10 @@ const INTERVAL: Millis = Millis(250);
 const BURST: u64 = 4;
 /// A read that takes longer than this
 const LONG_READ: Duration = Duration::from_millis(5);
-/// is followed by a rest of this many times of the rest of it: reading never takes more than 2 % of a core.
+/// is followed by a rest of this many times of the rest of it: reading takes 2 % of a core,
 const REST: u32 = 50;
+/// but never longer than this: a stalled disk is no reason to show old lists for minutes.
+const REST_MAX: Duration = Duration::from_secs(5);
 /// It is read again after this time, even if no record was written.
 const RENEWED: Millis = Millis::from_secs(5);
 /// Most drops in it,
@@ -160,8 +162,8 @@ impl Catalog {
         let drops: Vec<_> = statuses.into_iter().map(known).collect();
         let number = kept.listing.as_ref().map_or(0, |last| last.number.saturating_add(1));
         let listing = Arc::new(Listing { drops, at, number, appended });
-        kept.rests_until =
-            self.edge.now().plus(Millis::from(watch.elapsed().saturating_sub(LONG_READ).saturating_mul(REST)));
+        let rest = watch.elapsed().saturating_sub(LONG_READ).saturating_mul(REST).min(REST_MAX);
+        kept.rests_until = self.edge.now().plus(Millis::from(rest));
         kept.listing = Some(Arc::clone(&listing));
         Ok(listing)
     }

@@ -143,9 +143,13 @@ impl Statuses {
         self.read_aside(&cell, turn).await?;
         if self.cells.len() >= CELLS_MAX {
             self.cells.retain(|_, cell| cell.is_needed(now));
-            if self.cells.len() >= CELLS_MAX {
-                return Err(Fault::Exhausted("too many drops are asked for at once"));
-            }
+        }
+        if self.cells.len() >= CELLS_MAX {
+            // The drop that nobody watches and that was asked for the longest ago.
+            let unwatched = self.cells.iter().filter(|cell| cell.changes.receiver_count() == 0);
+            let oldest = unwatched.min_by_key(|cell| cell.asked.load(Ordering::Relaxed)).map(|cell| cell.key().clone());
+            let oldest = oldest.ok_or(Fault::Exhausted("too many drops are watched at once"))?;
+            self.cells.remove(&oldest);
         }
         Ok(Arc::clone(&self.cells.entry(id.clone()).or_insert(cell)))
     }

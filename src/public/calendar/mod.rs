@@ -14,9 +14,9 @@ use stockade_types::time::{Millis, Timestamp};
 
 use super::cache::Made;
 use super::policy;
-use super::problem::Problem;
-use super::query::Query;
 use crate::grpc::{Listing, PublicStatus};
+use crate::web::Problem;
+use crate::web::Query;
 use event::events;
 use lines::Lines;
 

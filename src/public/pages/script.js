@@ -58,6 +58,8 @@
     const list = part("items");
     if (!list) return;
     const known = new Map([...list.children].map((row) => [row.dataset.sku, row]));
+    const named = new Set(items.map((item) => item.sku));
+    for (const [sku, row] of known) if (!named.has(sku)) row.remove();
     for (const item of items) {
       let row = known.get(item.sku);
       if (!row) {
@@ -73,7 +75,13 @@
       }
       row.dataset.band = item.band;
       put(row.querySelector(".item-band"), words(item.band));
-      if (item.price) put(row.querySelector(".price"), money(item.price));
+      let price = row.querySelector(".price");
+      if (item.price && !price) {
+        price = document.createElement("span");
+        price.className = "price";
+        row.querySelector(".item-band").before(price, " ");
+      }
+      if (price) put(price, item.price ? money(item.price) : "");
     }
   };
 

@@ -8,14 +8,14 @@ use percent_encoding::percent_decode_str;
 use stockade_engine::answer::InvalidField;
 use stockade_types::time::Timestamp;
 
-use super::problem::Problem;
+use super::Problem;
 
 /// Most bytes of them.
 const BYTES_MAX: usize = 1_024;
 
 /// The parameters that were given, and what is wrong with them.
 #[derive(Debug, Default)]
-pub(super) struct Query {
+pub(crate) struct Query {
     given: Vec<(String, String)>,
     faults: Vec<InvalidField>,
 }
@@ -25,7 +25,7 @@ impl Query {
     ///
     /// # Errors
     /// If it is too long.
-    pub(super) fn parse(text: Option<&str>) -> Result<Self, Problem> {
+    pub(crate) fn parse(text: Option<&str>) -> Result<Self, Problem> {
         let text = text.unwrap_or_default();
         if text.len() > BYTES_MAX {
             return Err(Problem::too_long());
@@ -45,14 +45,14 @@ impl Query {
     }
 
     /// A parameter; `None` where it is not given or empty.
-    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         let place = self.given.iter().position(|(known, _)| known == name)?;
         let (_, value) = self.given.swap_remove(place);
         Some(value).filter(|value| !value.is_empty())
     }
 
     /// An instant, in RFC 3339.
-    pub(super) fn instant(&mut self, name: &str) -> Option<Timestamp> {
+    pub(crate) fn instant(&mut self, name: &str) -> Option<Timestamp> {
         let text = self.take(name)?;
         let at = text.parse::<jiff::Timestamp>().ok().and_then(|at| u64::try_from(at.as_millisecond()).ok());
         if at.is_none() {
@@ -62,7 +62,7 @@ impl Query {
     }
 
     /// An id.
-    pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
+    pub(crate) fn parsed<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
         let text = self.take(name)?;
         match text.parse() {
             Ok(id) => Some(id),
@@ -74,7 +74,7 @@ impl Query {
     }
 
     /// A whole number.
-    pub(super) fn number(&mut self, name: &str) -> i32 {
+    pub(crate) fn number(&mut self, name: &str) -> i32 {
         let Some(text) = self.take(name) else { return 0 };
         text.parse().unwrap_or_else(|_bad| {
             self.fault(name, "must be a whole number");
@@ -83,17 +83,17 @@ impl Query {
     }
 
     /// Whether a switch is on: `1` or `true`.
-    pub(super) fn switch(&mut self, name: &str) -> bool {
+    pub(crate) fn switch(&mut self, name: &str) -> bool {
         self.take(name).is_some_and(|value| value == "1" || value == "true")
     }
 
     /// Records a fault.
-    pub(super) fn fault(&mut self, field: &str, description: &str) {
+    pub(crate) fn fault(&mut self, field: &str, description: &str) {
         self.faults.push(InvalidField { field: field.to_owned(), description: description.to_owned() });
     }
 
     /// The faults of the parameters that were taken, and those of the rest, which are known to nobody.
-    pub(super) fn faults(mut self) -> Vec<InvalidField> {
+    pub(crate) fn faults(mut self) -> Vec<InvalidField> {
         for (name, _) in std::mem::take(&mut self.given) {
             self.fault(&name, "is no parameter of this address");
         }
