@@ -73,7 +73,6 @@ pub(super) fn routes(calls: Calls) -> Router<Arc<Admin>> {
             .route("/openapi.json", any(refused))
             .route("/asyncapi.json", any(refused));
     }
-    let is_local = calls == Calls::Local;
     Router::new()
         .route("/{service}/{method}", any(connect))
         .route("/v1/events", get(events))
@@ -82,12 +81,15 @@ pub(super) fn routes(calls: Calls) -> Router<Arc<Admin>> {
         .route("/v1/hooks/{id}", delete(hooks::remove))
         .route("/openapi.json", get(super::openapi::page))
         .route("/asyncapi.json", get(super::asyncapi::page))
-        .route_layer(middleware::from_fn(async move |request: Request<Body>, next: Next| {
-            match from_here(request.headers(), is_local) {
-                Ok(()) => next.run(request).await,
-                Err(why) => Problem::forbidden(why).into_response(),
-            }
-        }))
+        .route_layer(middleware::from_fn_with_state(calls == Calls::Local, guard))
+}
+
+/// Answers a request only if it may be made from where it comes.
+async fn guard(State(is_local): State<bool>, request: Request<Body>, next: Next) -> Response {
+    match from_here(request.headers(), is_local) {
+        Ok(()) => next.run(request).await,
+        Err(why) => Problem::forbidden(why).into_response(),
+    }
 }
 
 /// Whether a call names this machine as its host, if it must, and comes from no page of another.

@@ -416,7 +416,7 @@ async fn the_calendar_follows_each_change_across_a_restart() {
     let moved = pb::Drop { opens_at: Some(from_now(9_000)), ..quiet.clone() };
     update(moved, quiet.revision, "opens_at").await;
     eventually("the calendar shows the new opening", async || sequence(at).await.0 == "1").await;
-    let (_, stamp) = sequence(at).await;
+    let (count, stamp) = sequence(at).await;
     assert!(stamp.as_str() > property(&first, "DTSTAMP"), "{stamp}");
     closed(&client, "off").await;
     eventually("the calendar shows the cancelled drop", async || {
