@@ -88,9 +88,13 @@ impl After {
     /// The same before these marks of the same record.
     fn before(&self, drop: &Definition, later: &[Mark]) -> Self {
         let Self { lifecycle, stock } = self;
-        let closes = later.iter().any(|mark| mark.kind == MarkKind::Closes);
-        let lifecycle = if closes {
-            Arc::new(Lifecycle { closed: None, ..Lifecycle::clone(lifecycle) })
+        let is_later = |kind| later.iter().any(|mark| mark.kind == kind);
+        let (opens, closes) = (is_later(MarkKind::Opens), is_later(MarkKind::Closes));
+        let lifecycle = if opens || closes {
+            let mut before = Lifecycle::clone(lifecycle);
+            before.opened = before.opened.filter(|_| !opens);
+            before.closed = before.closed.filter(|_| !closes);
+            Arc::new(before)
         } else {
             Arc::clone(lifecycle)
         };

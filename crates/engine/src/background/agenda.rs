@@ -1,6 +1,7 @@
-//! The agenda: work that is due by the clock. Drops open and close at their moments, holds are given back at their
-//! deadlines, ended holds are forgotten, drops that closed long ago are archived. A request that needs one of these
-//! before the agenda has done it does it by itself, with the same functions.
+//! The agenda: work that is due by the clock. Drops open and close at their moments, rules fire that wait for a level of
+//! stock, what the public sees of the stock is made known, holds are given back at their deadlines, ended holds are
+//! forgotten, drops that closed long ago are archived, and series make the drops of their occurrences. A request that
+//! needs a drop turned or units given back before the agenda has done it does it by itself, with the same functions.
 //!
 //! Each kind of work is an entry, which knows the instant at which it next has something to do. In each pass, every
 //! entry whose instant is reached gets one turn, in order, and does a bounded piece of its work, so that none waits
@@ -202,8 +203,8 @@ impl Work for StockLevels {
     fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) -> TurnEnd {
         let drops = engine.inventory.watched.after(self.last, DROPS_A_TURN);
         for drop in &drops {
-            let ceased = &mut self.ceased;
-            let look = |entry: &DropEntry| !reached(entry, &entry.read(), now, ceased).is_empty();
+            let ceased = &self.ceased;
+            let look = |entry: &DropEntry| !reached(entry, &entry.read(), now, ceased).is_nothing();
             let reached = engine.inventory.drops.with_number(*drop, look);
             if reached == Some(true) && engine.turn_by_stock(*drop, now, &mut self.ceased).is_err() {
                 return TurnEnd::Soon;
@@ -213,7 +214,8 @@ impl Work for StockLevels {
         self.last = if drops.len() == DROPS_A_TURN { drops.last().copied() } else { None };
         if self.last.is_none() {
             self.next = now.plus(LOOK_PERIOD);
-            self.ceased.retain(|drop| engine.inventory.watched.has(drop));
+            // A drop that is paused is not watched, and what has ceased there counts once it goes on.
+            self.ceased.retain(|drop| engine.inventory.on_sale.has(drop));
         }
         TurnEnd::Done
     }
@@ -314,7 +316,7 @@ impl Work for Eviction {
     }
 }
 
-/// [`AgendaEntry::Series`]: one series a turn. What stops it, stops it for a while: the series is due again by then.
+/// [`AgendaEntry::Series`]: a few drops of one series a turn. What stops it, stops it for a while: the series is due again by then.
 #[derive(Debug)]
 struct SeriesLook;
 
@@ -327,8 +329,8 @@ impl Work for SeriesLook {
         let looked = engine.look_at_series(now);
         throttle.rest(0, Millis(0));
         match looked {
-            Ok(true) => TurnEnd::Done,
-            Ok(false) => TurnEnd::Soon,
+            Ok(true) if !engine.journal.is_busy() => TurnEnd::Done,
+            Ok(_) => TurnEnd::Soon,
             Err(fault) => {
                 tracing::warn!(%fault, "what a series has to do is done later");
                 TurnEnd::Soon

@@ -178,7 +178,7 @@ impl ItemAdjustments {
     }
 
     /// The remembered adjustments, oldest first, with the instants at which they were made, if known.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Adjustment, Option<Timestamp>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Adjustment, Option<Timestamp>)> {
         self.last.iter().map(|known| (known.adjustment(), known.at()))
     }
 

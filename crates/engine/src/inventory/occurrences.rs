@@ -17,7 +17,7 @@ use super::apply::ReplayError;
 /// How long after its opening the result of an occurrence is remembered.
 pub(super) const REMEMBERED: Millis = Millis::from_secs(45 * 24 * 60 * 60);
 /// Most results that are remembered; if there are more, no occurrence gets another one.
-pub const OCCURRENCES_MAX: usize = 200_000;
+pub const OCCURRENCES_MAX: usize = if cfg!(test) { 100 } else { 200_000 };
 
 /// The last record of an occurrence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,10 @@ pub struct Occurred {
 #[derive(Debug, Default)]
 pub struct OccurrenceTable {
     known: BTreeMap<SeriesId, BTreeMap<DateTime, Occurred>>,
-    count: usize,
+    /// All of them by their openings, so that those of a series of which no record comes any more are forgotten, too.
+    by_opening: BTreeSet<(Timestamp, SeriesId, DateTime)>,
+    /// The latest instant of a record: what is old by then is forgotten.
+    latest: Timestamp,
 }
 
 impl OccurrenceTable {
@@ -47,10 +50,10 @@ impl OccurrenceTable {
         self.known.get(series)?.get(&local)
     }
 
-    /// Whether there is room for another result.
+    /// Whether there is room for another result, which makes room itself by what it makes old.
     #[must_use]
-    pub const fn has_room(&self) -> bool {
-        self.count < OCCURRENCES_MAX
+    pub fn has_room(&self, now: Timestamp) -> bool {
+        self.by_opening.len() < OCCURRENCES_MAX || self.by_opening.first().is_some_and(|(at, ..)| is_old(*at, now))
     }
 
     /// Each last record, with its LSN.
@@ -60,16 +63,30 @@ impl OccurrenceTable {
         all.map(|occurred| (occurred.lsn, Record::Occurrence(occurred.fact.clone()))).collect()
     }
 
-    /// Applies a record, and forgets what it makes old. Returns false if it was applied already.
+    /// Applies a record, and forgets what it makes old, of all series. Returns false if it was applied already.
     pub(super) fn apply(&mut self, lsn: Lsn, fact: &OccurrenceFact) -> bool {
-        let of_series = self.known.entry(fact.series.clone()).or_default();
-        let is_new = of_series.get(&fact.local).is_none_or(|known| known.lsn < lsn);
-        let before = of_series.len();
+        let OccurrenceFact { series, local, opens_at, at, .. } = fact;
+        let of_series = self.known.entry(series.clone()).or_default();
+        let is_new = of_series.get(local).is_none_or(|known| known.lsn < lsn);
         if is_new {
-            of_series.insert(fact.local, Occurred { fact: Box::new(fact.clone()), lsn });
+            if let Some(before) = of_series.insert(*local, Occurred { fact: Box::new(fact.clone()), lsn }) {
+                self.by_opening.remove(&(before.fact.opens_at, series.clone(), *local));
+            }
+            self.by_opening.insert((*opens_at, series.clone(), *local));
         }
-        of_series.retain(|_, known| known.fact.opens_at.plus(REMEMBERED) > fact.at);
-        self.count = self.count.saturating_sub(before).saturating_add(of_series.len());
+        self.latest = self.latest.max(*at);
+        while let Some((opens_at, series, local)) = self.by_opening.first().cloned() {
+            if !is_old(opens_at, self.latest) {
+                break;
+            }
+            self.by_opening.pop_first();
+            if let Some(of_series) = self.known.get_mut(&series) {
+                of_series.remove(&local);
+                if of_series.is_empty() {
+                    self.known.remove(&series);
+                }
+            }
+        }
         is_new
     }
 
@@ -91,6 +108,11 @@ impl OccurrenceTable {
     }
 }
 
+/// Whether what came of an occurrence that opened then is forgotten by now.
+fn is_old(opens_at: Timestamp, now: Timestamp) -> bool {
+    opens_at.plus(REMEMBERED) <= now
+}
+
 /// When each series is looked at next.
 #[derive(Debug)]
 pub struct SeriesLooks {
@@ -103,6 +125,8 @@ pub struct SeriesLooks {
 struct LookQueue {
     in_order: BTreeSet<(Timestamp, SeriesId)>,
     of_series: HashMap<SeriesId, Timestamp>,
+    /// From when on the skipped occurrences of each series are judged again.
+    judged: HashMap<SeriesId, Timestamp>,
 }
 
 impl Default for SeriesLooks {
@@ -121,11 +145,24 @@ impl SeriesLooks {
         if at < Timestamp::NEVER {
             known.of_series.insert(series.clone(), at);
             known.in_order.insert((at, series.clone()));
+        } else {
+            known.judged.remove(series);
         }
         // Under the lock, so that the value is never older than the list. Relaxed: [`SeriesLooks::due`] reads the list
         // under the lock.
         let earliest = known.in_order.first().map_or(Timestamp::NEVER, |(at, _)| *at);
         self.earliest.store(earliest.0, Ordering::Relaxed);
+    }
+
+    /// Whether the skipped occurrences of a series are judged again.
+    #[must_use]
+    pub fn judges_again(&self, series: &SeriesId, now: Timestamp) -> bool {
+        self.known.lock().judged.get(series).is_none_or(|at| *at <= now)
+    }
+
+    /// They were judged, and are judged again from then on.
+    pub fn judged(&self, series: &SeriesId, again_at: Timestamp) {
+        self.known.lock().judged.insert(series.clone(), again_at);
     }
 
     /// The series that is due first, if one is due.
@@ -141,5 +178,73 @@ impl SeriesLooks {
     #[must_use]
     pub fn next(&self) -> Timestamp {
         Timestamp(self.earliest.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stockade_types::record::Origin;
+
+    use super::*;
+
+    const DAY: u64 = 24 * 60 * 60 * 1_000;
+
+    /// An occurrence of a series so many days from the first, of which a record comes at its opening.
+    fn fact(series: &str, day: u64) -> OccurrenceFact {
+        let first = jiff::civil::date(2026, 1, 1).at(18, 0, 0, 0);
+        let local = first.checked_add(jiff::Span::new().days(i64::try_from(day).expect("few"))).expect("a day");
+        OccurrenceFact {
+            series: series.parse().expect("an id"),
+            shop: "s".parse().expect("an id"),
+            local,
+            verb: OccurrenceVerb::Create,
+            at: Timestamp(day * DAY),
+            origin: Origin::ENGINE,
+            opens_at: Timestamp(day * DAY),
+            by: Lsn(1),
+            reason: "".into(),
+        }
+    }
+
+    fn of(table: &OccurrenceTable, series: &str) -> usize {
+        table.of(&series.parse().expect("an id")).count()
+    }
+
+    #[test]
+    fn what_is_old_is_forgotten_of_all_series_by_whichever_record_comes() {
+        let mut table = OccurrenceTable::default();
+        let most = u64::try_from(OCCURRENCES_MAX).expect("few");
+        for n in 0..most {
+            assert!(table.has_room(Timestamp(DAY)));
+            let series = format!("ended-{n}");
+            assert!(table.apply(Lsn(n + 1), &fact(&series, n % 2)));
+        }
+        let until = REMEMBERED.0 / DAY;
+        assert!(!table.has_room(Timestamp(until * DAY - 1)), "none is old");
+        assert!(table.has_room(Timestamp(until * DAY)), "the record that comes then makes room");
+        assert!(table.apply(Lsn(most + 1), &fact("other", until)));
+        assert_eq!(table.by_opening.len(), OCCURRENCES_MAX / 2 + 1);
+        assert_eq!((of(&table, "ended-0"), of(&table, "ended-1"), of(&table, "other")), (0, 1, 1));
+        let mut of_snapshot = OccurrenceTable::default();
+        for (lsn, record) in table.images().into_iter().rev() {
+            let Record::Occurrence(fact) = record else { panic!("an occurrence") };
+            of_snapshot.follow(lsn, &fact).expect("sound");
+        }
+        assert_eq!(of_snapshot.known, table.known);
+        assert_eq!(of_snapshot.by_opening, table.by_opening);
+    }
+
+    #[test]
+    fn an_occurrence_that_moves_counts_once_from_its_last_opening() {
+        let mut table = OccurrenceTable::default();
+        table.apply(Lsn(1), &fact("moved", 0));
+        let moved = OccurrenceFact { opens_at: Timestamp(3 * DAY), verb: OccurrenceVerb::Change, ..fact("moved", 0) };
+        table.apply(Lsn(2), &moved);
+        assert!(!table.apply(Lsn(1), &fact("moved", 0)), "applied already");
+        assert_eq!(table.by_opening.len(), 1);
+        table.apply(Lsn(3), &fact("other", 47));
+        assert_eq!(of(&table, "moved"), 1, "not old yet");
+        table.apply(Lsn(4), &fact("other", 48));
+        assert_eq!((of(&table, "moved"), of(&table, "other")), (0, 2));
     }
 }

@@ -15,7 +15,7 @@ use crate::Engine;
 use crate::answer::Fault;
 use crate::commit::Prepared;
 use crate::inventory::{DropEntry, DropInner, Locked};
-use crate::rules::{stock_changes, stock_triggers};
+use crate::rules::{CHANGES_MAX, stock_changes, stock_triggers};
 
 /// Most drops that are turned in one call.
 const AT_ONCE: usize = 64;
@@ -80,40 +80,53 @@ impl Engine {
     pub(crate) fn turn_by_stock(&self, drop: DropNo, now: Timestamp, ceased: &mut Ceased) -> Result<(), Fault> {
         let mut fired = Vec::new();
         self.turn_to(drop, now, |entry, inner, now| {
-            fired = reached(entry, inner, now, ceased);
-            fired.clone()
+            let Reached { fires, ceases } = reached(entry, inner, now, ceased);
+            ceased.cease(drop, &ceases);
+            fired.clone_from(&fires);
+            if fires.is_empty() { Vec::new() } else { vec![fires] }
         })?;
         ceased.reached_anew(drop, &fired);
         Ok(())
     }
 
-    /// Records what has changed of what the public sees of a drop's stock, with the drop standing still.
+    /// Records what has changed of what the public sees of a drop's stock, with the drop standing still: at most
+    /// [`CHANGES_MAX`] changes in one record.
     pub(crate) fn turn_by_sale(&self, drop: DropNo, now: Timestamp) -> Result<(), Fault> {
-        self.turn_to(drop, now, changes_of_sale)
+        self.turn_to(drop, now, |entry, inner, now| {
+            let changes = changes_of_sale(entry, inner, now);
+            let mut records: Vec<_> = changes.chunks(CHANGES_MAX).map(<[MarkKind]>::to_vec).collect();
+            records.iter_mut().for_each(|kinds| kinds.sort());
+            records
+        })
     }
 
-    /// Records the marks of these kinds, found while the drop's gate is closed.
+    /// Records the marks of these kinds, found while the drop's gate is closed, each list in a record of its own. While the
+    /// journal is busy it ends early.
     fn turn_to(
         &self,
         drop: DropNo,
         now: Timestamp,
-        found: impl FnOnce(&DropEntry, &DropInner, Timestamp) -> Vec<MarkKind>,
+        found: impl FnOnce(&DropEntry, &DropInner, Timestamp) -> Vec<Vec<MarkKind>>,
     ) -> Result<(), Fault> {
         let turned = self.inventory.drops.with_number(drop, |entry| {
             let inner = &mut *entry.write();
             self.turn_in(entry, inner, now)?;
             let now = now.max(inner.turned_at);
-            let permit = self.journal.permit()?;
-            let marks: Vec<Mark> =
-                found(entry, inner, now).into_iter().map(|kind| Mark { kind, scheduled_for: now }).collect();
-            if marks.is_empty() {
-                return Ok(());
+            let mut permit = Some(self.journal.permit()?);
+            for kinds in found(entry, inner, now) {
+                let permit = match permit.take() {
+                    Some(first) => first,
+                    None if self.journal.is_busy() => break,
+                    None => self.journal.permit()?,
+                };
+                let marks: Vec<Mark> = kinds.into_iter().map(|kind| Mark { kind, scheduled_for: now }).collect();
+                let mut lifecycle = inner.lifecycle.clone();
+                for mark in &marks {
+                    lifecycle.mark(*mark);
+                }
+                self.commit_marks(permit, (entry, inner), (lifecycle, marks), now)?;
             }
-            let mut lifecycle = inner.lifecycle.clone();
-            for mark in &marks {
-                lifecycle.mark(*mark);
-            }
-            self.commit_marks(permit, (entry, inner), (lifecycle, marks), now)
+            Ok(())
         });
         turned.unwrap_or(Ok(()))
     }
@@ -166,7 +179,28 @@ impl Engine {
 #[derive(Debug, Default)]
 pub(crate) struct Ceased(HashSet<(DropNo, SignalNo)>);
 
+/// What a look at a drop's stock has found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reached {
+    /// What fires.
+    fires: Vec<MarkKind>,
+    /// Signals that may fire again, whose levels are not reached, which was not known.
+    ceases: Vec<SignalNo>,
+}
+
+impl Reached {
+    /// Whether it found nothing.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.fires.is_empty() && self.ceases.is_empty()
+    }
+}
+
 impl Ceased {
+    /// The levels of these are not reached.
+    fn cease(&mut self, drop: DropNo, signals: &[SignalNo]) {
+        self.0.extend(signals.iter().map(|signal| (drop, *signal)));
+    }
+
     /// These have fired.
     fn reached_anew(&mut self, drop: DropNo, kinds: &[MarkKind]) {
         for kind in kinds {
@@ -190,26 +224,24 @@ pub(crate) fn changes_of_sale(entry: &DropEntry, inner: &DropInner, now: Timesta
     stock_changes(&inner.definition, &inner.lifecycle, &entry.figures(), now)
 }
 
-/// What fires of a drop because its stock has reached a level. Exact while its gate is closed. Signals that may fire
-/// again and whose level is not reached are noted.
-pub(crate) fn reached(entry: &DropEntry, inner: &DropInner, now: Timestamp, ceased: &mut Ceased) -> Vec<MarkKind> {
+/// What fires of a drop because its stock has reached a level, and which signals may fire again because it has left
+/// theirs. Exact while its gate is closed: in between, units on their way are counted nowhere.
+pub(crate) fn reached(entry: &DropEntry, inner: &DropInner, now: Timestamp, ceased: &Ceased) -> Reached {
     if !inner.watches_stock() {
-        return Vec::new();
+        return Reached::default();
     }
     let stock = entry.figures();
     let figures = |item, pool| stock.get(inner.definition.pool_place(item, pool)?).copied();
-    let mut has_tranche = false;
+    let (mut has_tranche, mut ceases) = (false, Vec::new());
     let all = stock_triggers(&inner.definition, &inner.lifecycle);
     let reached = all.iter().filter(|trigger| {
         let is_reached = trigger.is_reached(&inner.definition, figures);
-        match trigger.again {
-            None => is_reached,
-            Some((number, at)) if is_reached => at <= now && ceased.0.contains(&(entry.number, number)),
-            Some((number, _)) => {
-                ceased.0.insert((entry.number, number));
-                false
-            }
+        let Some((number, at)) = trigger.again else { return is_reached };
+        let has_ceased = ceased.0.contains(&(entry.number, number));
+        if !is_reached && !has_ceased {
+            ceases.push(number);
         }
+        is_reached && has_ceased && at <= now
     });
     let first = reached.map(|trigger| trigger.kind).filter(|kind| {
         let is_tranche = matches!(kind, MarkKind::Tranche(_));
@@ -217,10 +249,10 @@ pub(crate) fn reached(entry: &DropEntry, inner: &DropInner, now: Timestamp, ceas
         has_tranche |= is_tranche;
         comes
     });
-    let mut first: Vec<MarkKind> = first.collect();
+    let mut fires: Vec<MarkKind> = first.collect();
     // Two flows to one pool are one opening, whichever fires it.
-    first.dedup();
-    first
+    fires.dedup();
+    Reached { fires, ceases }
 }
 
 /// Adds the units of tranches that have come to the figures of their pools. Returns those of which a part has no room,

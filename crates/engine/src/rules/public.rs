@@ -8,10 +8,10 @@ use stockade_types::ids::{ItemNo, PoolNo};
 use stockade_types::record::{FlowPlace, Lifecycle, Mark, MarkKind, Marks, PoolFigures};
 use stockade_types::time::{Millis, Timestamp};
 
-/// The least time between two records of such changes of one drop.
+/// The least time between two looks at a drop that make such changes known.
 const SPACING: Millis = Millis::from_secs(1);
-/// Most changes in one record, so that its events fit into a message. The others follow in the next.
-const CHANGES_MAX: usize = 16;
+/// Most changes in one record, so that its events fit into a message. The others follow in the next, at once.
+pub const CHANGES_MAX: usize = 16;
 
 /// Units of an item that are free, and those that were received and not withdrawn.
 #[derive(Debug, Clone, Copy, Default)]
@@ -92,7 +92,7 @@ pub fn shown_band<'d>(
 
 /// What has changed of the stock of a drop that is on sale since it was made known last, and may be made known now: at
 /// most once a second for a drop, and a band no sooner than the drop's interval behind the one before, but that nothing
-/// is left. What was made known longest ago comes first.
+/// is left. That nothing is left comes first, then what was made known longest ago.
 #[must_use]
 pub fn stock_changes(
     definition: &Definition,
@@ -126,11 +126,10 @@ pub fn stock_changes(
         }
     }
     found.extend(sold_out(None, goods, marks));
-    if found.len() > CHANGES_MAX {
-        found.sort_by_key(|mark| mark.scheduled_for);
-        found.truncate(CHANGES_MAX);
-    }
-    found.sort_by_key(|mark| mark.kind);
+    let says_none_left = |kind: MarkKind| {
+        matches!(kind, MarkKind::SoldOut(_)) || matches!(kind, MarkKind::Band(_, band) if band == scarcity.last())
+    };
+    found.sort_by_key(|mark| (!says_none_left(mark.kind), mark.scheduled_for, mark.kind));
     found.into_iter().map(|mark| mark.kind).collect()
 }
 

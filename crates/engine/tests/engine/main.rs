@@ -24,6 +24,7 @@ mod reconcile;
 mod rules;
 mod scenarios;
 mod series;
+mod series_cut;
 mod starts;
 mod succession;
 mod together;

@@ -12,13 +12,13 @@ use stockade_types::series::{Guard, GuardKind, Series, SeriesState};
 
 const DAY: u64 = 24 * 3_600_000;
 
-fn at(text: &str) -> Timestamp {
+pub fn at(text: &str) -> Timestamp {
     let at: jiff::Timestamp = text.parse().expect("an instant");
     Timestamp(u64::try_from(at.as_millisecond()).expect("after 1970"))
 }
 
 /// Fridays at six in the evening in Berlin, for two hours.
-fn fridays() -> Series {
+pub fn fridays() -> Series {
     let mut template = definition("fridays", &[("A", 5)], &[]);
     template.schedule = Schedule::default();
     Series {
@@ -37,17 +37,17 @@ fn fridays() -> Series {
     }
 }
 
-fn named(id: &str, starts_at: &str, rules: &[&str]) -> Series {
+pub fn named(id: &str, starts_at: &str, rules: &[&str]) -> Series {
     let rules = rules.iter().map(ToString::to_string).collect();
     Series { id: id.parse().expect("an id"), starts_at: starts_at.to_owned(), rules, ..fridays() }
 }
 
-fn made(engine: &Engine, series: &Series, now: &str) -> SeriesChanged {
+pub fn made(engine: &Engine, series: &Series, now: &str) -> SeriesChanged {
     let command = CreateSeries { series: series.clone(), validate_only: false };
     durable(engine, engine.create_series(&command, Context::anonymous(at(now)))).expect("a series")
 }
 
-fn changed(engine: &Engine, series: &Series, now: &str) -> SeriesChanged {
+pub fn changed(engine: &Engine, series: &Series, now: &str) -> SeriesChanged {
     let context = Context::anonymous(at(now));
     let revision = engine.get_series(&series.id, context).expect("a series").value.revision;
     let command = UpdateSeries { series: series.clone(), keep_state: false, revision, validate_only: false };
@@ -56,13 +56,13 @@ fn changed(engine: &Engine, series: &Series, now: &str) -> SeriesChanged {
     answer
 }
 
-fn preview(engine: &Engine, series: &str, from: &str, count: usize) -> Vec<OccurrenceView> {
+pub fn preview(engine: &Engine, series: &str, from: &str, count: usize) -> Vec<OccurrenceView> {
     let of = PreviewOf::Known(series.parse::<SeriesId>().expect("an id"));
     engine.preview_series(&of, (at(from), count), Context::anonymous(at(from))).expect("a preview").value
 }
 
 /// Each occurrence in a line: local time, state, drop, reason.
-fn lines(occurrences: &[OccurrenceView]) -> Vec<String> {
+pub fn lines(occurrences: &[OccurrenceView]) -> Vec<String> {
     let line = |of: &OccurrenceView| {
         let (local, state) = (of.local.strftime("%m-%d %H:%M"), format!("{:?}", of.state).to_lowercase());
         let drop = of.drop.as_str().rsplit('-').next().unwrap_or_default().to_owned();
@@ -72,7 +72,7 @@ fn lines(occurrences: &[OccurrenceView]) -> Vec<String> {
 }
 
 /// The drops there are, each with its opening, its state and what is left of it.
-fn drops(engine: &Engine) -> Vec<String> {
+pub fn drops(engine: &Engine) -> Vec<String> {
     let entries = engine.inventory().drops.all();
     let line = |entry: &std::sync::Arc<stockade_engine::inventory::DropEntry>| {
         let inner = entry.read();
@@ -84,7 +84,7 @@ fn drops(engine: &Engine) -> Vec<String> {
     entries.iter().map(line).collect()
 }
 
-fn look(engine: &Engine, now: &str) {
+pub fn look(engine: &Engine, now: &str) {
     while engine.look_at_series(at(now)).expect("looks") {}
 }
 
@@ -95,7 +95,7 @@ fn same_after_restart(world: &World, engine: Engine) -> Engine {
 }
 
 /// What the journal says of occurrences: local time and verb.
-fn journaled(world: &World) -> Vec<String> {
+pub fn journaled(world: &World) -> Vec<String> {
     let of = |(_, record): (Lsn, Record)| {
         let Record::Occurrence(fact) = record else { return None };
         Some(format!("{} {}", fact.local.strftime("%m-%d %H:%M"), fact.verb.label()))

@@ -200,6 +200,21 @@ fn a_drop_that_opens_and_closes_by_one_record_gives_both_in_their_order() {
     assert_eq!(opened.kind, Kind::DropOpened);
 }
 
+#[test]
+fn a_signal_before_an_opening_by_the_same_record_is_of_a_drop_that_is_not_open() {
+    use stockade_types::definition::SignalNo;
+    let lifecycle = Lifecycle { opened: Some(Timestamp(10)), ..Lifecycle::new(DropNo(3)) };
+    let events = given(fact(DropVerb::Turn, lifecycle, &[MarkKind::Signal(SignalNo(0)), MarkKind::Opens]));
+    let opened: Vec<_> = events
+        .iter()
+        .map(|event| {
+            let Detail::Drop { lifecycle, .. } = &event.detail else { panic!("{event:?}") };
+            (event.kind, lifecycle.opened.is_some())
+        })
+        .collect();
+    assert_eq!(opened, [(Kind::SignalFired, false), (Kind::DropOpened, true)]);
+}
+
 /// A drop with a window and a pool that flow at moments, a price that steps and tranches that come at levels of stock.
 fn ruled() -> Definition {
     use stockade_types::definition::{

@@ -1,11 +1,13 @@
 //! Does what is due in a series: says what has passed without a drop, lets made drops follow a change, makes the drops
 //! that are due, and finds out when there is more to do.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use jiff::civil::Date;
-use stockade_types::ids::{Lsn, SeriesId};
-use stockade_types::record::{DefinedKind, OccurrenceFact, OccurrenceVerb, REASON_MAX, Record};
+use jiff::civil::{Date, DateTime};
+use stockade_journal::Permit;
+use stockade_types::ids::{DropId, Lsn, SeriesId};
+use stockade_types::record::{DefinedKind, OccurrenceFact, OccurrenceVerb, REASON_MAX, Record, request_digest};
 use stockade_types::series::{Plan, SeriesState};
 use stockade_types::time::{Millis, Timestamp};
 
@@ -26,6 +28,10 @@ const AGAIN: Millis = Millis::from_secs(60);
 /// When a look is tried again that the journal or a bound has stopped.
 const RETRY: Millis = Millis::from_secs(5);
 const DAY: Millis = Millis::from_secs(24 * 60 * 60);
+/// Most records of occurrences that the agenda writes in one look, so that its other work waits for few drops,
+const AT_ONCE: usize = 16;
+/// and that a change of the series writes for new drops. The agenda writes the rest.
+const AT_A_CHANGE: usize = 64;
 /// Occurrences of which a drop must be possible when a series is created or changed.
 const TRIED: usize = 8;
 /// The reason of an occurrence whose opening was over before its drop could be made,
@@ -42,6 +48,12 @@ pub(super) struct Look<'a> {
     since: Timestamp,
     pub(super) context: Context<'a>,
     pub(super) results: &'a mut OccurrenceTable,
+    /// Whether the agenda looks, which has other work. The answer to a change says what became of all made drops.
+    by_agenda: bool,
+    /// Records that it has written.
+    written: usize,
+    /// Why drops can't follow.
+    pub(super) refused: BTreeMap<DropId, String>,
 }
 
 impl Engine {
@@ -52,36 +64,52 @@ impl Engine {
     pub fn look_at_series(&self, now: Timestamp) -> Result<bool, Fault> {
         let Some(id) = self.inventory.series_looks.due(now) else { return Ok(false) };
         let table = &mut self.inventory.definitions.lock(DefinedKind::Series);
-        self.look_in(table, &id, Context::engine(now)).map(|()| true)
+        self.look_in(table, &id, Context::engine(now), true).map(|_refused| true)
     }
 
-    /// The same for a series that was just changed. What can't be done now is done by the agenda.
-    pub(super) fn look_now(&self, table: &mut DefinedTable, id: &SeriesId, context: Context<'_>) {
-        if let Err(fault) = self.look_in(table, id, context) {
+    /// The same for a series that was just changed. What can't be done now is done by the agenda. Returns why made drops
+    /// could not follow.
+    pub(super) fn look_now(
+        &self,
+        table: &mut DefinedTable,
+        id: &SeriesId,
+        context: Context<'_>,
+    ) -> BTreeMap<DropId, String> {
+        self.look_in(table, id, context, false).unwrap_or_else(|fault| {
             tracing::warn!(series = %id, %fault, "what a series has to do is done later");
-        }
+            BTreeMap::new()
+        })
     }
 
-    fn look_in(&self, table: &mut DefinedTable, id: &SeriesId, context: Context<'_>) -> Result<(), Fault> {
+    fn look_in(
+        &self,
+        table: &mut DefinedTable,
+        id: &SeriesId,
+        context: Context<'_>,
+        by_agenda: bool,
+    ) -> Result<BTreeMap<DropId, String>, Fault> {
         let Some(known) = table.get(&defined_id(id)).cloned() else {
             self.inventory.series_looks.expect(id, Timestamp::NEVER);
-            return Ok(());
+            return Ok(BTreeMap::new());
         };
         self.inventory.series_looks.expect(id, context.now.plus(RETRY));
         let results = &mut self.inventory.occurrences.lock();
         let mut look = Look::at(self, &known, results, context)?;
-        look.settle()?;
-        look.follow()?;
-        look.make()?;
-        self.inventory.series_looks.expect(id, look.next());
-        Ok(())
+        look.by_agenda = by_agenda;
+        let is_whole = look.settle()? && look.follow()? && look.make()?;
+        self.inventory.series_looks.expect(id, if is_whole { look.next() } else { context.now });
+        Ok(look.refused)
     }
 
-    /// Says what has passed of a series without a drop.
-    pub(super) fn settle_now(&self, table: &DefinedTable, id: &SeriesId, context: Context<'_>) -> Result<(), Fault> {
+    /// Finishes what a series has begun before it is changed: says what has passed without a drop, says which drops were
+    /// made, and lets made drops follow its last change.
+    pub(super) fn finish_now(&self, table: &DefinedTable, id: &SeriesId, context: Context<'_>) -> Result<(), Fault> {
         let Some(known) = table.get(&defined_id(id)).cloned() else { return Ok(()) };
         let results = &mut self.inventory.occurrences.lock();
-        Look::at(self, &known, results, context)?.settle()
+        let mut look = Look::at(self, &known, results, context)?;
+        look.settle()?;
+        look.adopt()?;
+        look.follow().map(|_all| ())
     }
 
     /// Checks that drops can be made of the next occurrences; if none is to come, of the first.
@@ -129,42 +157,91 @@ impl<'a> Look<'a> {
     ) -> Result<Self, Fault> {
         let plan = plan(series_of(known)?)?;
         let since = known.fact.at.max(context.now.minus(PASSED));
-        Ok(Self { engine, plan, revision: known.revision, since, context, results })
+        let revision = known.revision;
+        let (by_agenda, written, refused) = (false, 0, BTreeMap::new());
+        Ok(Self { engine, plan, revision, since, context, results, by_agenda, written, refused })
     }
 
-    /// Writes that occurrences have passed without a drop.
-    fn settle(&mut self) -> Result<(), Fault> {
+    /// Whether a look of the agenda goes on in its next turn.
+    pub(super) fn is_to_rest(&self) -> bool {
+        self.by_agenda && (self.written >= AT_ONCE || self.engine.journal.is_busy())
+    }
+
+    /// Writes that occurrences have passed without a drop. Returns whether that was all.
+    fn settle(&mut self) -> Result<bool, Fault> {
         let reason = match self.plan.series.state {
             SeriesState::Active => MISSED,
             SeriesState::Paused => PAUSED,
-            SeriesState::Ended => return Ok(()),
+            SeriesState::Ended => return Ok(true),
         };
-        let Some(day) = day_of(&self.plan, self.since) else { return Ok(()) };
+        let Some(day) = day_of(&self.plan, self.since) else { return Ok(true) };
         let (since, now) = (self.since, self.context.now);
         let of_days = from_day(&self.plan, self.results, day).take_while(|occurrence| occurrence.opens_at <= now);
         let passed = of_days.filter(|occurrence| occurrence.opens_at > since && occurrence.fact().is_none());
         for occurrence in passed.collect::<Vec<_>>() {
-            self.write(&occurrence, OccurrenceVerb::Skip, reason)?;
+            if self.is_to_rest() {
+                return Ok(false);
+            }
+            let permit = self.engine.journal.permit()?;
+            if self.is_made(&occurrence) {
+                self.write(permit, &occurrence, OccurrenceVerb::Create, "")?;
+            } else {
+                self.write(permit, &occurrence, OccurrenceVerb::Skip, reason)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes which drops were made before a crash came between a drop and the record of its occurrence. Afterwards, with
+    /// another template, nobody could tell.
+    fn adopt(&mut self) -> Result<(), Fault> {
+        let Some(day) = day_of(&self.plan, self.context.now) else { return Ok(()) };
+        let until = self.ahead();
+        let ahead = from_day(&self.plan, self.results, day).take_while(|occurrence| occurrence.opens_at <= until);
+        let open = ahead.filter(|occurrence| self.is_open(occurrence) && self.is_made(occurrence));
+        for occurrence in open.collect::<Vec<_>>() {
+            let permit = self.engine.journal.permit()?;
+            self.write(permit, &occurrence, OccurrenceVerb::Create, "")?;
         }
         Ok(())
     }
 
-    /// Makes the drops that are due.
-    fn make(&mut self) -> Result<(), Fault> {
+    /// Whether this series made the drop of an occurrence, as it is now.
+    fn is_made(&self, occurrence: &Occurrence) -> bool {
+        let id = self.plan.series.drop_id(occurrence.local);
+        let Ok(drop) = drop_of(&self.plan, id.clone(), occurrence.local, occurrence.opens_at) else { return false };
+        let request = request_digest(&drop);
+        self.engine.inventory.drops.with_id(&id, |entry| entry.request == request) == Some(true)
+    }
+
+    /// Makes the drops that are due. Returns whether that was all.
+    fn make(&mut self) -> Result<bool, Fault> {
         if self.plan.series.state != SeriesState::Active {
-            return Ok(());
+            return Ok(true);
         }
-        let Some(day) = day_of(&self.plan, self.context.now) else { return Ok(()) };
+        let now = self.context.now;
+        let Some(day) = day_of(&self.plan, now) else { return Ok(true) };
         let until = self.ahead();
+        let looks = &self.engine.inventory.series_looks;
+        let judges_again = looks.judges_again(&self.plan.series.id, now);
         let due: Vec<Occurrence> = from_day(&self.plan, self.results, day)
             .take_while(|occurrence| occurrence.opens_at <= until)
-            .filter(|occurrence| occurrence.opens_at > self.context.now && self.is_open(occurrence))
+            .filter(|occurrence| occurrence.opens_at > now && self.is_open(occurrence))
+            .filter(|occurrence| judges_again || occurrence.fact().is_none_or(|fact| fact.by < self.revision))
             .collect();
-        if due.is_empty() {
-            return Ok(());
+        if !due.is_empty() {
+            let mut neighbours = self.engine.neighbours(&self.plan);
+            for occurrence in &due {
+                if self.is_to_rest() || self.written >= AT_A_CHANGE {
+                    return Ok(false);
+                }
+                self.make_one(occurrence, &mut neighbours)?;
+            }
         }
-        let mut neighbours = self.engine.neighbours(&self.plan);
-        due.iter().try_for_each(|occurrence| self.make_one(occurrence, &mut neighbours))
+        if judges_again {
+            looks.judged(&self.plan.series.id, now.plus(AGAIN));
+        }
+        Ok(true)
     }
 
     /// Whether a drop may still be made for an occurrence that lies ahead.
@@ -181,15 +258,17 @@ impl<'a> Look<'a> {
     fn make_one(&mut self, occurrence: &Occurrence, neighbours: &mut Vec<Neighbour>) -> Result<(), Fault> {
         let Occurrence { local, opens_at, .. } = *occurrence;
         let id = self.plan.series.drop_id(local);
+        // First, so that a drop is not made for whose record there is no room.
+        let permit = self.engine.journal.permit()?;
         let drop = match drop_of(&self.plan, id, local, opens_at) {
             Ok(drop) => drop,
-            Err(fault) => return self.write(occurrence, OccurrenceVerb::Fail, &said(&of_template(fault))),
+            Err(fault) => return self.write(permit, occurrence, OccurrenceVerb::Fail, &said(&of_template(fault))),
         };
         let findings = judge(&self.plan, &drop, opens_at, neighbours);
         if let Some(Finding { note, .. }) = findings.iter().find(|finding| finding.skips) {
             let reason = format!("{}: {}", note.code, note.message);
             let is_known = occurrence.fact().is_some_and(|fact| *fact.reason == *reason);
-            return if is_known { Ok(()) } else { self.write(occurrence, OccurrenceVerb::Skip, &reason) };
+            return if is_known { Ok(()) } else { self.write(permit, occurrence, OccurrenceVerb::Skip, &reason) };
         }
         self.has_room()?;
         let neighbour = Neighbour::of(&drop, opens_at, None);
@@ -197,10 +276,10 @@ impl<'a> Look<'a> {
         match self.engine.create_drop(&command, self.context) {
             Ok(_view) => {
                 neighbours.push(neighbour);
-                self.write(occurrence, OccurrenceVerb::Create, "")
+                self.write(permit, occurrence, OccurrenceVerb::Create, "")
             }
             Err(refused) => match refused_for_good(refused.value)? {
-                ControlFlow::Break(reason) => self.write(occurrence, OccurrenceVerb::Fail, &reason),
+                ControlFlow::Break(reason) => self.write(permit, occurrence, OccurrenceVerb::Fail, &reason),
                 ControlFlow::Continue(()) => Ok(()),
             },
         }
@@ -230,20 +309,30 @@ impl<'a> Look<'a> {
     }
 
     fn has_room(&self) -> Result<(), Fault> {
-        if self.results.has_room() { Ok(()) } else { Err(Fault::Exhausted("too many occurrences of series")) }
+        if self.results.has_room(self.context.now) {
+            Ok(())
+        } else {
+            Err(Fault::Exhausted("too many occurrences of series"))
+        }
     }
 
     /// Writes what came of an occurrence.
-    pub(super) fn write(&mut self, occurrence: &Occurrence, verb: OccurrenceVerb, reason: &str) -> Result<(), Fault> {
+    pub(super) fn write(
+        &mut self,
+        permit: Permit<'_>,
+        occurrence: &Occurrence,
+        verb: OccurrenceVerb,
+        reason: &str,
+    ) -> Result<(), Fault> {
         let local = occurrence.made.as_ref().map_or(occurrence.local, |made| made.fact.local);
-        self.write_at(local, occurrence.opens_at, verb, reason)
+        self.write_at(permit, (local, occurrence.opens_at), verb, reason)
     }
 
     /// The same, by the local time that the occurrence had first.
     pub(super) fn write_at(
         &mut self,
-        local: jiff::civil::DateTime,
-        opens_at: Timestamp,
+        permit: Permit<'_>,
+        (local, opens_at): (DateTime, Timestamp),
         verb: OccurrenceVerb,
         reason: &str,
     ) -> Result<(), Fault> {
@@ -265,9 +354,9 @@ impl<'a> Look<'a> {
             self.has_room()?;
         }
         let (series, drop) = (fact.series.clone(), series.drop_id(local));
-        let permit = self.engine.journal.permit()?;
         let prepared = Prepared { permit, locked: Locked::Occurrences(self.results), taken: None };
         self.engine.commit(Record::Occurrence(Box::new(fact)), prepared, now)?;
+        self.written = self.written.saturating_add(1);
         let what = verb.label();
         match verb {
             OccurrenceVerb::Create | OccurrenceVerb::Change | OccurrenceVerb::Cancel => {

@@ -13,6 +13,8 @@ mod look;
 mod occurrence;
 mod preview;
 
+use std::collections::BTreeMap;
+
 use jiff::civil::DateTime;
 use stockade_types::calendar::CalendarFault;
 use stockade_types::ids::{DefinedId, DropId, Lsn, SeriesId};
@@ -133,11 +135,8 @@ impl Engine {
         let known = table.get(&defined_id(&series.id)).cloned();
         let define = define(series, request, *validate_only);
         let defined = self.define_in(table, define, context).map_err(|fault| first_difference(fault, known, series))?;
-        if !validate_only {
-            self.look_now(table, &series.id, context);
-        }
-        let made = defined.value.revision;
-        self.shown(&defined.value, made, context.now)
+        let refused = if *validate_only { BTreeMap::new() } else { self.look_now(table, &series.id, context) };
+        self.shown(&defined.value, &refused, context.now)
     }
 
     /// Changes a series and what is to come of it. If nothing differs, no record is written. The same request again
@@ -168,14 +167,12 @@ impl Engine {
             wanted.state = before.state;
         }
         if !validate_only {
-            // What has passed is said by the series as it was.
-            self.settle_now(table, &series.id, context)?;
+            // What has passed, and what was begun, is finished by the series as it was.
+            self.finish_now(table, &series.id, context)?;
         }
         let defined = self.redefine_in(table, define(&wanted, request, *validate_only), *revision, context)?;
-        if !validate_only {
-            self.look_now(table, &series.id, context);
-        }
-        let answer = self.shown(&defined.value, defined.value.revision, context.now)?;
+        let refused = if *validate_only { BTreeMap::new() } else { self.look_now(table, &series.id, context) };
+        let answer = self.shown(&defined.value, &refused, context.now)?;
         if !validate_only {
             return Ok(answer);
         }
@@ -211,8 +208,10 @@ impl Engine {
         Ok(Decided { value: views, durable_after: listed.durable_after })
     }
 
-    /// The answer to a change. It shows drops that other records may have made, so it waits for all of them.
-    fn shown(&self, defined: &Defined, revision: Lsn, now: Timestamp) -> Answer<SeriesChanged> {
+    /// The answer to a change, with why made drops could not follow. It shows drops that other records may have made, so
+    /// it waits for all of them.
+    fn shown(&self, defined: &Defined, refused: &BTreeMap<DropId, String>, now: Timestamp) -> Answer<SeriesChanged> {
+        let revision = defined.revision;
         let view = view_of(defined, now)?;
         let plan = plan(view.series.clone())?;
         let occurrences = self.inventory.occurrences.lock();
@@ -224,7 +223,7 @@ impl Engine {
         let changed = results.filter(of_change).map(|fact| changed_view(&plan, fact)).collect();
         drop(occurrences);
         let mut notes = self.notes_of_next(&plan, now);
-        notes.extend(self.left_as_they_are(&plan, revision, now));
+        notes.extend(self.left_as_they_are(&plan, revision, refused, now));
         Ok(Decided { value: SeriesChanged { view, notes, changed }, durable_after: self.journal.appended() })
     }
 }

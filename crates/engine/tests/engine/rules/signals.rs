@@ -1,9 +1,12 @@
 //! Signals, and what is made known of the stock.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use stockade_types::definition::{Audience, Band, Definition, Level, Named, Scarcity, Signal, Trigger};
-use stockade_types::time::{Millis, Timestamp};
+use stockade_engine::background::agenda::AgendaEntry;
+use stockade_simulation::prelude::*;
+use stockade_types::definition::{Audience, Band, BandNo, Level, Named, Scarcity, Signal, Trigger};
+use stockade_types::record::MarkKind;
 
 use super::definitions::{at_level, members, sale};
 use super::play;
@@ -156,4 +159,72 @@ fn bands_are_of_the_public_s_pools_and_sold_out_is_of_all() {
         15   sale -> open: A/members 2+1+0-0 A/general 0+5+0-0 flow_fired back_in_stock back_in_stock:A band_changed:A=available
     ",
     );
+}
+
+/// The marks of a drop's records, a list for each record that has some.
+fn marks(world: &World) -> Vec<Vec<MarkKind>> {
+    let of = |(_, record): (Lsn, Record)| {
+        let Record::DropFact(fact) = record else { return None };
+        let kinds: Vec<_> = fact.marks.iter().map(|mark| mark.kind).filter(|kind| kind.is_of_stock()).collect();
+        Some(kinds).filter(|kinds| !kinds.is_empty())
+    };
+    records(world).into_iter().filter_map(of).collect()
+}
+
+#[test]
+fn what_changes_at_once_is_made_known_at_once_in_records_of_a_few_changes_what_is_gone_first() {
+    let world = World::new();
+    let (engine, _) = world.start();
+    let engine = Arc::new(engine);
+    let skus: Vec<String> = (0..40).map(|n| format!("S{n}")).collect();
+    let items: Vec<(&str, u64)> = (0..).zip(&skus).map(|(n, sku)| (sku.as_str(), if n < 20 { 4 } else { 1 })).collect();
+    let mut drop = definition("d", &items, &[]);
+    drop.rules.scarcity = bands().rules.scarcity;
+    create(&engine, drop, after(0));
+    for (n, (sku, units)) in (0..).zip(&items) {
+        let command = reserve(hold_id(n), "d", "ada", &[(*sku, if *units == 4 { 3 } else { 1 })]);
+        engine.granted(&command, after(1));
+    }
+    let mut agenda = Agenda::new(Arc::clone(&engine));
+    agenda.run_entry(AgendaEntry::Sale, after(1));
+    engine.journal().barrier().wait().expect("durable");
+    let made_known = marks(&world);
+    assert_eq!(made_known.iter().map(Vec::len).collect::<Vec<_>>(), [16, 16, 16, 12]);
+    let few = MarkKind::Band(ItemNo(0), BandNo(1));
+    let is_few = |kind: &MarkKind| matches!((kind, few), (MarkKind::Band(_, is), MarkKind::Band(_, few)) if *is == few);
+    let of_few: Vec<_> = made_known.iter().map(|kinds| kinds.iter().filter(|kind| is_few(kind)).count()).collect();
+    assert_eq!(of_few, [0, 0, 8, 12], "what is gone comes first");
+    agenda.run_entry(AgendaEntry::Sale, after(5));
+    engine.journal().barrier().wait().expect("durable");
+    assert_eq!(marks(&world).len(), 4, "once");
+}
+
+#[test]
+fn a_pause_takes_nothing_from_a_signal_that_may_fire_again() {
+    let world = World::new();
+    let (engine, _) = world.start();
+    let engine = Arc::new(engine);
+    for id in ["d", "other"] {
+        let mut drop = signals();
+        drop.id = id.parse().expect("an id");
+        drop.rules.signals.drain(..2);
+        create(&engine, drop, after(0));
+    }
+    let mut agenda = Agenda::new(Arc::clone(&engine));
+    agenda.run_entry(AgendaEntry::Moments, after(10));
+    let mut look = |seconds| {
+        agenda.run_entry(AgendaEntry::StockLevels, after(seconds));
+        let marks = engine.view("d", after(seconds)).marks;
+        marks.iter().find(|mark| matches!(mark.kind, MarkKind::Signal(_))).map(|mark| mark.scheduled_for)
+    };
+    assert_eq!(look(10), None);
+    engine.granted(&reserve(hold_id(1), "d", "ada", &[("A", 8)]), after(11));
+    assert_eq!(look(11), Some(after(11)));
+    engine.granted(&release(hold_id(1), &[("A", 1)]), after(72));
+    assert_eq!(look(72), Some(after(11)), "it has ceased");
+    engine.steered("d", Steer::Pause, after(73));
+    assert_eq!(look(73), Some(after(11)));
+    engine.steered("d", Steer::Resume, after(74));
+    engine.granted(&reserve(hold_id(2), "d", "bob", &[("A", 7)]), after(75));
+    assert_eq!(look(75), Some(after(75)));
 }
