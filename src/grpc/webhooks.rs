@@ -76,7 +76,7 @@ impl WebhookCalls {
             defined
         };
         let webhook = decoded(&defined)?;
-        let shown = self.shown(&id, &webhook)?;
+        let shown = self.shown(&defined, &webhook)?;
         // Until a delivery has succeeded, the caller may not have read it.
         let secret = if shown.last_success_at.is_none() { text_of(&webhook.secret) } else { String::new() };
         Ok(pb::CreateWebhookResponse { webhook: Some(self.view(&defined)?), secret })
@@ -105,7 +105,7 @@ impl WebhookCalls {
         self.webhooks()?;
         let id = convert::webhook_id(&request.webhook_id)?;
         let defined = self.defined(&id).await?;
-        let shown = self.shown(&id, &decoded(&defined)?)?;
+        let shown = self.shown(&defined, &decoded(&defined)?)?;
         let recent = shown.recent.iter().map(convert::delivery_attempt).collect();
         Ok(pb::GetWebhookResponse { webhook: Some(self.view(&defined)?), recent })
     }
@@ -176,19 +176,19 @@ impl WebhookCalls {
         position.map(Position::place).map_err(|bad| status::cursor_at("webhook.delivered_to", &bad))
     }
 
-    fn shown(&self, id: &DefinedId, webhook: &Webhook) -> Result<Shown, Status> {
-        let webhooks = self.webhooks()?;
-        if let Some(shown) = webhooks.shown(id) {
+    fn shown(&self, defined: &Defined, webhook: &Webhook) -> Result<Shown, Status> {
+        let (webhooks, image) = (self.webhooks()?, &defined.fact.image);
+        if let Some(shown) = webhooks.shown(&image.id, image.created_at) {
             return Ok(shown);
         }
         let engine = self.edge.engine().map_err(of_fault)?;
-        Ok(Shown::of(webhook, engine.webhook_progress(id).as_ref()))
+        Ok(Shown::of(webhook, engine.webhook_progress(&image.id).as_ref()))
     }
 
     fn view(&self, defined: &Defined) -> Result<pb::Webhook, Status> {
         let (webhooks, webhook) = (self.webhooks()?, decoded(defined)?);
         let id = &defined.fact.image.id;
-        let shown = self.shown(id, &webhook)?;
+        let shown = self.shown(defined, &webhook)?;
         let delivered_to = webhooks.feed().cursor(shown.delivered_to);
         Ok(convert::webhook_view(id, defined.revision, &webhook, (&shown, delivered_to)))
     }

@@ -37,6 +37,8 @@ pub struct Contract {
 pub struct Hook {
     /// Its id.
     pub id: DefinedId,
+    /// When it was created: another one of its id was so at another time.
+    pub created_at: Timestamp,
     /// The last record of its definition.
     pub revision: Lsn,
     /// Its definition.

@@ -38,6 +38,7 @@ pub use metrics::WebhookMetrics;
 use address::Reach;
 use envelope::Envelopes;
 use hook::{Parts, Posted, Shared};
+use ledger::Ledger;
 use manager::{Ledgers, Manager};
 use post::Poster;
 use store::Store;
@@ -153,16 +154,20 @@ impl Webhooks {
         let _ended = self.changed.send(id).await;
     }
 
-    /// What is known of a webhook's deliveries; none before they have begun.
+    /// What is known of the deliveries of the webhook that was created then; none before they have begun.
     #[must_use]
-    pub fn shown(&self, id: &DefinedId) -> Option<Shown> {
-        self.ledgers.lock().get(id).map(|ledger| ledger.shown())
+    pub fn shown(&self, id: &DefinedId, created_at: Timestamp) -> Option<Shown> {
+        self.ledger(id, created_at).map(|ledger| ledger.shown())
+    }
+
+    fn ledger(&self, id: &DefinedId, created_at: Timestamp) -> Option<Arc<Ledger>> {
+        self.ledgers.lock().get(id).filter(|ledger| ledger.created_at() == created_at).cloned()
     }
 
     /// Sends a test event, and returns what came back; none if there is no such webhook, or deliveries have ended.
     pub async fn test(&self, id: &DefinedId) -> Option<Attempt> {
         let (hook, _) = self.shared.store.get(id, &self.shared.contract)?;
-        let (shared, ledger) = (Arc::clone(&self.shared), self.ledgers.lock().get(id).cloned());
+        let (shared, ledger) = (Arc::clone(&self.shared), self.ledger(id, hook.created_at));
         // On the thread that delivers: connections belong to its runtime.
         let tested = self.runtime.spawn(async move {
             let at = shared.clock.now();
