@@ -131,3 +131,40 @@ async fn another_webhook_of_the_same_id_begins_anew() {
     until("the second is followed", || served.webhooks.shown(&w, second).is_some()).await;
     served.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_call_again_announces_what_an_abandoned_one_has_changed() {
+    let served = served().await;
+    let w = id("w");
+    served.client.create_webhook(creating("w")).await.expect("a webhook");
+    until("the first is followed", || served.is_followed(&w)).await;
+    let second = served.replace(&w);
+    served.client.create_webhook(creating("w")).await.expect("the same answer");
+    until("the second is followed", || served.webhooks.shown(&w, second).is_some()).await;
+    served.engine().undefine(KIND, &w, served.context()).expect("deleted");
+    served.client.delete_webhook(pb::DeleteWebhookRequest { webhook_id: "w".into() }).await.expect("it is gone");
+    until("nothing is followed", || served.webhooks.shown(&w, second).is_none()).await;
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_know_what_calls_have_changed_whose_callers_went_away() {
+    let served = served().await;
+    let mut abandoned = 0;
+    for n in 0..50 {
+        let name = format!("w{n}");
+        let w = id(&name);
+        tokio::select! {
+            biased;
+            _answered = served.client.create_webhook(creating(&name)) => {}
+            // As soon as it is decided, which is before it is durable.
+            () = until("it is defined", || {
+                std::thread::yield_now();
+                served.defined(&w).is_some()
+            }) => abandoned += 1,
+        }
+        until("it is defined", || served.defined(&w).is_some()).await;
+        until(&format!("{name} is followed, {abandoned} were abandoned"), || served.is_followed(&w)).await;
+    }
+    served.stop().await;
+}
