@@ -24,6 +24,9 @@ const AT_ONCE_FIRST: usize = 4;
 /// How many events a webhook that fails keeps in memory; the others are read again.
 const KEPT_WHILE_FAILING: usize = 16;
 
+/// The shortest wait of a receiver that asks for one.
+const ASKED_MIN: Millis = Millis::from_secs(1);
+
 /// The number of an event in a window: the next one is one more.
 type Place = u64;
 /// What events are ordered by: their drop; those without one are a group of their own.
@@ -404,10 +407,11 @@ impl Window {
     }
 }
 
-/// How long to wait after this many failures.
+/// How long to wait after this many failures: never shorter than the receiver has asked for. What it asks for may be
+/// nothing, or be over already, so it never makes the wait shorter either.
 fn pause(outcome: Outcome, failures: u32, random: u32) -> Millis {
     match outcome {
-        Outcome::Throttled(Some(asked)) => asked,
+        Outcome::Throttled(Some(asked)) => asked.max(retry::wait(failures, random)).max(ASKED_MIN),
         Outcome::Delivered
         | Outcome::Gone
         | Outcome::Throttled(None)

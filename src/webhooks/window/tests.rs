@@ -112,6 +112,22 @@ fn what_the_receiver_asks_for_is_kept_to() {
 }
 
 #[test]
+fn a_receiver_that_asks_for_no_wait_gets_the_usual_one_and_at_least_a_second() {
+    for (failures, random, wait) in [(1, HALF, 2_500), (2, HALF, 15_000), (1, 0, 1_000), (6, 0, 1_000)] {
+        assert_eq!(pause(Outcome::Throttled(Some(Millis(0))), failures, random), Millis(wait), "{failures}");
+    }
+    let mut window = window(1, &["a"]);
+    let mut sent = 0;
+    for now in 0..10_000 {
+        if let Some((sending, _)) = send(&mut window, now) {
+            sent += 1;
+            window.finish(&sending, Outcome::Throttled(Some(Millis(0))), Timestamp(now), 0);
+        }
+    }
+    assert!(sent <= 10, "{sent} in 10 s");
+}
+
+#[test]
 fn a_receiver_that_is_down_gets_one_delivery_at_a_time_and_all_when_it_is_back() {
     let drops: Vec<String> = (0..100).map(|drop| drop.to_string()).collect();
     let names: Vec<&str> = drops.iter().map(String::as_str).collect();
