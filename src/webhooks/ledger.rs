@@ -176,13 +176,18 @@ impl Ledger {
         inner.is_dirty |= inner.shown.failing_since.take().is_some();
     }
 
-    /// Enters how far deliveries are. `ended` events were delivered or given up just now, `given_up` of them given up.
+    /// Enters how far deliveries are, and that `behind` events wait. `ended` were delivered or given up just now,
+    /// `given_up` of them given up.
     pub fn moved(&self, delivered_to: Position, behind: u64, (ended, given_up): (usize, usize)) {
         let mut inner = self.inner.lock();
         inner.shown.delivered_to = delivered_to;
         inner.shown.behind = behind;
         let more = u64::try_from(given_up).unwrap_or(u64::MAX);
         inner.shown.given_up = inner.shown.given_up.saturating_add(more);
+        if given_up > 0 && behind == 0 {
+            // Nothing is left that fails: a failure much later is the first one again.
+            inner.shown.failing_since = None;
+        }
         let records = delivered_to.lsn().0.saturating_sub(inner.kept.lsn().0);
         inner.is_dirty |= ended > 0 || records >= KEPT_AFTER;
     }
@@ -272,6 +277,19 @@ mod tests {
         assert!(!tried(&ledger, Outcome::Delivered, 5 * day));
         assert_eq!((ledger.shown().failing_since, ledger.shown().last_error.as_str()), (None, ""));
         assert!(!tried(&ledger, Outcome::Rejected, 6 * day) && tried(&ledger, Outcome::Rejected, 11 * day));
+    }
+
+    #[test]
+    fn a_webhook_with_nothing_left_to_deliver_does_not_fail_any_more() {
+        let ledger = Ledger::new(Timestamp(0), &webhook(0, 0), None);
+        let day = 24 * 60 * 60 * 1_000;
+        assert!(!tried(&ledger, Outcome::Unreachable, 0));
+        ledger.moved(Position::behind(Lsn(1)), 1, (1, 1));
+        assert_eq!(ledger.shown().failing_since, Some(Timestamp(0)), "another event waits");
+        ledger.moved(Position::behind(Lsn(2)), 0, (1, 1));
+        assert_eq!(ledger.take_changed().map(|progress| progress.failing_since), Some(None));
+        assert!(!tried(&ledger, Outcome::Unreachable, 9 * day), "one failure days later does not disable it");
+        assert_eq!(ledger.shown().failing_since, Some(Timestamp(9 * day)));
     }
 
     #[test]
