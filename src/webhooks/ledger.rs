@@ -120,6 +120,12 @@ impl Ledger {
         self.inner.lock().shown.clone()
     }
 
+    /// Whether the last delivery has failed.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.inner.lock().shown.failing_since.is_some()
+    }
+
     /// How many events wait, at least.
     #[must_use]
     pub fn behind(&self) -> u64 {

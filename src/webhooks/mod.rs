@@ -16,6 +16,7 @@ pub mod retry;
 pub mod signature;
 mod store;
 mod tail;
+pub mod turns;
 pub mod window;
 mod worker;
 
@@ -42,11 +43,16 @@ use ledger::Ledger;
 use manager::{Ledgers, Manager};
 use post::Poster;
 use store::Store;
+use turns::Pace;
 
 /// Changes of definitions that may wait to be taken in.
 const CHANGES_MAX: usize = 1_024;
-/// Threads for reading files and resolving names.
+/// Threads for reading files and resolving names. Names can occupy all that they have turns for, for as long as no name
+/// server answers; the others are for the tail and for reads of files.
 const BLOCKING_THREADS: usize = 12;
+const _: () = assert!(post::RESOLVED_AT_ONCE + post::RESOLVED_AGAIN_AT_ONCE + hook::READS_AT_ONCE < BLOCKING_THREADS);
+/// Deliveries at once, of all webhooks, however few files are left for them.
+const AT_ONCE_MIN: usize = 3;
 /// Most deliveries at once, of all webhooks.
 const AT_ONCE_MAX: usize = 128;
 
@@ -116,7 +122,7 @@ impl Webhooks {
             clock,
             metrics,
             poster,
-            at_once: usize::try_from(files).unwrap_or(AT_ONCE_MAX).clamp(2, AT_ONCE_MAX),
+            at_once: usize::try_from(files).unwrap_or(AT_ONCE_MAX).clamp(AT_ONCE_MIN, AT_ONCE_MAX),
         }));
         let ledgers = Arc::new(Ledgers::default());
         let manager = Manager::new(Arc::clone(&shared), Arc::clone(&ledgers));
@@ -171,7 +177,8 @@ impl Webhooks {
         // On the thread that delivers: connections belong to its runtime.
         let tested = self.runtime.spawn(async move {
             let at = shared.clock.now();
-            let Posted { event_id, events, answer } = shared.post(&hook, vec![test_event(&shared, at)], false).await;
+            let Posted { event_id, events, answer } =
+                shared.post(&hook, vec![test_event(&shared, at)], (Pace::Prompt, false)).await;
             let (outcome, status) = (answer.outcome, answer.status);
             let attempt = Attempt { at, event_id, events, status, error: answer.error, took: answer.took };
             if let Some(ledger) = ledger {

@@ -150,6 +150,39 @@ fn a_receiver_that_is_down_gets_one_delivery_at_a_time_and_all_when_it_is_back()
 }
 
 #[test]
+fn a_window_whose_receiver_failed_before_begins_with_one_delivery_and_few_events() {
+    let mut window = Window::new(Position::behind(Lsn(0)), 1).failing();
+    for lsn in 1..=4 {
+        window.push(event(lsn, &lsn.to_string()), NEVER);
+    }
+    assert!(window.is_failing());
+    let first = all(&mut window, 0);
+    assert_eq!(first.iter().map(|(_, lsns)| lsns.clone()).collect::<Vec<_>>(), [vec![1]], "at once, and alone");
+    window.finish(&first[0].0, Outcome::Delivered, Timestamp(1), HALF);
+    assert!(!window.is_failing());
+    assert_eq!(all(&mut window, 1).len(), 2);
+}
+
+#[test]
+fn a_window_has_no_more_deliveries_at_once_than_its_part() {
+    let drops: Vec<String> = (0..100).map(|drop| drop.to_string()).collect();
+    for (part, most) in [(0, 1), (1, 1), (3, 3), (1_000, AT_ONCE_MAX)] {
+        let mut window = Window::new(Position::behind(Lsn(0)), 1).at_once(part);
+        for (lsn, drop) in (1..).zip(&drops) {
+            window.push(event(lsn, drop), NEVER);
+        }
+        for now in 0..6 {
+            let sent = all(&mut window, now);
+            assert!(sent.len() <= most, "{} of {most}", sent.len());
+            assert!(now < 5 || sent.len() == most, "{} of {most}", sent.len());
+            for (sending, _) in sent {
+                window.finish(&sending, Outcome::Delivered, Timestamp(now), HALF);
+            }
+        }
+    }
+}
+
+#[test]
 fn an_event_that_is_never_taken_holds_up_its_drop_alone() {
     let mut window = window(1, &["bad", "good", "good", "bad", "good"]);
     let mut taken = Vec::new();
