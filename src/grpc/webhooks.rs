@@ -59,24 +59,26 @@ impl WebhookCalls {
         let known = self.defined(&id).await.ok().filter(|known| known.fact.image.request == digest);
         // For one that is known the request's cursor may not be kept any more.
         let defined = if let Some(known) = known {
+            // The call before may have ended before it announced the webhook.
+            webhooks.changed(id.clone()).await;
             known
         } else {
             let start = self.start(&fields.delivered_to).await?;
             let secret = secret.map_or_else(Secret::random, Ok);
             let secret = secret.map_err(|error| Status::internal(format!("no random secret: {error}")))?;
-            let define = |engine: &Engine, context: Context<'_>| {
+            let defines = id.clone();
+            let define = move |engine: &Engine, context: Context<'_>| {
                 let webhook = created(fields, start, secret.bytes().to_vec(), context.now);
                 let bytes = webhook.encode().into_boxed_slice();
-                let define = Define { kind: KIND, id: id.clone(), request: digest, bytes, validate_only: false };
+                let define = Define { kind: KIND, id: defines, request: digest, bytes, validate_only: false };
                 engine.define(define, context.by(&origin))
             };
-            let (defined, _now) = self.edge.ask(define).await.map_err(of_fault)?;
+            let defined = self.change(id.clone(), define).await?;
             tracing::info!(webhook = %id, "webhook created");
-            webhooks.changed(id.clone()).await;
             defined
         };
         let webhook = decoded(&defined)?;
-        let shown = self.shown(&id, &webhook)?;
+        let shown = self.shown(&defined, &webhook)?;
         // Until a delivery has succeeded, the caller may not have read it.
         let secret = if shown.last_success_at.is_none() { text_of(&webhook.secret) } else { String::new() };
         Ok(pb::CreateWebhookResponse { webhook: Some(self.view(&defined)?), secret })
@@ -93,10 +95,9 @@ impl WebhookCalls {
         check_name(webhooks.reach(), &update.fields.url).await?;
         let start = if update.replay { Some(self.start(&update.fields.delivered_to).await?) } else { None };
         let id = update.fields.id.clone();
-        let change = |engine: &Engine, context: Context<'_>| changed(engine, update, start, context.by(&origin));
-        let (defined, _now) = self.edge.ask(change).await.map_err(of_fault)?;
+        let change = move |engine: &Engine, context: Context<'_>| changed(engine, update, start, context.by(&origin));
+        let defined = self.change(id.clone(), change).await?;
         tracing::info!(webhook = %id, revision = %defined.revision, "webhook changed");
-        webhooks.changed(id).await;
         Ok(pb::UpdateWebhookResponse { webhook: Some(self.view(&defined)?) })
     }
 
@@ -105,7 +106,7 @@ impl WebhookCalls {
         self.webhooks()?;
         let id = convert::webhook_id(&request.webhook_id)?;
         let defined = self.defined(&id).await?;
-        let shown = self.shown(&id, &decoded(&defined)?)?;
+        let shown = self.shown(&defined, &decoded(&defined)?)?;
         let recent = shown.recent.iter().map(convert::delivery_attempt).collect();
         Ok(pb::GetWebhookResponse { webhook: Some(self.view(&defined)?), recent })
     }
@@ -137,13 +138,12 @@ impl WebhookCalls {
         request: pb::DeleteWebhookRequest,
         origin: Origin,
     ) -> Result<pb::DeleteWebhookResponse, Status> {
-        let webhooks = self.webhooks()?;
+        self.webhooks()?;
         let id = convert::webhook_id(&request.webhook_id)?;
-        let asked = self.edge.ask(|engine, context| engine.undefine(KIND, &id, context.by(&origin))).await;
-        let (was_there, _now) = asked.map_err(of_fault)?;
-        if was_there {
+        let deletes = id.clone();
+        let delete = move |engine: &Engine, context: Context<'_>| engine.undefine(KIND, &deletes, context.by(&origin));
+        if self.change(id.clone(), delete).await? {
             tracing::info!(webhook = %id, "webhook deleted");
-            webhooks.changed(id).await;
         }
         Ok(pb::DeleteWebhookResponse {})
     }
@@ -155,6 +155,23 @@ impl WebhookCalls {
         self.defined(&id).await?;
         let attempt = webhooks.test(&id).await.ok_or_else(status::stopping)?;
         Ok(pb::TestWebhookResponse { attempt: Some(convert::delivery_attempt(&attempt)) })
+    }
+
+    /// Changes a definition and announces that to deliveries: also if the caller goes away meanwhile, and if nothing
+    /// had to be changed, since an earlier call may have failed to announce it.
+    async fn change<T: Send + 'static>(
+        &self,
+        id: DefinedId,
+        change: impl FnOnce(&Engine, Context<'_>) -> Answer<T> + Send + 'static,
+    ) -> Result<T, Status> {
+        let (edge, webhooks) = (Arc::clone(&self.edge), Arc::clone(self.webhooks()?));
+        let changing = tokio::spawn(async move {
+            let asked = edge.ask(change).await;
+            webhooks.changed(id).await;
+            asked
+        });
+        let asked = changing.await.map_err(|_stopped| status::stopping())?;
+        asked.map(|(value, _now)| value).map_err(of_fault)
     }
 
     async fn defined(&self, id: &DefinedId) -> Result<Defined, Status> {
@@ -176,19 +193,19 @@ impl WebhookCalls {
         position.map(Position::place).map_err(|bad| status::cursor_at("webhook.delivered_to", &bad))
     }
 
-    fn shown(&self, id: &DefinedId, webhook: &Webhook) -> Result<Shown, Status> {
-        let webhooks = self.webhooks()?;
-        if let Some(shown) = webhooks.shown(id) {
+    fn shown(&self, defined: &Defined, webhook: &Webhook) -> Result<Shown, Status> {
+        let (webhooks, image) = (self.webhooks()?, &defined.fact.image);
+        if let Some(shown) = webhooks.shown(&image.id, image.created_at) {
             return Ok(shown);
         }
         let engine = self.edge.engine().map_err(of_fault)?;
-        Ok(Shown::of(webhook, engine.webhook_progress(id).as_ref()))
+        Ok(Shown::of(webhook, engine.webhook_progress(&image.id).as_ref()))
     }
 
     fn view(&self, defined: &Defined) -> Result<pb::Webhook, Status> {
         let (webhooks, webhook) = (self.webhooks()?, decoded(defined)?);
         let id = &defined.fact.image.id;
-        let shown = self.shown(id, &webhook)?;
+        let shown = self.shown(defined, &webhook)?;
         let delivered_to = webhooks.feed().cursor(shown.delivered_to);
         Ok(convert::webhook_view(id, defined.revision, &webhook, (&shown, delivered_to)))
     }

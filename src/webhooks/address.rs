@@ -4,7 +4,8 @@
 //! definition and delivery reaches nothing that it may not.
 
 use std::error::Error;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +16,6 @@ use tokio::time::timeout;
 
 /// Most bytes of a URL.
 pub const URL_BYTES_MAX: usize = 2_048;
-/// Names that are resolved at once: each occupies a thread.
-const RESOLVED_AT_ONCE: usize = 8;
 /// How long a name may take to resolve where a webhook is defined.
 const DEFINED_WITHIN: Duration = Duration::from_secs(2);
 
@@ -100,31 +99,55 @@ impl Reach {
     }
 }
 
+/// Finds the addresses of a name. May block for as long as name servers do not answer.
+pub type Lookup = fn(&str) -> io::Result<Vec<SocketAddr>>;
+
+/// The lookup by the system's resolver.
+///
+/// # Errors
+/// The resolver's.
+pub fn system_lookup(name: &str) -> io::Result<Vec<SocketAddr>> {
+    (name, 0).to_socket_addrs().map(Iterator::collect)
+}
+
 /// A resolver whose addresses may all be connected to.
 #[derive(Debug)]
 pub struct CheckedResolver {
     reach: Reach,
+    lookup: Lookup,
     turns: Arc<Semaphore>,
 }
 
 impl CheckedResolver {
-    /// For this reach.
+    /// For this reach, with at most so many names at once: each occupies a thread for as long as its lookup takes,
+    /// also if nobody waits for it any more.
     #[must_use]
-    pub fn new(reach: Reach) -> Self {
-        Self { reach, turns: Arc::new(Semaphore::new(RESOLVED_AT_ONCE)) }
+    pub fn new(reach: Reach, lookup: Lookup, at_once: usize) -> Self {
+        Self { reach, lookup, turns: Arc::new(Semaphore::new(at_once)) }
     }
 }
 
 impl Resolve for CheckedResolver {
-    /// Resolves a name with the system's resolver; addresses that may not be connected to are left out.
+    /// Resolves a name; addresses that may not be connected to are left out.
     fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(resolved(self.reach, Arc::clone(&self.turns), name))
+        let Self { reach, lookup, turns } = self;
+        Box::pin(resolved(*reach, *lookup, Arc::clone(turns), name))
     }
 }
 
-async fn resolved(reach: Reach, turns: Arc<Semaphore>, name: Name) -> Result<Addrs, Box<dyn Error + Send + Sync>> {
-    let _turn = turns.acquire_owned().await?;
-    let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+async fn resolved(
+    reach: Reach,
+    lookup: Lookup,
+    turns: Arc<Semaphore>,
+    name: Name,
+) -> Result<Addrs, Box<dyn Error + Send + Sync>> {
+    let turn = turns.acquire_owned().await?;
+    let looking = tokio::task::spawn_blocking(move || {
+        // Held until the lookup ends, since the thread is occupied so long.
+        let _turn = turn;
+        lookup(name.as_str())
+    });
+    let found = looking.await??.into_iter();
     let taken: Vec<SocketAddr> = found.filter(|address| reach.takes(address.ip())).collect();
     if taken.is_empty() { Err(NotPublic.into()) } else { Ok(Box::new(taken.into_iter())) }
 }
@@ -184,6 +207,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -242,12 +267,39 @@ mod tests {
     #[tokio::test]
     async fn a_name_with_private_addresses_alone_is_refused_when_it_is_resolved() {
         let name = || "localhost".parse::<Name>().expect("a name");
-        let refused = CheckedResolver::new(Reach::Public).resolve(name()).await;
+        let resolver = |reach| CheckedResolver::new(reach, system_lookup, 1);
+        let refused = resolver(Reach::Public).resolve(name()).await;
         assert!(refused.err().expect("refused").is::<NotPublic>());
-        let taken = CheckedResolver::new(Reach::Private).resolve(name()).await.expect("addresses");
+        let taken = resolver(Reach::Private).resolve(name()).await.expect("addresses");
         assert!(taken.count() > 0);
         let url = Url::parse("https://localhost/").expect("a URL");
         assert_eq!(Reach::Public.check_name(&url).await, Err(BadUrl::NotPublic));
         assert_eq!(Reach::Private.check_name(&url).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_does_not_end_keeps_its_turn_and_takes_none_from_another_resolver() {
+        static RUNNING: AtomicUsize = AtomicUsize::new(0);
+        static ENDED: AtomicBool = AtomicBool::new(false);
+        let name = || "name.example".parse::<Name>().expect("a name");
+        let stuck = CheckedResolver::new(
+            Reach::Private,
+            |_name| {
+                RUNNING.fetch_add(1, Ordering::SeqCst);
+                while !ENDED.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Ok(vec![SocketAddr::from(([10, 0, 0, 1], 0))])
+            },
+            2,
+        );
+        for _ in 0..6 {
+            assert!(timeout(Duration::from_millis(100), stuck.resolve(name())).await.is_err(), "it does not end");
+        }
+        assert_eq!(RUNNING.load(Ordering::SeqCst), 2, "as many threads as turns, whoever has given up");
+        let other = CheckedResolver::new(Reach::Private, |_name| Ok(vec![SocketAddr::from(([10, 0, 0, 2], 0))]), 1);
+        assert_eq!(other.resolve(name()).await.expect("an address").count(), 1);
+        ENDED.store(true, Ordering::SeqCst);
+        assert_eq!(stuck.resolve(name()).await.expect("its turn comes").count(), 1);
     }
 }

@@ -14,14 +14,15 @@ use tokio::sync::Semaphore;
 use super::envelope::Envelopes;
 use super::metrics::WebhookMetrics;
 use super::outcome::Outcome;
-use super::post::{Answer, Delivery, Poster};
+use super::post::{Answer, Delivery, Poster, Way};
 use super::signature::Secret;
 use super::store::Store;
+use super::turns::{Pace, Turns};
 
 /// Most bytes of events on their way, of all webhooks. Beyond it each still has one event.
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Reads of files at once.
-const READS_AT_ONCE: usize = 2;
+pub const READS_AT_ONCE: usize = 2;
 
 /// How events are selected and shown: functions of the layer that knows the wire.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +38,8 @@ pub struct Contract {
 pub struct Hook {
     /// Its id.
     pub id: DefinedId,
+    /// When it was created: another one of its id was so at another time.
+    pub created_at: Timestamp,
     /// The last record of its definition.
     pub revision: Lsn,
     /// Its definition.
@@ -64,10 +67,8 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<WebhookMetrics>,
     /// Since when this server delivers.
     pub(super) started: Timestamp,
-    /// Deliveries to receivers that have not failed last.
-    pub(super) sends: Arc<Semaphore>,
-    /// Deliveries to receivers that have: many dead ones do not hold up the others.
-    pub(super) retries: Arc<Semaphore>,
+    /// Deliveries at once.
+    pub(super) turns: Turns,
     pub(super) reads: Arc<Semaphore>,
     envelopes: Envelopes,
     /// Or why nothing can be sent.
@@ -98,7 +99,6 @@ pub(super) struct Posted {
 impl Shared {
     pub(super) fn new(parts: Parts) -> Self {
         let Parts { feed, contract, store, clock, metrics, envelopes, poster, at_once } = parts;
-        let retries = (at_once / 4).max(1);
         Self {
             started: clock.now(),
             feed,
@@ -106,8 +106,7 @@ impl Shared {
             store,
             clock,
             metrics,
-            sends: Arc::new(Semaphore::new(at_once.saturating_sub(retries).max(1))),
-            retries: Arc::new(Semaphore::new(retries)),
+            turns: Turns::new(at_once),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
             envelopes,
             poster,
@@ -139,7 +138,7 @@ impl Shared {
     }
 
     /// Sends events, and waits for the answer. `more`: others follow soon.
-    pub(super) async fn post(&self, hook: &Hook, events: Vec<pb::Event>, more: bool) -> Posted {
+    pub(super) async fn post(&self, hook: &Hook, events: Vec<pb::Event>, (pace, more): (Pace, bool)) -> Posted {
         let count = events.len();
         let event_id = events.first().map(|event| event.id.clone()).unwrap_or_default();
         let is_batch = hook.webhook.max_batch > 1;
@@ -154,7 +153,8 @@ impl Shared {
             (Ok(poster), Ok(body)) => {
                 let secrets = hook.secrets(self.clock.now());
                 let (url, body) = (hook.webhook.url.as_str(), body.into());
-                poster.post(Delivery { url, id: &id, content, body, secrets: &secrets, more }).await
+                let way = Way::of(pace, more);
+                poster.post(Delivery { url, id: &id, content, body, secrets: &secrets, way }).await
             }
             (Err(why), _) => unsent(why.clone()),
             (_, Err(why)) => unsent(why.to_string()),

@@ -67,7 +67,10 @@ struct Inner {
 
 /// The deliveries of one webhook.
 #[derive(Debug)]
-pub struct Ledger(Mutex<Inner>);
+pub struct Ledger {
+    created_at: Timestamp,
+    inner: Mutex<Inner>,
+}
 
 impl Shown {
     /// What the journal has of a webhook's deliveries. Progress of another era counts, but not its position.
@@ -97,34 +100,47 @@ impl Shown {
 }
 
 impl Ledger {
-    /// Goes on from the journal's progress.
+    /// Goes on from the journal's progress with the webhook that was created at this instant.
     #[must_use]
-    pub fn new(webhook: &Webhook, progress: Option<&Progress>) -> Self {
+    pub fn new(created_at: Timestamp, webhook: &Webhook, progress: Option<&Progress>) -> Self {
         let shown = Shown::of(webhook, progress);
-        Self(Mutex::new(Inner { kept: shown.delivered_to, shown, era: webhook.era, is_dirty: false }))
+        let inner = Inner { kept: shown.delivered_to, shown, era: webhook.era, is_dirty: false };
+        Self { created_at, inner: Mutex::new(inner) }
+    }
+
+    /// When its webhook was created: it is not that of another one with the same id.
+    #[must_use]
+    pub const fn created_at(&self) -> Timestamp {
+        self.created_at
     }
 
     /// As it is now.
     #[must_use]
     pub fn shown(&self) -> Shown {
-        self.0.lock().shown.clone()
+        self.inner.lock().shown.clone()
+    }
+
+    /// Whether the last delivery has failed.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.inner.lock().shown.failing_since.is_some()
     }
 
     /// How many events wait, at least.
     #[must_use]
     pub fn behind(&self) -> u64 {
-        self.0.lock().shown.behind
+        self.inner.lock().shown.behind
     }
 
     /// Everything up to here was delivered or given up.
     #[must_use]
     pub fn delivered_to(&self) -> Position {
-        self.0.lock().shown.delivered_to
+        self.inner.lock().shown.delivered_to
     }
 
     /// Begins anew at a position: a new era.
     pub fn restart(&self, start: Position, era: u64) {
-        let mut inner = self.0.lock();
+        let mut inner = self.inner.lock();
         if inner.era != era {
             inner.era = era;
             inner.shown.delivered_to = start;
@@ -133,7 +149,7 @@ impl Ledger {
 
     /// Enters an attempt. Returns whether the webhook is to be disabled, since nothing has succeeded for too long.
     pub fn attempted(&self, attempt: Attempt, outcome: Outcome, now: Timestamp) -> bool {
-        let mut inner = self.0.lock();
+        let mut inner = self.inner.lock();
         let shown = &mut inner.shown;
         let before = shown.failing_since;
         shown.last_error.clone_from(&attempt.error);
@@ -151,7 +167,7 @@ impl Ledger {
 
     /// Enters a test: it is shown, and its success counts as one.
     pub fn tested(&self, attempt: Attempt, outcome: Outcome, now: Timestamp) {
-        let mut inner = self.0.lock();
+        let mut inner = self.inner.lock();
         if outcome == Outcome::Delivered {
             inner.shown.last_success_at = Some(now);
             inner.is_dirty = true;
@@ -162,29 +178,34 @@ impl Ledger {
 
     /// A webhook that is enabled or begins anew has not failed so far.
     pub fn forgive(&self) {
-        let mut inner = self.0.lock();
+        let mut inner = self.inner.lock();
         inner.is_dirty |= inner.shown.failing_since.take().is_some();
     }
 
-    /// Enters how far deliveries are. `ended` events were delivered or given up just now, `given_up` of them given up.
+    /// Enters how far deliveries are, and that `behind` events wait. `ended` were delivered or given up just now,
+    /// `given_up` of them given up.
     pub fn moved(&self, delivered_to: Position, behind: u64, (ended, given_up): (usize, usize)) {
-        let mut inner = self.0.lock();
+        let mut inner = self.inner.lock();
         inner.shown.delivered_to = delivered_to;
         inner.shown.behind = behind;
         let more = u64::try_from(given_up).unwrap_or(u64::MAX);
         inner.shown.given_up = inner.shown.given_up.saturating_add(more);
+        if given_up > 0 && behind == 0 {
+            // Nothing is left that fails: a failure much later is the first one again.
+            inner.shown.failing_since = None;
+        }
         let records = delivered_to.lsn().0.saturating_sub(inner.kept.lsn().0);
         inner.is_dirty |= ended > 0 || records >= KEPT_AFTER;
     }
 
     /// Enters what went wrong other than in an attempt.
     pub fn went_wrong(&self, what: String) {
-        self.0.lock().shown.last_error = what;
+        self.inner.lock().shown.last_error = what;
     }
 
     /// What the journal is to keep, if it has changed since the last call.
     pub fn take_changed(&self) -> Option<Progress> {
-        let mut inner = self.0.lock();
+        let mut inner = self.inner.lock();
         if !std::mem::take(&mut inner.is_dirty) {
             return None;
         }
@@ -203,7 +224,7 @@ impl Ledger {
     /// The same, at the end: also if only the position has moved.
     pub fn take_last(&self) -> Option<Progress> {
         {
-            let mut inner = self.0.lock();
+            let mut inner = self.inner.lock();
             inner.is_dirty |= inner.shown.delivered_to != inner.kept;
         }
         self.take_changed()
@@ -211,7 +232,7 @@ impl Ledger {
 
     /// What was taken could not be kept: it is to be taken again.
     pub fn keep_again(&self) {
-        self.0.lock().is_dirty = true;
+        self.inner.lock().is_dirty = true;
     }
 }
 
@@ -255,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_webhook_is_disabled_after_five_days_without_a_success() {
-        let ledger = Ledger::new(&webhook(0, 0), None);
+        let ledger = Ledger::new(Timestamp(0), &webhook(0, 0), None);
         let day = 24 * 60 * 60 * 1_000;
         assert!(!tried(&ledger, Outcome::Rejected, 0) && !tried(&ledger, Outcome::TimedOut, 5 * day - 1));
         assert_eq!(ledger.shown().failing_since, Some(Timestamp(0)));
@@ -265,8 +286,21 @@ mod tests {
     }
 
     #[test]
+    fn a_webhook_with_nothing_left_to_deliver_does_not_fail_any_more() {
+        let ledger = Ledger::new(Timestamp(0), &webhook(0, 0), None);
+        let day = 24 * 60 * 60 * 1_000;
+        assert!(!tried(&ledger, Outcome::Unreachable, 0));
+        ledger.moved(Position::behind(Lsn(1)), 1, (1, 1));
+        assert_eq!(ledger.shown().failing_since, Some(Timestamp(0)), "another event waits");
+        ledger.moved(Position::behind(Lsn(2)), 0, (1, 1));
+        assert_eq!(ledger.take_changed().map(|progress| progress.failing_since), Some(None));
+        assert!(!tried(&ledger, Outcome::Unreachable, 9 * day), "one failure days later does not disable it");
+        assert_eq!(ledger.shown().failing_since, Some(Timestamp(9 * day)));
+    }
+
+    #[test]
     fn the_journal_keeps_what_was_delivered_and_when_failures_began_and_nothing_else() {
-        let ledger = Ledger::new(&webhook(0, 0), None);
+        let ledger = Ledger::new(Timestamp(0), &webhook(0, 0), None);
         ledger.moved(Position::behind(Lsn(7)), 0, (0, 0));
         assert_eq!(ledger.take_changed(), None, "no event was delivered");
         ledger.moved(Position::behind(Lsn(KEPT_AFTER)), 0, (0, 0));
@@ -280,15 +314,15 @@ mod tests {
         ledger.moved(Position::behind(Lsn(9)), 0, (2, 1));
         let kept = ledger.take_changed().expect("two events");
         assert_eq!((kept.delivered_to, kept.given_up), (Position::behind(Lsn(9)).place(), 1));
-        let again = Ledger::new(&webhook(1, 0), Some(&kept));
+        let again = Ledger::new(Timestamp(0), &webhook(1, 0), Some(&kept));
         assert_eq!(again.delivered_to(), Position::behind(Lsn(9)));
-        let anew = Ledger::new(&webhook(1, 1), Some(&kept));
+        let anew = Ledger::new(Timestamp(0), &webhook(1, 1), Some(&kept));
         assert_eq!((anew.delivered_to(), anew.shown().given_up), (Position::behind(Lsn(1)), 1));
     }
 
     #[test]
     fn the_last_attempts_are_remembered_newest_first() {
-        let ledger = Ledger::new(&webhook(0, 0), None);
+        let ledger = Ledger::new(Timestamp(0), &webhook(0, 0), None);
         for now in 0..100 {
             tried(&ledger, Outcome::Delivered, now);
         }

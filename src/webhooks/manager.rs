@@ -75,7 +75,9 @@ impl Manager {
             self.follow_the_tail();
             return;
         };
-        if let Some(running) = self.running.get(&id) {
+        // Another one that was created since is not this one: it begins anew.
+        let same = self.running.get(&id).filter(|running| running.ledger.created_at() == hook.created_at);
+        if let Some(running) = same {
             let was = Arc::clone(&*running.hook.borrow());
             if was.revision >= hook.revision {
                 return;
@@ -86,7 +88,7 @@ impl Manager {
             running.hook.send_replace(Arc::new(hook));
             return;
         }
-        let ledger = Arc::new(Ledger::new(&hook.webhook, progress.as_ref()));
+        let ledger = Arc::new(Ledger::new(hook.created_at, &hook.webhook, progress.as_ref()));
         self.ledgers.lock().insert(id.clone(), Arc::clone(&ledger));
         let (sender, receiver) = watch::channel(Arc::new(hook));
         let (shared, news) = (Arc::clone(&self.shared), self.news.subscribe());
@@ -116,7 +118,8 @@ impl Manager {
         self.shared.metrics.behind.set(behind);
         let changed = self.running.iter().filter_map(|(id, running)| {
             let progress = running.ledger.take_changed()?;
-            Some((WebhookProgress { webhook: id.clone(), progress }, &running.ledger))
+            let created_at = running.ledger.created_at();
+            Some((WebhookProgress { webhook: id.clone(), created_at, progress }, &running.ledger))
         });
         let changed: Vec<_> = changed.collect();
         for piece in changed.chunks(KEPT_AT_ONCE) {
@@ -150,7 +153,7 @@ impl Manager {
         }
         let changed = ledgers.into_iter().filter_map(|(webhook, ledger)| {
             let progress = ledger.take_last()?;
-            Some(WebhookProgress { webhook, progress })
+            Some(WebhookProgress { webhook, created_at: ledger.created_at(), progress })
         });
         let changed: Vec<_> = changed.collect();
         for piece in changed.chunks(KEPT_AT_ONCE) {

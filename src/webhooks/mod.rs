@@ -16,6 +16,7 @@ pub mod retry;
 pub mod signature;
 mod store;
 mod tail;
+pub mod turns;
 pub mod window;
 mod worker;
 
@@ -38,14 +39,20 @@ pub use metrics::WebhookMetrics;
 use address::Reach;
 use envelope::Envelopes;
 use hook::{Parts, Posted, Shared};
+use ledger::Ledger;
 use manager::{Ledgers, Manager};
 use post::Poster;
 use store::Store;
+use turns::Pace;
 
 /// Changes of definitions that may wait to be taken in.
 const CHANGES_MAX: usize = 1_024;
-/// Threads for reading files and resolving names.
+/// Threads for reading files and resolving names. Names can occupy all that they have turns for, for as long as no name
+/// server answers; the others are for the tail and for reads of files.
 const BLOCKING_THREADS: usize = 12;
+const _: () = assert!(post::RESOLVED_AT_ONCE + post::RESOLVED_AGAIN_AT_ONCE + hook::READS_AT_ONCE < BLOCKING_THREADS);
+/// Deliveries at once, of all webhooks, however few files are left for them.
+const AT_ONCE_MIN: usize = 3;
 /// Most deliveries at once, of all webhooks.
 const AT_ONCE_MAX: usize = 128;
 
@@ -115,7 +122,7 @@ impl Webhooks {
             clock,
             metrics,
             poster,
-            at_once: usize::try_from(files).unwrap_or(AT_ONCE_MAX).clamp(2, AT_ONCE_MAX),
+            at_once: usize::try_from(files).unwrap_or(AT_ONCE_MAX).clamp(AT_ONCE_MIN, AT_ONCE_MAX),
         }));
         let ledgers = Arc::new(Ledgers::default());
         let manager = Manager::new(Arc::clone(&shared), Arc::clone(&ledgers));
@@ -153,20 +160,25 @@ impl Webhooks {
         let _ended = self.changed.send(id).await;
     }
 
-    /// What is known of a webhook's deliveries; none before they have begun.
+    /// What is known of the deliveries of the webhook that was created then; none before they have begun.
     #[must_use]
-    pub fn shown(&self, id: &DefinedId) -> Option<Shown> {
-        self.ledgers.lock().get(id).map(|ledger| ledger.shown())
+    pub fn shown(&self, id: &DefinedId, created_at: Timestamp) -> Option<Shown> {
+        self.ledger(id, created_at).map(|ledger| ledger.shown())
+    }
+
+    fn ledger(&self, id: &DefinedId, created_at: Timestamp) -> Option<Arc<Ledger>> {
+        self.ledgers.lock().get(id).filter(|ledger| ledger.created_at() == created_at).cloned()
     }
 
     /// Sends a test event, and returns what came back; none if there is no such webhook, or deliveries have ended.
     pub async fn test(&self, id: &DefinedId) -> Option<Attempt> {
         let (hook, _) = self.shared.store.get(id, &self.shared.contract)?;
-        let (shared, ledger) = (Arc::clone(&self.shared), self.ledgers.lock().get(id).cloned());
+        let (shared, ledger) = (Arc::clone(&self.shared), self.ledger(id, hook.created_at));
         // On the thread that delivers: connections belong to its runtime.
         let tested = self.runtime.spawn(async move {
             let at = shared.clock.now();
-            let Posted { event_id, events, answer } = shared.post(&hook, vec![test_event(&shared, at)], false).await;
+            let Posted { event_id, events, answer } =
+                shared.post(&hook, vec![test_event(&shared, at)], (Pace::Prompt, false)).await;
             let (outcome, status) = (answer.outcome, answer.status);
             let attempt = Attempt { at, event_id, events, status, error: answer.error, took: answer.took };
             if let Some(ledger) = ledger {

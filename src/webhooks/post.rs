@@ -12,9 +12,10 @@ use stockade_types::metrics::Stopwatch;
 use stockade_types::time::{Timestamp, wall_clock};
 use tokio::time::timeout;
 
-use super::address::{CheckedResolver, NotPublic, Reach};
+use super::address::{CheckedResolver, Lookup, NotPublic, Reach, system_lookup};
 use super::outcome::Outcome;
 use super::signature::{Secret, signature};
+use super::turns::Pace;
 use crate::text::escaped;
 
 /// How long an answer may take, from resolving the name on.
@@ -29,6 +30,10 @@ pub const ERROR_BYTES_MAX: usize = 200;
 const IDLE_FOR: Duration = Duration::from_secs(5);
 /// Most idle connections to one receiver.
 const IDLE_MAX: usize = 4;
+/// Names that are resolved at once for receivers that have not failed last: each occupies a thread.
+pub const RESOLVED_AT_ONCE: usize = 5;
+/// The same for those that have: names without a name server that answers do not hold up the others.
+pub const RESOLVED_AGAIN_AT_ONCE: usize = 3;
 /// The name that receivers see.
 const AGENT: &str = concat!("stockade/", env!("CARGO_PKG_VERSION"));
 
@@ -45,8 +50,31 @@ pub struct Delivery<'a> {
     pub body: Bytes,
     /// What it is signed with, each by itself.
     pub secrets: &'a [Secret],
-    /// Whether further deliveries follow soon, so that the connection is worth keeping.
-    pub more: bool,
+    /// How to connect.
+    pub way: Way,
+}
+
+/// How a delivery is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// Further deliveries follow soon, so that the connection is worth keeping.
+    Keeping,
+    /// This is the last one for now.
+    Closing,
+    /// The receiver failed last. Its name is resolved apart from others.
+    Apart,
+}
+
+impl Way {
+    /// For a receiver of this pace; `more`: further deliveries follow soon.
+    #[must_use]
+    pub const fn of(pace: Pace, more: bool) -> Self {
+        match (pace, more) {
+            (Pace::Failing, _) => Self::Apart,
+            (Pace::Prompt | Pace::Slow, true) => Self::Keeping,
+            (Pace::Prompt | Pace::Slow, false) => Self::Closing,
+        }
+    }
 }
 
 /// What came back.
@@ -68,6 +96,7 @@ pub struct Poster {
     reach: Reach,
     keeping: Client,
     closing: Client,
+    apart: Client,
 }
 
 /// Deliveries can't be sent: the system's certificates can't be used.
@@ -81,20 +110,30 @@ impl Poster {
     /// # Errors
     /// [`NoClient`].
     pub fn new(reach: Reach) -> Result<Self, NoClient> {
-        let resolver = Arc::new(CheckedResolver::new(reach));
-        let client = |idle: usize| {
+        Self::with_lookup(reach, system_lookup)
+    }
+
+    /// The same, with another lookup of names.
+    ///
+    /// # Errors
+    /// [`NoClient`].
+    pub fn with_lookup(reach: Reach, lookup: Lookup) -> Result<Self, NoClient> {
+        let resolver = |at_once| Arc::new(CheckedResolver::new(reach, lookup, at_once));
+        let client = |idle: usize, resolver: &Arc<CheckedResolver>| {
             let client = Client::builder()
                 .user_agent(AGENT)
                 .redirect(Policy::none())
                 .no_proxy()
                 .referer(false)
-                .dns_resolver(Arc::clone(&resolver))
+                .dns_resolver(Arc::clone(resolver))
                 .timeout(ANSWERED_WITHIN)
                 .pool_max_idle_per_host(idle)
                 .pool_idle_timeout(IDLE_FOR);
             client.build().map_err(|error| NoClient(in_full(&error)))
         };
-        Ok(Self { reach, keeping: client(IDLE_MAX)?, closing: client(0)? })
+        let (usual, apart) = (resolver(RESOLVED_AT_ONCE), resolver(RESOLVED_AGAIN_AT_ONCE));
+        let (keeping, closing) = (client(IDLE_MAX, &usual)?, client(0, &usual)?);
+        Ok(Self { reach, keeping, closing, apart: client(0, &apart)? })
     }
 
     /// Sends a delivery and waits for its answer, at most [`ANSWERED_WITHIN`].
@@ -112,10 +151,14 @@ impl Poster {
     }
 
     async fn exchange(&self, url: Url, delivery: Delivery<'_>) -> (Outcome, u16, String) {
-        let Delivery { url: _, id, content, body, secrets, more } = delivery;
+        let Delivery { url: _, id, content, body, secrets, way } = delivery;
         let now = wall_clock();
         let seconds = now.0 / 1_000;
-        let client = if more { &self.keeping } else { &self.closing };
+        let client = match way {
+            Way::Keeping => &self.keeping,
+            Way::Closing => &self.closing,
+            Way::Apart => &self.apart,
+        };
         let request = client
             .post(url)
             .header(CONTENT_TYPE, content)
@@ -192,36 +235,35 @@ pub fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::net::ToSocketAddrs as _;
+    use std::net::SocketAddr;
 
     use super::*;
 
-    async fn posted(reach: Reach, url: &str) -> Answer {
-        let poster = Poster::new(reach).expect("certificates");
+    async fn posted(reach: Reach, lookup: Lookup, url: &str) -> Answer {
+        let poster = Poster::with_lookup(reach, lookup).expect("certificates");
         let secrets = [Secret::random().expect("random")];
         let body = Bytes::from_static(b"{}");
-        poster.post(Delivery { url, id: "id", content: "text/plain", body, secrets: &secrets, more: false }).await
+        poster.post(Delivery { url, id: "id", content: "text/plain", body, secrets: &secrets, way: Way::Closing }).await
     }
 
     #[tokio::test]
     async fn what_is_not_public_is_not_connected_to() {
-        let answer = posted(Reach::Public, "https://127.0.0.1:9/").await;
+        let nobody: Lookup = |name| panic!("{name} is looked up");
+        let answer = posted(Reach::Public, nobody, "https://127.0.0.1:9/").await;
         assert_eq!((answer.outcome, answer.status), (Outcome::Forbidden, 0));
-        // A name that became private after it was defined: this machine's, where it has no public address.
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let name = name.trim();
-        let addresses = (name, 9).to_socket_addrs().into_iter().flatten();
-        let addresses: Vec<_> = addresses.map(|address| address.ip()).collect();
-        if !addresses.is_empty() && !addresses.iter().any(|address| Reach::Public.takes(*address)) {
-            let answer = posted(Reach::Public, &format!("https://{name}:9/")).await;
-            assert_eq!(answer.outcome, Outcome::Forbidden, "{answer:?}");
-        }
+        // A name that became private after it was defined.
+        let private: Lookup =
+            |_name| Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0)), SocketAddr::from(([10, 0, 0, 1], 0))]);
+        let answer = posted(Reach::Public, private, "https://name.example:9/").await;
+        assert_eq!((answer.outcome, answer.status), (Outcome::Forbidden, 0), "{answer:?}");
+        let answer = posted(Reach::Private, private, "https://name.example:9/").await;
+        assert_eq!(answer.outcome, Outcome::Unreachable, "connected to, and refused there: {answer:?}");
     }
 
     #[tokio::test]
     async fn a_closed_port_and_a_name_that_does_not_resolve_are_unreachable() {
         for url in ["http://127.0.0.1:9/", "http://no-such-name.invalid/"] {
-            let answer = posted(Reach::Private, url).await;
+            let answer = posted(Reach::Private, system_lookup, url).await;
             assert_eq!((answer.outcome, answer.status), (Outcome::Unreachable, 0), "{answer:?}");
             assert!(!answer.error.is_empty() && answer.error.len() <= ERROR_BYTES_MAX, "{answer:?}");
         }

@@ -89,5 +89,5 @@ fn hook(defined: &Defined, contract: &Contract) -> Option<Hook> {
     }
     let webhook = webhook.ok()?;
     let filter = (contract.filter)(&webhook.filter);
-    Some(Hook { id: image.id.clone(), revision: defined.revision, webhook, filter })
+    Some(Hook { id: image.id.clone(), created_at: image.created_at, revision: defined.revision, webhook, filter })
 }

@@ -18,11 +18,14 @@ pub const EVENTS_MAX: usize = 1_000;
 /// Most bytes of a webhook's events on their way; one event is accepted whatever its size.
 pub const BYTES_MAX: usize = 256 * 1024;
 /// Most deliveries of a webhook at once.
-const AT_ONCE_MAX: usize = 16;
-/// How many it begins with.
-const AT_ONCE_FIRST: usize = 4;
+pub const AT_ONCE_MAX: usize = 8;
+/// How many it begins with: little, since nothing is known of how long its receiver takes.
+const AT_ONCE_FIRST: usize = 2;
 /// How many events a webhook that fails keeps in memory; the others are read again.
 const KEPT_WHILE_FAILING: usize = 16;
+
+/// The shortest wait of a receiver that asks for one.
+const ASKED_MIN: Millis = Millis::from_secs(1);
 
 /// The number of an event in a window: the next one is one more.
 type Place = u64;
@@ -62,6 +65,7 @@ struct Receiver {
     failed_upto: u64,
     next_try: Timestamp,
     at_once: usize,
+    at_once_max: usize,
     /// Most events in one delivery now.
     batch: usize,
 }
@@ -99,8 +103,14 @@ impl Window {
     #[must_use]
     pub fn new(after: Position, batch_max: usize) -> Self {
         let batch_max = batch_max.max(1);
-        let receiver =
-            Receiver { failures: 0, failed_upto: 0, next_try: Timestamp(0), at_once: AT_ONCE_FIRST, batch: batch_max };
+        let receiver = Receiver {
+            failures: 0,
+            failed_upto: 0,
+            next_try: Timestamp(0),
+            at_once: AT_ONCE_FIRST,
+            at_once_max: AT_ONCE_MAX,
+            batch: batch_max,
+        };
         Self {
             entries: VecDeque::new(),
             first: 0,
@@ -114,6 +124,22 @@ impl Window {
             delivered_to: after,
             read_to: after,
         }
+    }
+
+    /// With at most this many deliveries at once, and in any case one.
+    #[must_use]
+    pub fn at_once(mut self, most: usize) -> Self {
+        self.receiver.at_once_max = most.clamp(1, AT_ONCE_MAX);
+        self.receiver.at_once = self.receiver.at_once.min(self.receiver.at_once_max);
+        self
+    }
+
+    /// As after a failure, but with nothing to wait for: the receiver has failed before this window.
+    #[must_use]
+    pub const fn failing(mut self) -> Self {
+        self.receiver.failures = 1;
+        self.receiver.at_once = 1;
+        self
     }
 
     /// Everything up to here was delivered, given up, or is not for this webhook.
@@ -291,7 +317,7 @@ impl Window {
         let was_down = self.receiver.failures > 1;
         self.receiver.failures = 0;
         self.receiver.next_try = Timestamp(0);
-        self.receiver.at_once = self.receiver.at_once.saturating_mul(2).min(AT_ONCE_MAX);
+        self.receiver.at_once = self.receiver.at_once.saturating_mul(2).min(self.receiver.at_once_max);
         self.receiver.batch = self.receiver.batch.saturating_mul(2).min(self.batch_max);
         if was_down {
             // It was down, and is back: what failed meanwhile need not wait any longer. After a single failure, which
@@ -404,10 +430,11 @@ impl Window {
     }
 }
 
-/// How long to wait after this many failures.
+/// How long to wait after this many failures: never shorter than the receiver has asked for. What it asks for may be
+/// nothing, or be over already, so it never makes the wait shorter either.
 fn pause(outcome: Outcome, failures: u32, random: u32) -> Millis {
     match outcome {
-        Outcome::Throttled(Some(asked)) => asked,
+        Outcome::Throttled(Some(asked)) => asked.max(retry::wait(failures, random)).max(ASKED_MIN),
         Outcome::Delivered
         | Outcome::Gone
         | Outcome::Throttled(None)

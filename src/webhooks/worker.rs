@@ -15,6 +15,7 @@ use super::hook::{Hook, Posted, Shared};
 use super::ledger::{Attempt, Ledger};
 use super::outcome::Outcome;
 use super::post::shortened;
+use super::turns::Pace;
 use super::window::{Sending, Window};
 
 /// About how many bytes of the tail are searched at once.
@@ -59,6 +60,8 @@ pub(super) struct Worker {
     /// and this many of them are behind what the window has read.
     beyond: u64,
     turn: Option<Turn>,
+    /// How long the last answer took.
+    took: Duration,
     sending: FuturesUnordered<BoxFuture<'static, Done>>,
 }
 
@@ -71,7 +74,8 @@ impl Worker {
     ) -> Self {
         let start = ledger.delivered_to();
         let (window, sending) = (Window::new(start, 1), FuturesUnordered::new());
-        Self { shared, ledger, hook, news, window, counted_to: start, beyond: 0, turn: None, sending }
+        let (turn, took) = (None, Duration::ZERO);
+        Self { shared, ledger, hook, news, window, counted_to: start, beyond: 0, turn, took, sending }
     }
 
     /// Delivers until its webhook is deleted or the server stops: until the definition's sender is gone.
@@ -80,7 +84,9 @@ impl Worker {
             let hook = Arc::clone(&*self.hook.borrow_and_update());
             self.ledger.restart(Position::of_place(hook.webhook.start), hook.webhook.era);
             let start = self.ledger.delivered_to();
-            self.replace_window(Window::new(start, usize::try_from(hook.webhook.max_batch).unwrap_or(1)));
+            let batch = usize::try_from(hook.webhook.max_batch).unwrap_or(1);
+            let window = Window::new(start, batch).at_once(self.shared.turns.of_one());
+            self.replace_window(if self.ledger.is_failing() { window.failing() } else { window });
             (self.counted_to, self.beyond) = (start, 0);
             let goes_on = if hook.webhook.is_enabled {
                 self.serve(&hook).await
@@ -145,10 +151,13 @@ impl Worker {
         }
     }
 
-    /// The next turn to send. Receivers that fail have turns of their own.
+    fn pace(&self) -> Pace {
+        Pace::of(self.window.is_failing(), self.took)
+    }
+
+    /// The next turn to send, among receivers of the same pace.
     fn next_turn(&self) -> Turn {
-        let turns = if self.window.is_failing() { &self.shared.retries } else { &self.shared.sends };
-        let turns = Arc::clone(turns);
+        let turns = Arc::clone(self.shared.turns.of(self.pace()));
         Box::pin(async move { turns.acquire_owned().await.ok() })
     }
 
@@ -156,10 +165,10 @@ impl Worker {
         let now = self.shared.clock.now();
         let Some(sending) = self.window.next(now) else { return };
         let events = self.shared.show(hook, self.window.events(&sending));
-        let more = self.window.waiting() > events.len();
+        let way = (self.pace(), self.window.waiting() > events.len());
         let (shared, hook) = (Arc::clone(&self.shared), Arc::clone(hook));
         self.sending.push(Box::pin(async move {
-            let posted = shared.post(&hook, events, more).await;
+            let posted = shared.post(&hook, events, way).await;
             drop(permit);
             Done { sending, began: now, posted }
         }));
@@ -168,8 +177,13 @@ impl Worker {
     fn finish(&mut self, hook: &Hook, done: Done) {
         let Done { sending, began, posted: Posted { event_id, events, answer } } = done;
         let (now, outcome, status) = (self.shared.clock.now(), answer.outcome, answer.status);
-        let before = self.window.bytes();
+        let (before, pace) = (self.window.bytes(), self.pace());
         let delivered = self.window.finish(&sending, outcome, now, fastrand::u32(..));
+        self.took = answer.took;
+        if self.pace() != pace {
+            // Not one of those that it waits for now.
+            self.turn = None;
+        }
         self.shared.charge(before, self.window.bytes());
         let forgotten = u64::try_from(self.window.take_forgotten()).unwrap_or(u64::MAX);
         self.beyond = self.beyond.saturating_add(forgotten);

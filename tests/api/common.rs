@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use stockade::budget::{Budget, Share};
 use stockade::config::{Config, Given};
-use stockade::grpc::{self, Edge};
+use stockade::grpc::{self, Edge, Services};
 use stockade::http2::{self, Control, Peer};
 use stockade::metrics::edge::EdgeMetrics;
 use stockade::server::{self, ServeError};
@@ -58,6 +58,11 @@ pub async fn serve_here(engine: &Arc<Engine>, clock: Arc<dyn Clock>, metrics: &A
 pub async fn serve_terms(engines: Arc<EngineHandle>, clock: Arc<dyn Clock>, metrics: &Arc<EdgeMetrics>) -> String {
     let edge = Edge::new(engines, clock, Arc::clone(metrics));
     let grpc::Opened { services, .. } = grpc::services(edge, Arc::clone(metrics), None).await.expect("the contract");
+    serve_services(services).await
+}
+
+/// Serves these services in the test's runtime. Returns the endpoint.
+pub async fn serve_services(services: Arc<Services>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     let budget = Budget::new(256 << 20);

@@ -37,3 +37,4 @@ mod successors;
 mod terms;
 mod update;
 mod watch;
+mod webhooks;

@@ -102,6 +102,8 @@ pub struct Progress {
 pub struct WebhookProgress {
     /// Which webhook.
     pub webhook: DefinedId,
+    /// When it was created: one that was deleted, and another of its id, do not have this progress in common.
+    pub created_at: Timestamp,
     /// How far it is.
     pub progress: Progress,
 }
@@ -252,9 +254,10 @@ impl Webhook {
 impl WebhookProgress {
     /// Appends it.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let Self { webhook, progress } = self;
+        let Self { webhook, created_at, progress } = self;
         let Progress { delivered_to, era, last_success_at, failing_since, given_up, last_error } = progress;
         put_text(out, webhook.as_str());
+        put_u64(out, created_at.0);
         delivered_to.encode(out);
         put_u64(out, *era);
         put_option(out, last_success_at.map(|at| at.0));
@@ -268,12 +271,12 @@ impl WebhookProgress {
     /// # Errors
     /// [`DecodeError`].
     pub fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let webhook = reader.id("webhook")?;
+        let (webhook, created_at) = (reader.id("webhook")?, Timestamp(reader.u64()?));
         let (delivered_to, era) = (EventPlace::decode(reader)?, reader.u64()?);
         let (last_success_at, failing_since) = (reader.option()?.map(Timestamp), reader.option()?.map(Timestamp));
         let (given_up, last_error) = (reader.u64()?, reader.text()?.to_owned());
         let progress = Progress { delivered_to, era, last_success_at, failing_since, given_up, last_error };
-        Ok(Self { webhook, progress })
+        Ok(Self { webhook, created_at, progress })
     }
 }
 
@@ -347,7 +350,8 @@ mod tests {
             given_up: 3,
             last_error: "no route".into(),
         };
-        let entry = WebhookProgress { webhook: DefinedId::try_from("w").expect("an id"), progress };
+        let webhook = DefinedId::try_from("w").expect("an id");
+        let entry = WebhookProgress { webhook, created_at: Timestamp(300), progress };
         let mut bytes = Vec::new();
         entry.encode(&mut bytes);
         let mut reader = Reader::new(&bytes);

@@ -139,10 +139,11 @@ fn webhook(bytes: &[u8]) -> Value {
 pub(super) fn delivered(delivered: &Delivered) -> Fact {
     let Delivered { at, webhooks } = delivered;
     let entry = |entry: &WebhookProgress| {
-        let WebhookProgress { webhook, progress } = entry;
+        let WebhookProgress { webhook, created_at, progress } = entry;
         let Progress { delivered_to, era: _, last_success_at, failing_since, given_up, last_error } = progress;
         json!({
             "id": webhook.as_str(),
+            "created_at": created_at.to_string(),
             "delivered_to": delivered_to.lsn.0,
             "last_success_at": last_success_at.map(|at| at.to_string()),
             "failing_since": failing_since.map(|at| at.to_string()),

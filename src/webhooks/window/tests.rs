@@ -112,6 +112,22 @@ fn what_the_receiver_asks_for_is_kept_to() {
 }
 
 #[test]
+fn a_receiver_that_asks_for_no_wait_gets_the_usual_one_and_at_least_a_second() {
+    for (failures, random, wait) in [(1, HALF, 2_500), (2, HALF, 15_000), (1, 0, 1_000), (6, 0, 1_000)] {
+        assert_eq!(pause(Outcome::Throttled(Some(Millis(0))), failures, random), Millis(wait), "{failures}");
+    }
+    let mut window = window(1, &["a"]);
+    let mut sent = 0;
+    for now in 0..10_000 {
+        if let Some((sending, _)) = send(&mut window, now) {
+            sent += 1;
+            window.finish(&sending, Outcome::Throttled(Some(Millis(0))), Timestamp(now), 0);
+        }
+    }
+    assert!(sent <= 10, "{sent} in 10 s");
+}
+
+#[test]
 fn a_receiver_that_is_down_gets_one_delivery_at_a_time_and_all_when_it_is_back() {
     let drops: Vec<String> = (0..100).map(|drop| drop.to_string()).collect();
     let names: Vec<&str> = drops.iter().map(String::as_str).collect();
@@ -131,6 +147,39 @@ fn a_receiver_that_is_down_gets_one_delivery_at_a_time_and_all_when_it_is_back()
     window.finish(&back[0].0, Outcome::Delivered, Timestamp(17_530), HALF);
     assert_eq!(all(&mut window, 17_530).len(), 2, "then twice as many at once");
     assert!(window.entries.len() <= KEPT_WHILE_FAILING, "the others are read again");
+}
+
+#[test]
+fn a_window_whose_receiver_failed_before_begins_with_one_delivery_and_few_events() {
+    let mut window = Window::new(Position::behind(Lsn(0)), 1).failing();
+    for lsn in 1..=4 {
+        window.push(event(lsn, &lsn.to_string()), NEVER);
+    }
+    assert!(window.is_failing());
+    let first = all(&mut window, 0);
+    assert_eq!(first.iter().map(|(_, lsns)| lsns.clone()).collect::<Vec<_>>(), [vec![1]], "at once, and alone");
+    window.finish(&first[0].0, Outcome::Delivered, Timestamp(1), HALF);
+    assert!(!window.is_failing());
+    assert_eq!(all(&mut window, 1).len(), 2);
+}
+
+#[test]
+fn a_window_has_no_more_deliveries_at_once_than_its_part() {
+    let drops: Vec<String> = (0..100).map(|drop| drop.to_string()).collect();
+    for (part, most) in [(0, 1), (1, 1), (3, 3), (1_000, AT_ONCE_MAX)] {
+        let mut window = Window::new(Position::behind(Lsn(0)), 1).at_once(part);
+        for (lsn, drop) in (1..).zip(&drops) {
+            window.push(event(lsn, drop), NEVER);
+        }
+        for now in 0..6 {
+            let sent = all(&mut window, now);
+            assert!(sent.len() <= most, "{} of {most}", sent.len());
+            assert!(now < 5 || sent.len() == most, "{} of {most}", sent.len());
+            for (sending, _) in sent {
+                window.finish(&sending, Outcome::Delivered, Timestamp(now), HALF);
+            }
+        }
+    }
 }
 
 #[test]

@@ -132,6 +132,12 @@ impl DefinedTable {
     /// Applies a record. Returns false if the definition has seen it already.
     pub(super) fn apply(&mut self, lsn: Lsn, fact: &DefinedFact) -> bool {
         let id = &fact.image.id;
+        if fact.verb == DefinedVerb::Delete {
+            // Also if another one has its id by now, as a snapshot shows it while older records are read.
+            if self.progress.get(id).is_some_and(|(known, _)| *known < lsn) {
+                self.progress.remove(id);
+            }
+        }
         let known = self.known.get(id);
         if known.is_some_and(|known| known.revision >= lsn) {
             return false;
@@ -144,7 +150,6 @@ impl DefinedTable {
             }
             DefinedVerb::Delete => {
                 self.known.remove(id);
-                self.progress.remove(id);
             }
         }
         true
@@ -156,21 +161,23 @@ impl DefinedTable {
         self.progress.get(id).map(|(_, progress)| progress)
     }
 
-    /// Applies how far deliveries are. Those of webhooks that are unknown, or have seen the record already, are left
-    /// out: they were deleted meanwhile.
+    /// Applies how far deliveries are. Left out are those of webhooks that are unknown or were created at another time,
+    /// since the one that is meant was deleted meanwhile, and of webhooks that have seen the record already.
     pub(super) fn delivered(&mut self, lsn: Lsn, Delivered { at: _, webhooks }: &Delivered) {
-        for WebhookProgress { webhook, progress } in webhooks {
+        for WebhookProgress { webhook, created_at, progress } in webhooks {
             let is_new = self.progress.get(webhook).is_none_or(|(known, _)| *known < lsn);
-            if is_new && self.known.contains_key(webhook) {
+            let is_meant = self.known.get(webhook).is_some_and(|known| known.fact.image.created_at == *created_at);
+            if is_new && is_meant {
                 self.progress.insert(webhook.clone(), (lsn, progress.clone()));
             }
         }
     }
 
     fn progress_images(&self) -> impl Iterator<Item = (Lsn, Record)> {
-        self.progress.iter().map(|(webhook, (lsn, progress))| {
-            let entry = WebhookProgress { webhook: webhook.clone(), progress: progress.clone() };
-            (*lsn, Record::Delivered(Delivered { at: Timestamp(0), webhooks: vec![entry] }))
+        self.progress.iter().filter_map(|(webhook, (lsn, progress))| {
+            let created_at = self.known.get(webhook)?.fact.image.created_at;
+            let entry = WebhookProgress { webhook: webhook.clone(), created_at, progress: progress.clone() };
+            Some((*lsn, Record::Delivered(Delivered { at: Timestamp(0), webhooks: vec![entry] })))
         })
     }
 
@@ -190,3 +197,6 @@ impl DefinedTable {
         Err(ReplayError::Record { lsn, what: format!("{} {} {what}", image.kind.label(), image.id) })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,11 @@ fn progress(upto: u64) -> Progress {
 }
 
 fn keep(engine: &Engine, entries: &[(&str, u64)]) -> Result<Lsn, Fault> {
-    let entry = |(name, upto): &(&str, u64)| WebhookProgress { webhook: id(name), progress: progress(*upto) };
+    let entry = |(name, upto): &(&str, u64)| WebhookProgress {
+        webhook: id(name),
+        created_at: START,
+        progress: progress(*upto),
+    };
     durable(engine, engine.keep_progress(entries.iter().map(entry).collect(), Context::anonymous(START)))
 }
 

@@ -35,7 +35,8 @@ fn delivered(count: usize, error: &str) -> Record {
             given_up: 2,
             last_error: error.to_owned(),
         };
-        WebhookProgress { webhook: format!("{n:064}").parse().expect("an id"), progress }
+        let webhook = format!("{n:064}").parse().expect("an id");
+        WebhookProgress { webhook, created_at: Timestamp(u64::MAX), progress }
     };
     Record::Delivered(Delivered { at: Timestamp(10), webhooks: (0..count).map(entry).collect() })
 }
