@@ -67,7 +67,7 @@ def made_with():
 
 def build():
     """Builds the benchmark. Returns its path."""
-    command = ["cargo", "build", "--profile", "instructions", "--bench", "instructions", "--locked"]
+    command = ["cargo", "build", "--profile", "instructions", "-p", "stockade-instructions", "--bench", "instructions", "--locked"]
     command.append("--message-format=json-render-diagnostics")
     told = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
     messages = [json.loads(line) for line in told.splitlines()]
