@@ -80,8 +80,8 @@ impl Engine {
     pub(crate) fn turn_by_stock(&self, drop: DropNo, now: Timestamp, ceased: &mut Ceased) -> Result<(), Fault> {
         let mut fired = Vec::new();
         self.turn_to(drop, now, |entry, inner, now| {
-            let Reached { fires, ceases } = reached(entry, inner, now, ceased);
-            ceased.cease(drop, &ceases);
+            let Reached { fires, left } = reached(entry, inner, now, ceased);
+            ceased.cease(drop, &left);
             fired.clone_from(&fires);
             if fires.is_empty() { Vec::new() } else { vec![fires] }
         })?;
@@ -95,7 +95,9 @@ impl Engine {
         self.turn_to(drop, now, |entry, inner, now| {
             let changes = changes_of_sale(entry, inner, now);
             let mut records: Vec<_> = changes.chunks(CHANGES_MAX).map(<[MarkKind]>::to_vec).collect();
-            records.iter_mut().for_each(|kinds| kinds.sort());
+            for kinds in &mut records {
+                kinds.sort();
+            }
             records
         })
     }
@@ -185,13 +187,13 @@ pub(crate) struct Reached {
     /// What fires.
     fires: Vec<MarkKind>,
     /// Signals that may fire again, whose levels are not reached, which was not known.
-    ceases: Vec<SignalNo>,
+    left: Vec<SignalNo>,
 }
 
 impl Reached {
     /// Whether it found nothing.
     pub(crate) fn is_nothing(&self) -> bool {
-        self.fires.is_empty() && self.ceases.is_empty()
+        self.fires.is_empty() && self.left.is_empty()
     }
 }
 
@@ -232,14 +234,14 @@ pub(crate) fn reached(entry: &DropEntry, inner: &DropInner, now: Timestamp, ceas
     }
     let stock = entry.figures();
     let figures = |item, pool| stock.get(inner.definition.pool_place(item, pool)?).copied();
-    let (mut has_tranche, mut ceases) = (false, Vec::new());
+    let (mut has_tranche, mut left) = (false, Vec::new());
     let all = stock_triggers(&inner.definition, &inner.lifecycle);
     let reached = all.iter().filter(|trigger| {
         let is_reached = trigger.is_reached(&inner.definition, figures);
         let Some((number, at)) = trigger.again else { return is_reached };
         let has_ceased = ceased.0.contains(&(entry.number, number));
         if !is_reached && !has_ceased {
-            ceases.push(number);
+            left.push(number);
         }
         is_reached && has_ceased && at <= now
     });
@@ -252,7 +254,7 @@ pub(crate) fn reached(entry: &DropEntry, inner: &DropInner, now: Timestamp, ceas
     let mut fires: Vec<MarkKind> = first.collect();
     // Two flows to one pool are one opening, whichever fires it.
     fires.dedup();
-    Reached { fires, ceases }
+    Reached { fires, left }
 }
 
 /// Adds the units of tranches that have come to the figures of their pools. Returns those of which a part has no room,

@@ -159,3 +159,18 @@ fn many_drops_are_made_a_few_at_a_time() {
     let answer = durable(&engine, engine.update_series(&command, Context::anonymous(now))).expect("changed");
     assert_eq!(answer.changed.len(), planned, "the answer to a change says all that it has changed");
 }
+
+#[test]
+fn the_answer_says_why_a_drop_could_not_follow() {
+    let (engine, _) = World::new().start();
+    let (before, after) = before_and_after();
+    let once = |series: Series| Series { create_ahead_days: 7, ..series };
+    made(&engine, &once(before), "2026-12-01T12:00:00Z");
+    let mut reordered = once(after);
+    reordered.template.items.reverse();
+    let answer = changed(&engine, &reordered, "2026-12-01T14:00:00Z");
+    let noted: Vec<_> = answer.notes.iter().map(|note| note.message.as_str()).collect();
+    assert_eq!(noted.len(), 1, "{noted:?}");
+    let why = noted[0].strip_prefix("drop fridays-20261204T1800 stays as it is: ").expect("which");
+    assert!(why.contains("items"), "{why}");
+}
