@@ -220,6 +220,6 @@ mod tests {
             assert_eq!(find(row.path).map(|(_, found)| found.rpc), Some(row.rpc), "each path is there once");
         }
         assert!(find("/stockade.v1.ReservationService/CreateDrop").is_none());
-        assert!(find("/stockade.v1.SeriesService/CreateSeries").is_none(), "not built yet");
+        assert!(find("/stockade.v1.InsightService/RecordFacts").is_none(), "not built yet");
     }
 }

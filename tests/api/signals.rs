@@ -218,7 +218,7 @@ async fn the_tail_prints_signals_and_what_is_sold_out() {
     let words = ["events", "tail", "--from-oldest", "--type", "signal.*", "--type", "drop.sold_out"];
     let (mut tail, mut lines) = printing(&shop.server.endpoint, &words);
     let mut line = || lines.next().expect("no end").expect("a line");
-    assert!(line().ends_with(" signal.missed bowls before OPEN"));
+    assert!(line().ends_with(" signal.missed bowls before SCHEDULED"));
     assert!(line().ends_with(" signal.fired bowls now OPEN"));
     let last = line();
     assert!(last.contains(" signal.fired bowls BOWL last OPEN ") && last.contains(" over=push,badge "), "{last}");

@@ -51,6 +51,9 @@ async fn between_two_terms_each_call_says_that_it_can_be_sent_again_and_then_the
     for (path, request) in grpc::served() {
         let asked: Result<(), Status> = match own_name(request) {
             "WatchDropRequest" => ask(&channel, path, watch_request()).await,
+            "WatchDropStatusRequest" => {
+                ask(&channel, path, pb::WatchDropStatusRequest { drop_id: "knife".into() }).await
+            }
             "BatchRequest" => ask(&channel, path, pb::BatchRequest { operations: operations(), view: 0 }).await,
             "BatchStreamRequest" => {
                 let request = pb::BatchStreamRequest { sequence: 1, operations: operations(), view: 0 };

@@ -9,6 +9,9 @@ use super::books::Books;
 use super::{Fact, Line, Moment};
 use crate::rules::{Breach, Fired, Mark, Visitor};
 
+/// Marks of what is made known: of the stock, and of signals.
+const MADE_KNOWN: [&str; 5] = ["sold_out", "back_in_stock", "band_changed", "signal_fired", "signal_missed"];
+
 /// Findings that are described in words; further ones are only counted.
 const FINDINGS_MAX: usize = 10;
 
@@ -159,6 +162,10 @@ impl Court<'_> {
         self.paused = fact.paused.unwrap_or(self.paused);
         let mut entered = Ok(());
         for moment in fact.moments.iter().flatten() {
+            // What is made known follows from the stock, and is no rule.
+            if MADE_KNOWN.contains(&moment.what.as_str()) {
+                continue;
+            }
             let Some(mark) = moment.mark() else {
                 let what = &moment.what;
                 self.found(|trial| &mut trial.wrong_mark, || format!("record {}: {what:?} is no rule", fact.lsn));

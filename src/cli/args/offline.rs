@@ -29,8 +29,8 @@ pub(crate) enum JournalCommand {
         stockade journal dump --hold 018f4e9a-7c1e-7b3a-9d52-6f1c0a2b3c4d\n  \
         stockade journal dump --drop knife-1204 --json | jq -r 'select(.kind == \"claimed\") | .order_ref'\n\n\
         Customers' ids are shown unmasked. The journal begins where the older snapshot does: older records are in\n\
-        the snapshots alone, or with --keep-events in kept/, which --kept shows first. Exits with 0, also with a torn tail (which is reported on standard error), with 1\n\
-        for damage, after all records before it; 74 if the folder can't be read.")]
+        the snapshots alone, or with --keep-events in kept/, which --kept shows first. Exits with 0, also\n\
+        with a torn tail (which is reported on standard error), with 1 for damage, after all records before it; 74 if the folder can't be read.")]
     Dump(DumpOptions),
 }
 

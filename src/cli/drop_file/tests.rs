@@ -25,7 +25,7 @@ fn a_file_is_a_drop() {
 fn whatever_is_wrong_is_told_with_line_and_column() {
     let table = [
         ("colour: red\n", "knife.yaml:8:1: unknown key colour; keys here are kind, id"),
-        ("signals: []\n", "knife.yaml:8:1: signals is not supported yet"),
+        ("waitlist: {}\n", "knife.yaml:8:1: waitlist is not supported yet"),
         ("max_hold_life: soon\n", "knife.yaml:8:16: max_hold_life must be a duration"),
         ("id: again\n", "knife.yaml:8:1: the key id is given twice"),
         ("labels: [a]\n", "knife.yaml:8:9: labels: must be keys with values, such as {a: b}"),
