@@ -176,19 +176,29 @@ for kind, pattern, first in [
     Core.add_implicit_resolver(f"tag:yaml.org,2002:{kind}", re.compile(f"^(?:{pattern})$"), first)
 
 
+def kind_of(text):
+    """Whether a file is of a drop or of a series."""
+    return "series" if re.search(r"^kind: Series$", text, re.MULTILINE) else "drop"
+
+
+def published(binary, kind):
+    """The validator of the files of a kind: printed and published must be the same."""
+    printed = subprocess.run([binary, kind, "schema"], stdout=subprocess.PIPE, check=True, text=True).stdout
+    assert printed == (ROOT / "docs" / f"{kind}.schema.json").read_text(), "printed and published differ"
+    schema = json.loads(printed)
+    jsonschema.Draft7Validator.check_schema(schema)
+    return jsonschema.Draft7Validator(schema)
+
+
 def main():
     binary = pathlib.Path(sys.argv[1]).resolve()
-    printed = subprocess.run([binary, "drop", "schema"], stdout=subprocess.PIPE, check=True, text=True).stdout
-    schema = json.loads(printed)
-    assert printed == (ROOT / "docs" / "drop.schema.json").read_text(), "printed and published differ"
-    jsonschema.Draft7Validator.check_schema(schema)
-    validator = jsonschema.Draft7Validator(schema)
+    validators = {kind: published(binary, kind) for kind in ("drop", "series")}
 
-    def accepted_by_parser(text):
+    def accepted_by_parser(text, kind):
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             file.write(text)
             file.flush()
-            words = ["drop", "apply", file.name, "--dry-run", "--endpoint", "http://127.0.0.1:1"]
+            words = [kind, "apply", file.name, "--dry-run", "--endpoint", "http://127.0.0.1:1"]
             ended = subprocess.run([binary, *words], stderr=subprocess.PIPE, text=True)
         assert ended.returncode in (USAGE, UNREACHED), ended
         return ended.returncode == UNREACHED
@@ -199,14 +209,17 @@ def main():
     documents += [(name, text, True) for name, text in GOOD.items()]
     documents += [(name, text, False) for name, text in BAD.items()]
     for name, text, good in documents:
-        faults = [fault.message for fault in validator.iter_errors(yaml.load(text, Core))]
-        by_schema, by_parser = not faults, accepted_by_parser(text)
+        kind = kind_of(text)
+        faults = [fault.message for fault in validators[kind].iter_errors(yaml.load(text, Core))]
+        by_schema, by_parser = not faults, accepted_by_parser(text, kind)
         assert (by_schema, by_parser) == (good, good), f"{name}: schema {faults}, parser {by_parser}, wanted {good}\n{text}"
     for path in examples:
-        head = path.read_text().splitlines()[0]
+        text = path.read_text()
+        head = text.splitlines()[0]
         named = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", head)
-        assert named and (path.parent / named[1]).resolve() == ROOT / "docs" / "drop.schema.json", f"{path.name}: {head}"
-    print(f"{len(documents)} drop files are judged alike by schema and parser")
+        schema = ROOT / "docs" / f"{kind_of(text)}.schema.json"
+        assert named and (path.parent / named[1]).resolve() == schema, f"{path.name}: {head}"
+    print(f"{len(documents)} files are judged alike by schema and parser")
 
 
 if __name__ == "__main__":

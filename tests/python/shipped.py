@@ -21,8 +21,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from life_of_a_hold import ROOT, Server
 
 PACKAGE = "stockade.v1"
-SERVED = ("Reservation", "Drop", "Event", "Storefront")
-RESERVATIONS, DROPS, EVENTS, STOREFRONT = SERVICES = tuple(f"{PACKAGE}.{name}Service" for name in SERVED)
+SERVED = ("Reservation", "Drop", "Event", "Storefront", "Series")
+RESERVATIONS, DROPS, EVENTS, STOREFRONT, _SERIES = SERVICES = tuple(f"{PACKAGE}.{name}Service" for name in SERVED)
 CONFIG = ROOT / "deploy" / "service_config.json"
 # The length of the server's outage: longer than the first retries, which must fail.
 OUTAGE = 3.0
