@@ -66,14 +66,14 @@ impl WebhookCalls {
             let start = self.start(&fields.delivered_to).await?;
             let secret = secret.map_or_else(Secret::random, Ok);
             let secret = secret.map_err(|error| Status::internal(format!("no random secret: {error}")))?;
-            let defines = id.clone();
-            let define = move |engine: &Engine, context: Context<'_>| {
+            let named = id.clone();
+            let creates = move |engine: &Engine, context: Context<'_>| {
                 let webhook = created(fields, start, secret.bytes().to_vec(), context.now);
                 let bytes = webhook.encode().into_boxed_slice();
-                let define = Define { kind: KIND, id: defines, request: digest, bytes, validate_only: false };
+                let define = Define { kind: KIND, id: named, request: digest, bytes, validate_only: false };
                 engine.define(define, context.by(&origin))
             };
-            let defined = self.change(id.clone(), define).await?;
+            let defined = self.change(id.clone(), creates).await?;
             tracing::info!(webhook = %id, "webhook created");
             defined
         };

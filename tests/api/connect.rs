@@ -280,7 +280,8 @@ async fn the_documents_name_every_unary_call_and_every_event() {
     let document: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!(document["openapi"], "3.1.0");
     for (path, _request) in stockade::grpc::served() {
-        let is_stream = ["WatchDrop", "WatchDropStatus", "ReadEvents", "BatchStream"].iter().any(|name| path.ends_with(name));
+        let is_stream =
+            ["WatchDrop", "WatchDropStatus", "ReadEvents", "BatchStream"].iter().any(|name| path.ends_with(name));
         assert_eq!(document["paths"][path]["post"].is_null(), is_stream, "{path}");
     }
     assert!(document["paths"][GET_DROP]["get"].is_object() && document["paths"][RESERVE]["get"].is_null());
