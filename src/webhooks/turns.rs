@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_receiver_is_slow_by_its_last_answer_and_failing_whatever_that_took() {
-        let (soon, long) = (SLOW_FROM - Duration::from_millis(1), SLOW_FROM);
+        let (soon, long) = (SLOW_FROM.saturating_sub(Duration::from_millis(1)), SLOW_FROM);
         assert_eq!((Pace::of(false, soon), Pace::of(false, long)), (Pace::Prompt, Pace::Slow));
         assert_eq!((Pace::of(true, soon), Pace::of(true, long)), (Pace::Failing, Pace::Failing));
     }

@@ -71,10 +71,10 @@ async fn events_are_delivered_signed_and_in_order() {
     for _ in 0..20 {
         hold(&client, &dice.hold_id(), "SKU").await;
     }
-    let received = receiver.wait_for(20).await;
+    let taken = receiver.wait_for(20).await;
     assert_eq!(in_order(&receiver.events()).len(), 20);
     let secret = Secret::parse(SECRET).expect("a secret");
-    for delivery in &received {
+    for delivery in &taken {
         let (id, at) = (delivery.header("webhook-id"), delivery.header("webhook-timestamp"));
         let signed = signature(id, at.parse().expect("seconds"), &delivery.body, &[secret.clone()]);
         assert_eq!(delivery.header("webhook-signature"), signed);
@@ -106,11 +106,11 @@ async fn the_secret_is_in_the_answer_until_a_delivery_has_succeeded_and_two_sign
     let new = Secret::random().expect("random");
     change(&client, |request| request.new_secret = new.text()).await;
     hold(&client, &Dice::new(1).hold_id(), "SKU").await;
-    let received = receiver.wait_for(1).await;
-    let (id, at) = (received[0].header("webhook-id"), received[0].header("webhook-timestamp"));
+    let taken = receiver.wait_for(1).await;
+    let (id, at) = (taken[0].header("webhook-id"), taken[0].header("webhook-timestamp"));
     let secrets = [new, Secret::parse(SECRET).expect("a secret")];
-    let both = signature(id, at.parse().expect("seconds"), &received[0].body, &secrets);
-    assert_eq!(received[0].header("webhook-signature"), both);
+    let both = signature(id, at.parse().expect("seconds"), &taken[0].body, &secrets);
+    assert_eq!(taken[0].header("webhook-signature"), both);
     server.stop().must(0, &[]);
 }
 
@@ -181,7 +181,7 @@ async fn a_dead_receiver_with_ten_thousand_events_costs_little_and_gets_all_when
     assert!(shown.webhook.is_some_and(|webhook| webhook.failing_since.is_none() && webhook.given_up == 0));
     let seen = in_order(&receiver.events());
     assert_eq!((seen.len(), seen.values().max()), (10_000, Some(&1)));
-    let batch = &receiver.received()[20];
+    let batch = &receiver.taken()[20];
     assert_eq!(batch.header("content-type"), "application/cloudevents-batch+json");
     let (first, more) = batch.header("webhook-id").split_once('+').expect("the first and how many follow");
     assert_eq!((Some(first), more.parse().ok()), (batch.events()[0]["id"].as_str(), Some(batch.events().len() - 1)));
@@ -201,7 +201,7 @@ async fn slow_endless_and_redirecting_receivers_are_bounded() {
     };
     let attempt = test().await;
     assert_eq!(attempt.http_status, 302, "{attempt:?}");
-    assert!(other.received().is_empty(), "a redirect is not followed");
+    assert!(other.taken().is_empty(), "a redirect is not followed");
     receiver.answers(Reply::Endless);
     let attempt = test().await;
     assert_eq!((attempt.http_status, attempt.error.as_str()), (200, ""));
@@ -231,8 +231,8 @@ async fn retry_after_is_kept_to_and_gone_disables() {
     receiver.answers(Reply::Status(429, vec![("retry-after", "2".into())]));
     let mut dice = Dice::new(3);
     hold(&client, &dice.hold_id(), "SKU").await;
-    let received = receiver.wait_for(2).await;
-    let waited = received[1].at.duration_since(received[0].at);
+    let taken = receiver.wait_for(2).await;
+    let waited = taken[1].at.duration_since(taken[0].at);
     assert!(waited >= Duration::from_millis(1_900), "{waited:?}");
     receiver.answers(Reply::Status(410, Vec::new()));
     let is_disabled = |shown: &pb::GetWebhookResponse| {
@@ -240,11 +240,11 @@ async fn retry_after_is_kept_to_and_gone_disables() {
     };
     let shown = until(&client, is_disabled).await;
     assert!(shown.webhook.is_some_and(|webhook| webhook.last_error.contains("410")));
-    let before = receiver.received().len();
+    let before = receiver.taken().len();
     receiver.answers(Reply::Status(200, Vec::new()));
     hold(&client, &dice.hold_id(), "SKU").await;
     sleep(Duration::from_millis(500)).await;
-    assert_eq!(receiver.received().len(), before, "nothing is sent while it is disabled");
+    assert_eq!(receiver.taken().len(), before, "nothing is sent while it is disabled");
     change(&client, |request| request.webhook.get_or_insert_default().set_state(pb::WebhookState::Enabled)).await;
     receiver.wait_for(before + 2).await;
     assert_eq!(in_order(&receiver.events()).len(), 2, "what waited is delivered");
@@ -264,7 +264,7 @@ async fn events_are_given_up_at_their_deadline_and_replayed_from_a_cursor() {
     until(&client, |shown| shown.webhook.as_ref().is_some_and(|webhook| webhook.given_up == 1)).await;
     assert!(began.elapsed() >= Duration::from_millis(4_500), "{:?}", began.elapsed());
     receiver.answers(Reply::Status(200, Vec::new()));
-    let before = receiver.received().len();
+    let before = receiver.taken().len();
     change(&client, |request| {
         request.replay = true;
         request.webhook.get_or_insert_default().delivered_to = start;
