@@ -42,9 +42,10 @@ async fn send_to(address: SocketAddr, first: &str, lines: &[&str], body: &[u8]) 
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("an answer");
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
-    let head = String::from_utf8(answer[..end].to_vec()).expect("a text").to_ascii_lowercase();
+    let (head, body) = answer.split_at_checked(end).expect("it is there");
+    let head = String::from_utf8(head.to_vec()).expect("a text").to_ascii_lowercase();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    Answer { status, head, body: answer[end + 4..].to_vec() }
+    Answer { status, head, body: body.iter().skip(4).copied().collect() }
 }
 
 async fn post(server: &Server, path: &str, content: &str, body: &[u8]) -> Answer {

@@ -240,6 +240,26 @@ async fn serving() -> ((crate::common::Server, tempfile::TempDir), Channel) {
     ((server, folder), channel)
 }
 
+/// A valid request about a series.
+fn of_series(request: &str) -> Vec<u8> {
+    match request {
+        "CreateSeriesRequest" => {
+            let series = Some(good_series("other"));
+            pb::CreateSeriesRequest { series, validate_only: true }.encode_to_vec()
+        }
+        "UpdateSeriesRequest" => {
+            let series = Some(good_series("weekly"));
+            pb::UpdateSeriesRequest { series, revision: 1, validate_only: true, ..Default::default() }.encode_to_vec()
+        }
+        "GetSeriesRequest" => pb::GetSeriesRequest { series_id: "weekly".to_owned() }.encode_to_vec(),
+        "PreviewSeriesRequest" => {
+            let of = Some(pb::preview_series_request::Of::Series(good_series("other")));
+            pb::PreviewSeriesRequest { of, ..Default::default() }.encode_to_vec()
+        }
+        other => panic!("no request for {other}"),
+    }
+}
+
 /// A valid request for each served method.
 pub fn good(request: &str) -> DynamicMessage {
     let (id, drop_id) = (hold_id(1), "knife".to_owned());
@@ -275,23 +295,13 @@ pub fn good(request: &str) -> DynamicMessage {
         | "BatchStreamRequest"
         | "ListDropsRequest"
         | "ListDropStatusesRequest"
+        | "ListSeriesRequest"
         | "WatchDropRequest"
         | "WatchDropStatusRequest"
         | "ReadEventsRequest" => Vec::new(),
-        "CreateSeriesRequest" => {
-            let series = Some(good_series("other"));
-            pb::CreateSeriesRequest { series, validate_only: true }.encode_to_vec()
+        "CreateSeriesRequest" | "UpdateSeriesRequest" | "GetSeriesRequest" | "PreviewSeriesRequest" => {
+            of_series(request)
         }
-        "UpdateSeriesRequest" => {
-            let series = Some(good_series("weekly"));
-            pb::UpdateSeriesRequest { series, revision: 1, validate_only: true, ..Default::default() }.encode_to_vec()
-        }
-        "GetSeriesRequest" => pb::GetSeriesRequest { series_id: "weekly".to_owned() }.encode_to_vec(),
-        "PreviewSeriesRequest" => {
-            let of = Some(pb::preview_series_request::Of::Series(good_series("other")));
-            pb::PreviewSeriesRequest { of, ..Default::default() }.encode_to_vec()
-        }
-        "ListSeriesRequest" => Vec::new(),
         "ListEventsRequest" => {
             let types = vec!["*".to_owned()];
             let filter = Some(pb::EventFilter { types, ..Default::default() });

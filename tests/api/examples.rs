@@ -99,9 +99,13 @@ async fn neighbours_come_first_to_the_night_market_and_pick_up_at_a_stall_and_a_
         let claim = pb::ClaimRequest { expired_policy: pb::ExpiredPolicy::TakeFreeStock.into(), ..claim(n, "A-1") };
         shop.client.claim(claim).await.expect("an answer").outcome.expect("an outcome")
     };
-    use pb::claim_response::Outcome;
-    assert!(matches!(late(2).await, Outcome::Refusal(no) if no.reason() == Reason::Closed), "its slot has begun");
-    assert!(matches!(late(4).await, Outcome::Hold(_)));
+    let begun = late(2).await;
+    let is_closed = |no: &pb::Refusal| no.reason() == Reason::Closed;
+    assert!(
+        matches!(&begun, pb::claim_response::Outcome::Refusal(no) if is_closed(no)),
+        "its slot has begun: {begun:?}"
+    );
+    assert!(matches!(late(4).await, pb::claim_response::Outcome::Hold(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

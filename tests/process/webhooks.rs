@@ -181,7 +181,7 @@ async fn a_dead_receiver_with_ten_thousand_events_costs_little_and_gets_all_when
     assert!(shown.webhook.is_some_and(|webhook| webhook.failing_since.is_none() && webhook.given_up == 0));
     let seen = in_order(&receiver.events());
     assert_eq!((seen.len(), seen.values().max()), (10_000, Some(&1)));
-    let batch = &receiver.taken()[20];
+    let batch = &receiver.received()[20];
     assert_eq!(batch.header("content-type"), "application/cloudevents-batch+json");
     let (first, more) = batch.header("webhook-id").split_once('+').expect("the first and how many follow");
     assert_eq!((Some(first), more.parse().ok()), (batch.events()[0]["id"].as_str(), Some(batch.events().len() - 1)));
@@ -201,7 +201,7 @@ async fn slow_endless_and_redirecting_receivers_are_bounded() {
     };
     let attempt = test().await;
     assert_eq!(attempt.http_status, 302, "{attempt:?}");
-    assert!(other.taken().is_empty(), "a redirect is not followed");
+    assert!(other.received().is_empty(), "a redirect is not followed");
     receiver.answers(Reply::Endless);
     let attempt = test().await;
     assert_eq!((attempt.http_status, attempt.error.as_str()), (200, ""));
@@ -240,11 +240,11 @@ async fn retry_after_is_kept_to_and_gone_disables() {
     };
     let shown = until(&client, is_disabled).await;
     assert!(shown.webhook.is_some_and(|webhook| webhook.last_error.contains("410")));
-    let before = receiver.taken().len();
+    let before = receiver.received().len();
     receiver.answers(Reply::Status(200, Vec::new()));
     hold(&client, &dice.hold_id(), "SKU").await;
     sleep(Duration::from_millis(500)).await;
-    assert_eq!(receiver.taken().len(), before, "nothing is sent while it is disabled");
+    assert_eq!(receiver.received().len(), before, "nothing is sent while it is disabled");
     change(&client, |request| request.webhook.get_or_insert_default().set_state(pb::WebhookState::Enabled)).await;
     receiver.wait_for(before + 2).await;
     assert_eq!(in_order(&receiver.events()).len(), 2, "what waited is delivered");
@@ -264,7 +264,7 @@ async fn events_are_given_up_at_their_deadline_and_replayed_from_a_cursor() {
     until(&client, |shown| shown.webhook.as_ref().is_some_and(|webhook| webhook.given_up == 1)).await;
     assert!(began.elapsed() >= Duration::from_millis(4_500), "{:?}", began.elapsed());
     receiver.answers(Reply::Status(200, Vec::new()));
-    let before = receiver.taken().len();
+    let before = receiver.received().len();
     change(&client, |request| {
         request.replay = true;
         request.webhook.get_or_insert_default().delivered_to = start;
