@@ -34,9 +34,9 @@ async fn send(address: SocketAddr, first: &str, lines: &[&str], body: &[u8]) -> 
 /// Sends a request with these lines of its head; without a host if none is among them.
 async fn send_to(address: SocketAddr, first: &str, lines: &[&str], body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
-    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-    let length = body.len();
-    let head = format!("{first} HTTP/1.1\r\nconnection: close\r\ncontent-length: {length}\r\n{lines}\r\n");
+    let length = format!("content-length: {}", body.len());
+    let first = format!("{first} HTTP/1.1");
+    let head = [&[first.as_str(), "connection: close", &length][..], lines, &["", ""]].concat().join("\r\n");
     stream.write_all(head.as_bytes()).await.expect("a head");
     stream.write_all(body).await.expect("a body");
     let mut answer = Vec::new();

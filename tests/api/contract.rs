@@ -296,6 +296,7 @@ pub fn good(request: &str) -> DynamicMessage {
         | "ListDropsRequest"
         | "ListDropStatusesRequest"
         | "ListSeriesRequest"
+        | "ListWebhooksRequest"
         | "WatchDropRequest"
         | "WatchDropStatusRequest"
         | "ReadEventsRequest" => Vec::new(),
@@ -317,7 +318,6 @@ pub fn good(request: &str) -> DynamicMessage {
             let webhook = Some(good_webhook());
             pb::UpdateWebhookRequest { webhook, revision: 1, ..Default::default() }.encode_to_vec()
         }
-        "ListWebhooksRequest" => Vec::new(),
         // Nothing is sent: there is no such webhook.
         "GetWebhookRequest" | "DeleteWebhookRequest" | "TestWebhookRequest" => {
             pb::GetWebhookRequest { webhook_id: "other".into() }.encode_to_vec()

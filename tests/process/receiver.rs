@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -18,6 +18,7 @@ use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 use tokio::time::sleep;
 
 /// How long a test waits for a delivery.
@@ -65,12 +66,10 @@ impl Received {
         self.headers.get(name).map(|value| value.to_str().expect("text")).unwrap_or_default()
     }
 
-    /// Its CloudEvents.
+    /// Its `CloudEvents`.
     pub fn events(&self) -> Vec<serde_json::Value> {
-        match serde_json::from_slice(&self.body).expect("json") {
-            serde_json::Value::Array(events) => events,
-            event => vec![event],
-        }
+        let body: serde_json::Value = serde_json::from_slice(&self.body).expect("json");
+        body.as_array().cloned().unwrap_or_else(|| vec![body])
     }
 }
 

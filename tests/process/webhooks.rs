@@ -1,6 +1,6 @@
 //! Webhooks of a real server: signed, in order, at least once over kills, bounded whatever the receiver does.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stockade::webhooks::signature::{Secret, signature};
 use stockade_client::Client;
@@ -11,6 +11,7 @@ use tonic::Code;
 use crate::receiver::{Receiver, Reply, in_order};
 use crate::server::{Server, start};
 use crate::wire::{Dice, create, hold, line, reserve};
+use tokio::time::Instant;
 
 const FLAGS: [&str; 1] = ["--webhooks-to-private"];
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -76,7 +77,7 @@ async fn events_are_delivered_signed_and_in_order() {
     let secret = Secret::parse(SECRET).expect("a secret");
     for delivery in &taken {
         let (id, at) = (delivery.header("webhook-id"), delivery.header("webhook-timestamp"));
-        let signed = signature(id, at.parse().expect("seconds"), &delivery.body, &[secret.clone()]);
+        let signed = signature(id, at.parse().expect("seconds"), &delivery.body, std::slice::from_ref(&secret));
         assert_eq!(delivery.header("webhook-signature"), signed);
         assert_eq!(delivery.header("content-type"), "application/cloudevents+json");
         let event = &delivery.events()[0];
