@@ -17,7 +17,7 @@ use crate::structured::{DEEPEST, build};
 type Decode = fn(&[u8]) -> Option<(usize, usize)>;
 
 /// Every served request; the first byte of an input chooses one.
-const REQUESTS: [(&str, Decode); 28] = [
+const REQUESTS: [(&str, Decode); 37] = [
     ("stockade.v1.ReserveRequest", decode::<pb::ReserveRequest>),
     ("stockade.v1.ExtendRequest", decode::<pb::ExtendRequest>),
     ("stockade.v1.ClaimRequest", decode::<pb::ClaimRequest>),
@@ -46,6 +46,15 @@ const REQUESTS: [(&str, Decode); 28] = [
     ("stockade.v1.GetSeriesRequest", decode::<pb::GetSeriesRequest>),
     ("stockade.v1.ListSeriesRequest", decode::<pb::ListSeriesRequest>),
     ("stockade.v1.PreviewSeriesRequest", decode::<pb::PreviewSeriesRequest>),
+    ("stockade.v1.GetDropStatusRequest", decode::<pb::GetDropStatusRequest>),
+    ("stockade.v1.WatchDropStatusRequest", decode::<pb::WatchDropStatusRequest>),
+    ("stockade.v1.ListDropStatusesRequest", decode::<pb::ListDropStatusesRequest>),
+    ("stockade.v1.CreateWebhookRequest", decode::<pb::CreateWebhookRequest>),
+    ("stockade.v1.UpdateWebhookRequest", decode::<pb::UpdateWebhookRequest>),
+    ("stockade.v1.GetWebhookRequest", decode::<pb::GetWebhookRequest>),
+    ("stockade.v1.ListWebhooksRequest", decode::<pb::ListWebhooksRequest>),
+    ("stockade.v1.DeleteWebhookRequest", decode::<pb::DeleteWebhookRequest>),
+    ("stockade.v1.TestWebhookRequest", decode::<pb::TestWebhookRequest>),
 ];
 /// Added to the first byte: then the other bytes choose fields and values by the contract's descriptors.
 const STRUCTURED: u8 = 0x80;
