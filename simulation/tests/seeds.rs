@@ -84,7 +84,9 @@ planted! {
     an_acknowledgement_before_the_disk_is_seen: EarlyAcknowledgement, ["was acknowledged"];
     an_expiry_before_its_deadline_is_seen: EarlyExpiry, ["says what nobody asked for", "expected", "time starts at"];
     an_expiry_that_is_late_is_seen: LateExpiry, ["live behind their deadline"];
-    a_unit_that_is_given_back_twice_is_seen: UnitTwice, ["expected", "drop ", "disagree", "recovered at", "after a look"];
+    a_unit_that_is_given_back_twice_is_seen: UnitTwice, [
+        "expected", "drop ", "disagree", "recovered at", "after a look", "after the stock was compared"
+    ];
     a_request_that_passes_a_limit_is_seen: LimitPassed, ["expected"];
     a_start_without_grace_is_seen: NoGrace, ["grace from", "hold "];
     // A model with fewer holds than the engine may also have none that an outage's grace concerns.
@@ -100,8 +102,13 @@ planted! {
 #[test]
 fn a_mark_that_comes_before_its_moment_is_seen() {
     // A drop that was turned too early counts all later requests as of then.
-    let tells =
-        ["says that a moment has come, and none is due", "is due and has no record", "expected", "time starts at"];
+    let tells = [
+        "says that a moment has come, and none is due",
+        "is due and has no record",
+        "expected",
+        "time starts at",
+        "after the stock was compared",
+    ];
     seen(Plant::EarlyMark, &tells);
 }
 
