@@ -302,7 +302,7 @@ fn template(faults: &mut Faults, series: &pb::Series, given: Option<&pb::Drop>) 
     let named = |text: &str| if SeriesId::try_from(text).is_ok() { text.to_owned() } else { "series".to_owned() };
     let drop = pb::Drop {
         id: named(&series.id),
-        shop: named(&series.shop),
+        shop: named(if series.shop.is_empty() { DEFAULT_SHOP } else { &series.shop }),
         series: named(&series.id),
         opens_at: None,
         closes_at: series.closes.as_ref().map(|_| FAR),
