@@ -311,10 +311,12 @@ impl Record {
 
     /// Appends the record's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend(self.kind());
+        if let Some(kind) = self.kind() {
+            out.push(kind);
+        }
         match self {
             Self::Made(Made { actor, hold }) => {
-                out.push(actor.number());
+                out.extend_from_slice(&[kind::MADE, actor.number()]);
                 hold::encode(hold, out);
             }
             Self::Changed(change) => hold_change::encode(kind::CHANGED, change, out),
@@ -342,8 +344,7 @@ impl Record {
     #[inline]
     fn kind(&self) -> Option<u8> {
         Some(match self {
-            Self::Made(_) => kind::MADE,
-            Self::Changed(_) | Self::Superseded(_) | Self::Drop(_) => return None,
+            Self::Made(_) | Self::Changed(_) | Self::Superseded(_) | Self::Drop(_) => return None,
             Self::Hold(_) => kind::HOLD,
             Self::DropFact(fact) => match fact.scope() {
                 MarkScope::Schedule => kind::DROP_FACT,
