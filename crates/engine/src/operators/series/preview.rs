@@ -29,7 +29,7 @@ impl Engine {
     /// Up to `count` occurrences of a series at `from` or later.
     ///
     /// # Errors
-    /// [`Fault::NoDefinition`], and [`Fault::Invalid`] for a series whose calendar gives nothing.
+    /// `NoDefinition`, and `Invalid` for a series whose calendar gives nothing.
     pub fn preview_series(
         &self,
         of: &PreviewOf,
