@@ -18,7 +18,7 @@ const BROWSERS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/go
 const TITLE = "Chef's knife, 20 cm: the fourth batch";
 const SHOP = "https://shop.example/knife";
 /** How long a change may take to be seen. */
-const SEEN_WITHIN = 20_000;
+const SEEN_WITHIN = 60_000;
 
 let steps = 0;
 const step = (text: string) => console.log(`${String(++steps).padStart(2)}. ${text}`);
