@@ -30,7 +30,8 @@ pub(crate) enum JournalCommand {
         stockade journal dump --drop knife-1204 --json | jq -r 'select(.kind == \"claimed\") | .order_ref'\n\n\
         Customers' ids are shown unmasked. The journal begins where the older snapshot does: older records are in\n\
         the snapshots alone, or with --keep-events in kept/, which --kept shows first. Exits with 0, also\n\
-        with a torn tail (which is reported on standard error), with 1 for damage, after all records before it; 74 if the folder can't be read.")]
+        with a torn tail (which is reported on standard error), with 1 for damage, after\n\
+        all records before it; 74 if the folder can't be read.")]
     Dump(DumpOptions),
 }
 

@@ -4,7 +4,9 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 use stockade_proto as pb;
 
-use super::entries::{ConductEntry, ItemEntry, LimitEntry, MomentEntry, TermsEntry, TrancheEntry, WindowEntry};
+use super::entries::{
+    ConductEntry, ItemEntry, LimitEntry, MomentEntry, ScarcityEntry, SignalEntry, TermsEntry, TrancheEntry, WindowEntry,
+};
 use super::values::FileFaults;
 use super::{explain, says_nothing};
 use std::collections::BTreeMap;
@@ -58,6 +60,9 @@ struct TemplateEntry {
     tranches: Vec<TrancheEntry>,
     #[serde(default)]
     conduct: Vec<ConductEntry>,
+    #[serde(default)]
+    signals: Vec<SignalEntry>,
+    scarcity: Option<ScarcityEntry>,
     #[serde(default)]
     zones: Vec<String>,
 }
@@ -115,6 +120,8 @@ impl FileFaults<'_> {
             location: file.location,
             tranches: file.tranches.into_iter().map(|entry| self.tranche(entry)).collect(),
             conduct: file.conduct.into_iter().map(|entry| self.conduct(entry)).collect(),
+            signals: file.signals.into_iter().map(|entry| self.signal(entry)).collect(),
+            scarcity: file.scarcity.map(|entry| self.scarcity(entry)),
             zones: file.zones,
             ..pb::Drop::default() // what the series says, and what is not built yet
         }
