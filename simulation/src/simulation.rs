@@ -154,7 +154,7 @@ pub struct Simulation {
     pub(crate) may_be_archived: [Option<u64>; DROPS.len()],
     /// When this process has looked at levels of stock last.
     pub(crate) looked: Option<u64>,
-    /// When this process has compared the stock last with what the public was told of it.
+    /// When this process has compared the stock last with what was made known of it.
     pub(crate) compared: Option<u64>,
     /// The last reconciliation that was drawn.
     pub(crate) reconciled: Option<Reconcile>,

@@ -19,7 +19,7 @@ const TEND_EVERY: u64 = 250;
 const SHARDS: u64 = 4_096;
 /// Levels of stock are looked at after this many milliseconds at the earliest.
 const LOOK_EVERY: u64 = 10;
-/// And the stock is compared with what the public was told of it.
+/// And the stock is compared with what was made known of it.
 const COMPARE_EVERY: u64 = 100;
 /// A drop that may be archived must be after this many milliseconds.
 const ARCHIVED_WITHIN: u64 = 1_000;

@@ -144,7 +144,7 @@ async fn accept(listener: TcpListener, public: Arc<Public>, places: Arc<Semaphor
         metrics.shed(Shed::Public);
         if let Ok(place) = Arc::clone(&turned_away).try_acquire_owned() {
             tokio::spawn(async move {
-                // A peer that takes too long is not told why.
+                // A peer that takes too long gets no reason.
                 let _late = timeout(TURNED_AWAY_WITHIN, turn_away(socket)).await;
                 drop(place);
             });

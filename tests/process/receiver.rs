@@ -1,4 +1,4 @@
-//! A receiver of webhooks: an HTTP server that keeps what it was sent, and answers as it is told.
+//! A receiver of webhooks: an HTTP server that keeps what it was sent, and answers as it was set to.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -69,7 +69,7 @@ impl Fact {
         Event { actor: *actor, scheduled_for, drop: Some(Arc::clone(drop)), ..Event::new(*lsn, kind, *at, detail) }
     }
 
-    /// An event for each mark that readers are told of.
+    /// An event for each mark that readers get.
     fn of_marks(&self, marks: &[Mark], after: &After) -> Events {
         let planned = if self.is_by_hand { Vec::new() } else { planned(&self.drop) };
         let of_mark = |(place, mark): (usize, &Mark)| {
@@ -134,7 +134,7 @@ fn planned(drop: &Definition) -> Vec<MarkKind> {
     planned
 }
 
-/// The type of a mark's event; none if readers are not told of it by an event of its own.
+/// The type of a mark's event; none if it has no event of its own.
 const fn kind(mark: MarkKind) -> Option<Kind> {
     match mark {
         MarkKind::Opens => Some(Kind::DropOpened),

@@ -1,4 +1,4 @@
-//! A bound on how often something is done, whoever asks: an interval, and how many may be done at once after a rest.
+//! A bound on how often something is done for all readers together: an interval, and how many may be done at once after a rest.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -37,7 +37,7 @@ const DUTY_CYCLE: DutyCycle = DutyCycle { rests: 3, piece: Duration::from_millis
 const POOLS_A_TURN: usize = 16;
 /// How often the stock is compared with the levels at which rules fire. The contract says within 50 ms.
 const LOOK_PERIOD: Millis = Millis(10);
-/// How often the stock is compared with what the public was told of it; less often while very many drops are on sale.
+/// How often the stock is compared with what was made known of it; less often while very many drops are on sale.
 const SALE_PERIOD: Millis = Millis(100);
 /// Most drops of which that is done in a millisecond, on average.
 const SALES_A_MILLISECOND: u64 = 10;

@@ -97,7 +97,7 @@ impl Preview<'_> {
         view
     }
 
-    /// A made drop: as it is now, whoever changed it.
+    /// A made drop: as it is now, also if it was changed by hand.
     fn show_made(&self, id: &DropId, view: &mut OccurrenceView) {
         view.state = OccurrenceState::Created;
         let Ok(Decided { value: drop, .. }) = self.engine.get_drop(id, self.context) else { return };

@@ -169,7 +169,7 @@ fn made_known() -> Lifecycle {
     lifecycle
 }
 
-/// A record of each kind that only a drop with signals or bands has, or one whose stock the public is told of.
+/// A record of each kind that only a drop with signals or bands has, or one whose stock is made known.
 pub(super) fn samples_with_signals() -> Vec<Record> {
     let image = drop_with_signals();
     let lifecycle = Lifecycle { drop: image.number, ..made_known() };
