@@ -120,6 +120,8 @@ fn place_of(record: &Record, id: HoldId) -> Option<(Lsn, Timestamp)> {
         | Record::Defined(_)
         | Record::Occurrence(_)
         | Record::Delivered(_)
+        | Record::Facts(_)
+        | Record::FactsImage(_)
         | Record::Usage(_) => return None,
     };
     (of == id).then_some(place)

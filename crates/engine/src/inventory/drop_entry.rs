@@ -221,6 +221,8 @@ impl DropEntry {
             | Record::Defined(_)
             | Record::Occurrence(_)
             | Record::Delivered(_)
+            | Record::Facts(_)
+            | Record::FactsImage(_)
             | Record::Usage(_) => return None,
         }
         Some(DropChange::Itself)

@@ -2,7 +2,7 @@
 
 use stockade_proto as pb;
 use stockade_types::definition::{
-    CONDUCT_AT_LEAST_MAX, CONDUCT_RULES_MAX, CONDUCT_WITHIN_MIN, Conduct, ConductRule, Limit, RETURNS_WITHIN_MAX, Scope,
+    CONDUCT_AT_LEAST_MAX, CONDUCT_RULES_MAX, CONDUCT_WITHIN_MIN, Conduct, ConductRule, Limit, ORDERS_WITHIN_MAX, Scope,
 };
 use stockade_types::ids::{IdentityKind, LimitId};
 
@@ -56,7 +56,7 @@ fn of_rule(faults: &mut Faults, path: &str, name: Option<LimitId>, rule: &pb::Co
     if within.is_none() {
         faults.invalid(format_args!("{path}.within"), "must be set");
     }
-    let longest = counts.map_or(RETURNS_WITHIN_MAX, Conduct::within_max);
+    let longest = counts.map_or(ORDERS_WITHIN_MAX, Conduct::within_max);
     if lasts.is_some_and(|lasts| !(CONDUCT_WITHIN_MIN..=longest).contains(&lasts)) {
         faults.invalid(
             format_args!("{path}.within"),
