@@ -62,7 +62,7 @@ fn of_rule(faults: &mut Faults, path: &str, name: Option<LimitId>, rule: &pb::Co
             format_args!("{path}.within"),
             match counts {
                 Some(Conduct::UnclaimedHolds) => "must be 1 minute to 24h: ended holds are remembered for so long",
-                Some(Conduct::Returns) | None => "must be 1 minute to 400 days",
+                Some(Conduct::Cancellations | Conduct::Chargebacks | Conduct::Returns) | None => "must be 1 minute to 400 days",
             },
         );
     }
@@ -101,16 +101,14 @@ fn of_rule(faults: &mut Faults, path: &str, name: Option<LimitId>, rule: &pb::Co
     })
 }
 
-/// What a rule counts. What only facts tell of is not built yet.
+/// What a rule counts.
 fn counted(faults: &mut Faults, path: &str, number: i32) -> Option<Conduct> {
     let field = format_args!("{path}.counts");
     match enumeration(faults, field, number)? {
         pb::Conduct::UnclaimedHolds => Some(Conduct::UnclaimedHolds),
+        pb::Conduct::Cancellations => Some(Conduct::Cancellations),
+        pb::Conduct::Chargebacks => Some(Conduct::Chargebacks),
         pb::Conduct::Returns => Some(Conduct::Returns),
-        pb::Conduct::Cancellations | pb::Conduct::Chargebacks => {
-            faults.unbuilt(true, field);
-            None
-        }
         pb::Conduct::Unspecified => {
             faults.invalid(field, "must be set");
             None
