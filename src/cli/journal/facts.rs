@@ -50,30 +50,23 @@ fn reported(fact: &Reported, drops: &KnownDrops) -> Value {
 pub(super) fn kept(image: &FactsImage) -> Fact {
     match image {
         FactsImage::Known(known) => {
-            let of = |KnownFact { key, content, at }: &KnownFact| {
-                json!({"id_digest": format!("{:032x}", key.0), "content_digest": format!("{content:016x}"), "at": time(*at)})
-            };
+            let of = |KnownFact { key, content, at }: &KnownFact| json!({"id_digest": format!("{:032x}", key.0), "content_digest": format!("{content:016x}"), "at": time(*at)});
             Fact::new("known_facts").with("facts", known.iter().map(of).collect::<Value>())
         }
         FactsImage::Tallies(tallies) => {
-            let of = |(drop, revision, tally): &(DropNo, Lsn, FactTally)| {
-                json!({"drop_number": drop.0, "revision": revision.0, "tally": tally_of(tally)})
-            };
+            let of = |(drop, revision, tally): &(DropNo, Lsn, FactTally)| json!({"drop_number": drop.0, "revision": revision.0, "tally": tally_of(tally)});
             Fact::new("fact_tallies").with("drops", tallies.iter().map(of).collect::<Value>())
         }
         FactsImage::Demand { shop, zone, hours } => {
-            let of = |(hour, revision, Demand { views, interest }): &(u32, Lsn, Demand)| {
-                json!({"hour": hour, "revision": revision.0, "views": views, "interest": interest})
-            };
+            let of = |(hour, revision, Demand { views, interest }): &(u32, Lsn, Demand)| json!({"hour": hour, "revision": revision.0, "views": views, "interest": interest});
             let zone = zone.as_ref().map(ToString::to_string);
             let fact = Fact::new("demand").with("shop", shop.as_str()).with("zone", zone);
             fact.with("hours", hours.iter().map(of).collect::<Value>())
         }
         FactsImage::Conduct(subject, FactConduct { cancelled, charged_back, returned }) => {
             let of = |orders: &OrderInstants| {
-                let order = |(at, order): &(_, OrderKey)| {
-                    json!({"at": time(*at), "order_digest": format!("{:016x}", order.0)})
-                };
+                let order =
+                    |(at, order): &(_, OrderKey)| json!({"at": time(*at), "order_digest": format!("{:016x}", order.0)});
                 orders.iter().map(order).collect::<Value>()
             };
             Fact::new("fact_conduct")

@@ -45,7 +45,8 @@ pub fn record_facts(request: &pb::RecordFactsRequest) -> Result<(Vec<ReportedFac
 #[must_use]
 pub fn recorded_facts(recorded: RecordedFacts, mut faults: Vec<pb::FactFault>) -> pb::RecordFactsResponse {
     let RecordedFacts { recorded, known, faults: found } = recorded;
-    let fault = |FactFault { index, field, message }: FactFault| pb::FactFault { index, field: field.to_owned(), message };
+    let fault =
+        |FactFault { index, field, message }: FactFault| pb::FactFault { index, field: field.to_owned(), message };
     faults.extend(found.into_iter().map(fault));
     faults.sort_by_key(|fault| fault.index);
     pb::RecordFactsResponse { recorded, known, faults }
@@ -112,9 +113,10 @@ fn value_of(faults: &mut Faults, kind: FactKind, given: i64) -> Option<u32> {
     let value = u32::try_from(given).ok();
     let (value, range) = match kind {
         FactKind::Nps => (value.filter(|value| *value <= NPS_MAX), "must be 0-10"),
-        FactKind::Returned => {
-            (value.filter(|value| (1..=FACT_VALUE_MAX).contains(value)), "must be 1-1000000000: the units that came back")
-        }
+        FactKind::Returned => (
+            value.filter(|value| (1..=FACT_VALUE_MAX).contains(value)),
+            "must be 1-1000000000: the units that came back",
+        ),
         FactKind::View | FactKind::Interest => {
             let value = value.filter(|value| *value <= FACT_VALUE_MAX).map(|value| value.max(1));
             (value, "must be 0-1000000000, where 0 counts for 1")

@@ -62,7 +62,9 @@ fn of_rule(faults: &mut Faults, path: &str, name: Option<LimitId>, rule: &pb::Co
             format_args!("{path}.within"),
             match counts {
                 Some(Conduct::UnclaimedHolds) => "must be 1 minute to 24h: ended holds are remembered for so long",
-                Some(Conduct::Cancellations | Conduct::Chargebacks | Conduct::Returns) | None => "must be 1 minute to 400 days",
+                Some(Conduct::Cancellations | Conduct::Chargebacks | Conduct::Returns) | None => {
+                    "must be 1 minute to 400 days"
+                }
             },
         );
     }
