@@ -2,6 +2,7 @@
 
 mod changes;
 mod defined;
+mod facts;
 mod occurrence;
 mod rules;
 
@@ -146,8 +147,15 @@ fn reconciliation(drift: i64, applied: i64) -> StockChange {
 }
 
 fn samples() -> Vec<Record> {
-    [plain_samples(), rules::samples(), rules::samples_with_signals(), defined::samples(), occurrence::samples()]
-        .concat()
+    [
+        plain_samples(),
+        rules::samples(),
+        rules::samples_with_signals(),
+        defined::samples(),
+        occurrence::samples(),
+        facts::samples(),
+    ]
+    .concat()
 }
 
 fn plain_samples() -> Vec<Record> {
