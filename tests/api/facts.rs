@@ -97,7 +97,7 @@ async fn each_faulty_field_of_each_fact_is_named_by_its_place() {
     let day = 24 * 3_600;
     let of = |kind| fact("f", kind);
     let table: Vec<(pb::Fact, &[&str])> = vec![
-        (pb::Fact::default(), &["id", "time", "kind"]),
+        (pb::Fact::default(), &["id", "kind", "time"]),
         (pb::Fact { id: "x".repeat(129), ..of(pb::FactKind::View) }, &["id"]),
         (pb::Fact { kind: 99, ..of(pb::FactKind::View) }, &["kind"]),
         (pb::Fact { time: Some(ago(400 * day + 60)), ..of(pb::FactKind::View) }, &["time"]),

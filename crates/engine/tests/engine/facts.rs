@@ -359,3 +359,52 @@ fn more_facts_than_the_bound_are_refused_until_older_ones_are_forgotten() {
     assert!(matches!(more(START), Err(Fault::Exhausted(_))));
     assert_eq!(told(&more(START.plus(FACT_KEPT)).expect("recorded")), (1, 0, vec![]));
 }
+
+/// A million facts in lists of 5,000, and one walk over a million holds: figures for docs/performance.md.
+#[test]
+#[ignore = "a measurement, run by hand: see docs/performance.md"]
+#[expect(clippy::print_stderr, reason = "it prints its figures")]
+fn a_million_facts_take_bounded_time_and_memory() {
+    const MILLION: u64 = 1_000_000;
+    let engine = Engine::ephemeral(DigestKey::from_bytes([1; 16]), Bounds::default()).expect("an engine");
+    create(&engine, definition("d", &[("A", 2 * MILLION)], &[]), START);
+    let resident = || stockade_engine::memory::resident().unwrap_or_default() / 1024 / 1024;
+    let since = |from: std::time::Instant| from.elapsed().as_millis();
+    for n in 0..MILLION {
+        engine.granted(&reserve(hold_id(n), "d", &format!("customer-{n}"), &[("A", 1)]), START);
+        engine.granted(&claim(hold_id(n), &format!("order-{n}")), START);
+    }
+    let list = |from: u64, of: &dyn Fn(u64) -> ReportedFact| (from..from + 5_000).map(of).collect::<Vec<_>>();
+    let cancelled = |n: u64| of_order(&format!("c-{n}"), FactKind::Cancelled, &format!("order-{n}"));
+    let view = |n: u64| ReportedFact {
+        time: Timestamp(START.0 - n % 9_000 * 3_600_000),
+        zone: Some(format!("zone-{}", n % 50).parse().expect("a zone")),
+        ..fact(&format!("v-{n}"), FactKind::View)
+    };
+    let from = now();
+    record(&engine, &[cancelled(MILLION - 1)]);
+    eprintln!("one cancellation, with a walk over a million holds: {} ms", since(from));
+    let from = now();
+    record(&engine, &[cancelled(MILLION - 2)]);
+    eprintln!("another one, by what the walk kept: {} ms", since(from));
+    let (before, from) = (resident(), now());
+    for n in (0..MILLION).step_by(5_000) {
+        assert_eq!(record(&engine, &list(n, &view)).recorded, 5_000);
+    }
+    eprintln!("a million views: {} ms, {} MiB", since(from), resident().saturating_sub(before));
+    let from = now();
+    for n in (0..MILLION).step_by(5_000) {
+        assert_eq!(record(&engine, &list(n, &view)).known, 5_000);
+    }
+    eprintln!("the same again, known: {} ms", since(from));
+    let (before, from) = (resident(), now());
+    for n in (0..100_000).step_by(5_000) {
+        assert_eq!(record(&engine, &list(n, &cancelled)).recorded, 5_000);
+    }
+    eprintln!("a hundred thousand cancellations: {} ms, {} MiB", since(from), resident().saturating_sub(before));
+}
+
+#[expect(clippy::disallowed_methods, reason = "a measurement of real time")]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
