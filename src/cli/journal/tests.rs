@@ -276,7 +276,8 @@ fn facts_are_printed_whole_and_name_no_customer() {
         let line = fact(record, &drops).line(Lsn(7), NOON, true);
         serde_json::from_str::<serde_json::Value>(&line).expect("JSON")
     };
-    let line = printed(&Record::Facts(Facts { at: NOON, origin, facts: vec![cancelled] }));
+    let recorded = Record::Facts(Facts { at: NOON, origin, facts: vec![cancelled] });
+    let line = printed(&recorded);
     assert_eq!((&line["kind"], &line["peer"]), (&"facts".into(), &"[::1]:5".into()));
     let wanted = serde_json::json!([{
         "id_digest": format!("{:032x}", 0xa), "content_digest": format!("{:016x}", 0xb), "kind": "returned",
@@ -284,6 +285,12 @@ fn facts_are_printed_whole_and_name_no_customer() {
         "subject_digests": [format!("{:032x}", 0xc)], "hold_ids": [HoldId::from_bytes([1; 16]).to_string()],
     }]);
     assert_eq!(line["facts"], wanted);
+    let of = |wanted: &str, record: &Record| {
+        let mut drops = KnownDrops::new(Some(id(wanted)));
+        drops.meet(&drop_record(0, "knife"));
+        drops.meet(record)
+    };
+    assert!(of("knife", &recorded) && !of("spoon", &recorded));
     let tally = FactTally { views: 3, ..FactTally::default() };
     let kept = printed(&Record::FactsImage(FactsImage::Tallies(vec![(DropNo(0), Lsn(4), tally)])));
     assert_eq!((&kept["kind"], &kept["drops"][0]["tally"]["views"]), (&"fact_tallies".into(), &3.into()));
