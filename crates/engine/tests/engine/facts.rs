@@ -401,7 +401,11 @@ fn a_million_facts_take_bounded_time_and_memory() {
     for n in (0..100_000).step_by(5_000) {
         assert_eq!(record(&engine, &list(n, &cancelled)).recorded, 5_000);
     }
-    eprintln!("a hundred thousand cancellations: {} ms of a core, {} MiB", since(from), resident().saturating_sub(before));
+    eprintln!(
+        "a hundred thousand cancellations: {} ms of a core, {} MiB",
+        since(from),
+        resident().saturating_sub(before)
+    );
 }
 
 /// The time that this thread has been on a core: what others do on the machine does not change it.
