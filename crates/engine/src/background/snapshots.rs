@@ -143,7 +143,9 @@ impl Engine {
         let mut next = Some(FactsPart::Tallies);
         while let Some(part) = next {
             let (images, rest) = self.inventory.facts.lock().images(part);
-            images.iter().for_each(|image| writer_cell.borrow_mut().put(Lsn::default(), image));
+            for image in &images {
+                writer_cell.borrow_mut().put(Lsn::default(), image);
+            }
             between(Between::Shards);
             writer_cell.borrow_mut().flush()?;
             next = rest;

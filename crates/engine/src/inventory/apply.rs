@@ -258,7 +258,9 @@ impl Inventory {
     #[cold]
     fn forget_fact_returns(&self, changed: &HoldTransition<'_>, subjects: &mut [Subject]) {
         if let Some(order) = self.returned_order(&changed.drop.scope, changed.after) {
-            subjects.iter_mut().for_each(|subject| subject.forget_fact_return(order));
+            for subject in subjects {
+                subject.forget_fact_return(order);
+            }
         }
     }
 }

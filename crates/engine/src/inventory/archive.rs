@@ -135,7 +135,9 @@ impl Inventory {
         let returned = self.returned_order(&drop.scope, hold);
         self.subjects.with(&keys, |subjects| {
             for subject in subjects {
-                returned.into_iter().for_each(|order| subject.forget_fact_return(order));
+                if let Some(order) = returned {
+                    subject.forget_fact_return(order);
+                }
                 if counted && let Some(counted) = CountedHoldRef::of(hold) {
                     subject.enter(hold_key, Some(counted), None);
                 }

@@ -282,7 +282,9 @@ impl Inventory {
     pub fn forget_archived(&self, most: usize, weight: usize) -> Vec<Arc<DropEntry>> {
         let forgotten = self.drops.forget_archived(most, weight);
         let mut facts = self.facts.lock();
-        forgotten.iter().for_each(|drop| facts.forget_drop(drop.number));
+        for drop in &forgotten {
+            facts.forget_drop(drop.number);
+        }
         forgotten
     }
 

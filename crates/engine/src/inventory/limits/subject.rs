@@ -163,7 +163,9 @@ impl Subject {
             [(FactKind::Cancelled, cancelled), (FactKind::Chargeback, charged_back), (FactKind::Returned, returned)];
         self.change_facts(|facts| {
             for (kind, orders) in lists {
-                orders.iter().for_each(|(at, order)| fact_conduct::enter(facts, kind, *at, *order));
+                for (at, order) in orders {
+                    fact_conduct::enter(facts, kind, *at, *order);
+                }
             }
         });
     }

@@ -8,7 +8,7 @@ mod orders;
 
 use std::collections::HashMap;
 
-use stockade_types::ids::{CustomerId, DropId, FactId, FactKey, OrderRef, ShopId, Sku, ZoneId};
+use stockade_types::ids::{CustomerId, DropId, DropNo, FactId, FactKey, OrderRef, ShopId, Sku, ZoneId};
 use stockade_types::record::{Demand, FACTS_MAX, Fact, FactKind, FactTally, Facts, Record};
 use stockade_types::time::Timestamp;
 
@@ -231,7 +231,7 @@ impl RecordedFacts {
     }
 }
 
-fn fact_of(reported: &ReportedFact, (key, content): (FactKey, u64), drop: Option<stockade_types::ids::DropNo>) -> Fact {
+fn fact_of(reported: &ReportedFact, (key, content): (FactKey, u64), drop: Option<DropNo>) -> Fact {
     let ReportedFact { index: _, id: _, kind, time, shop, drop: _, order, sku, zone, customer: _, value } = reported;
     Fact {
         key,

@@ -107,8 +107,12 @@ fn the_largest_parts_of_a_snapshot_fit_a_record_and_larger_ones_are_refused() {
 #[test]
 fn a_tally_counts_each_kind_by_itself() {
     let mut sum = FactTally::default();
-    FactKind::ALL.iter().for_each(|kind| sum.add(*kind, 8));
-    [0, 6, 9, 10].iter().for_each(|points| sum.add(FactKind::Nps, *points));
+    for kind in FactKind::ALL {
+        sum.add(kind, 8);
+    }
+    for points in [0, 6, 9, 10] {
+        sum.add(FactKind::Nps, points);
+    }
     let wanted = FactTally {
         cancelled: 1,
         chargebacks: 1,
