@@ -28,7 +28,7 @@ const READ_FACTOR: usize = 16;
 
 /// What became of a body.
 #[derive(Debug, Serialize)]
-struct Recorded {
+struct Answer {
     recorded: u32,
     known: u32,
     faults: Vec<Fault>,
@@ -66,7 +66,7 @@ pub(super) async fn record(
     let mut body = whole_body(body, BODY_BYTES_MAX, peer).await?;
     grow(&mut body.charge, body.bytes.len().saturating_mul(READ_FACTOR)).await?;
     let bytes = body.bytes.clone();
-    let read = tokio::task::spawn_blocking(move || read(format, bytes)).await;
+    let read = tokio::task::spawn_blocking(move || read(format, &bytes)).await;
     // A panic would have ended the process through its hook.
     let FactBody { facts, places, mut faults } = read.map_err(|_stopped| crate::grpc::stopping())??;
     let asked = pb::RecordFactsRequest { facts };
@@ -78,7 +78,7 @@ pub(super) async fn record(
         faults.push(Fault { index, line, field, message });
     }
     faults.sort_by_key(|fault| fault.index);
-    let shown = serde_json::to_vec(&Recorded { recorded, known, faults });
+    let shown = serde_json::to_vec(&Answer { recorded, known, faults });
     Ok(json(shown.map_err(|error| Status::internal(error.to_string()))?.into()))
 }
 
@@ -94,12 +94,12 @@ fn format_of(headers: &HeaderMap) -> Option<Format> {
     }
 }
 
-fn read(format: Format, bytes: Bytes) -> Result<FactBody, Problem> {
+fn read(format: Format, bytes: &Bytes) -> Result<FactBody, Problem> {
     let contract = JsonFacts::new().map_err(|broken| Status::internal(broken.to_string()))?;
     match format {
-        Format::Json => gather(contract.document(&bytes).map_err(bad)?.into_iter().map(Ok)),
-        Format::Lines => gather(LineFacts::new(contract, &*bytes)),
-        Format::Csv => gather(CsvFacts::new(&*bytes).map_err(bad)?),
+        Format::Json => gather(contract.document(bytes).map_err(bad)?.into_iter().map(Ok)),
+        Format::Lines => gather(LineFacts::new(contract, &**bytes)),
+        Format::Csv => gather(CsvFacts::new(&**bytes).map_err(bad)?),
     }
 }
 

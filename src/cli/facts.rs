@@ -27,7 +27,7 @@ const LIST_BYTES: usize = 2 * 1024 * 1024;
 /// Most bytes of a file of JSON.
 const JSON_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// How long a list may take, with all attempts.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The facts of a file.

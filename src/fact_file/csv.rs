@@ -139,10 +139,8 @@ impl<R: io::Read> Iterator for CsvFacts<R> {
 
 /// Lines of any length are read, and texts as bytes: only reading itself can fail.
 fn broken(error: csv::Error) -> io::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        other => io::Error::other(format!("{other:?}")),
-    }
+    let text = error.to_string();
+    if let csv::ErrorKind::Io(error) = error.into_kind() { error } else { io::Error::other(text) }
 }
 
 fn put(fact: &mut pb::Fact, column: Column, value: &str) -> Result<(), String> {

@@ -7,6 +7,14 @@ use super::{BadField, JsonFacts, Read};
 /// Most bytes of a line.
 const LINE_BYTES_MAX: u64 = 64 * 1024;
 
+/// A line.
+enum Line {
+    /// As it is there.
+    Whole(Vec<u8>),
+    /// It was skipped.
+    TooLong,
+}
+
 /// Reads facts line by line.
 #[derive(Debug)]
 pub(crate) struct LineFacts<R> {
@@ -22,8 +30,8 @@ impl<R: BufRead> LineFacts<R> {
         Self { json, reader, line: 0 }
     }
 
-    /// The next line, without its end; none at the end. A line that is too long is skipped and comes as none inside.
-    fn next_line(&mut self) -> std::io::Result<Option<Option<Vec<u8>>>> {
+    /// The next line, without its end; none at the end.
+    fn next_line(&mut self) -> std::io::Result<Option<Line>> {
         let mut bytes = Vec::new();
         let read = self.reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes)?;
         if read == 0 {
@@ -31,7 +39,7 @@ impl<R: BufRead> LineFacts<R> {
         }
         self.line = self.line.saturating_add(1);
         if bytes.ends_with(b"\n") || u64::try_from(read).is_ok_and(|read| read < LINE_BYTES_MAX) {
-            return Ok(Some(Some(bytes)));
+            return Ok(Some(Line::Whole(bytes)));
         }
         loop {
             let rest = self.reader.fill_buf()?;
@@ -40,7 +48,7 @@ impl<R: BufRead> LineFacts<R> {
                 (end.map_or(rest.len(), |end| end.saturating_add(1)), end.is_some() || rest.is_empty());
             self.reader.consume(length);
             if is_last {
-                return Ok(Some(None));
+                return Ok(Some(Line::TooLong));
             }
         }
     }
@@ -56,9 +64,9 @@ impl<R: BufRead> Iterator for LineFacts<R> {
                 Err(error) => return Some(Err(error)),
             };
             let fact = match &bytes {
-                None => Err(vec![BadField::new("", format!("a line must be at most {LINE_BYTES_MAX} bytes"))]),
-                Some(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => continue,
-                Some(bytes) => match serde_json::from_slice(bytes) {
+                Line::TooLong => Err(vec![BadField::new("", format!("a line must be at most {LINE_BYTES_MAX} bytes"))]),
+                Line::Whole(bytes) if bytes.iter().all(u8::is_ascii_whitespace) => continue,
+                Line::Whole(bytes) => match serde_json::from_slice(bytes) {
                     Ok(value) => self.json.fact(value),
                     Err(error) => Err(vec![BadField::new("", format!("the line is not JSON: {error}"))]),
                 },
