@@ -220,6 +220,7 @@ pub(crate) fn events<E>(lsn: Lsn, record: Record, named: impl FnOnce(DropNo) -> 
         | Record::Adjustments(_)
         | Record::Archived(_)
         | Record::Delivered(_)
+        | Record::Channel(_)
         | Record::Usage(_) => Events::new(),
     };
     let count = events.len();

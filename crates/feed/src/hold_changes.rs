@@ -120,6 +120,7 @@ fn place_of(record: &Record, id: HoldId) -> Option<(Lsn, Timestamp)> {
         | Record::Defined(_)
         | Record::Occurrence(_)
         | Record::Delivered(_)
+        | Record::Channel(_)
         | Record::Usage(_) => return None,
     };
     (of == id).then_some(place)

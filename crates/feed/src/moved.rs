@@ -70,6 +70,7 @@ impl Feed {
             | Record::Defined(_)
             | Record::Occurrence(_)
             | Record::Delivered(_)
+            | Record::Channel(_)
             | Record::Usage(_) => Ok(0),
         }
     }

@@ -6,6 +6,7 @@
 //! the entity after it.
 
 mod archive;
+mod channel;
 mod defined;
 mod delivered;
 mod drop_fact;
@@ -19,6 +20,7 @@ mod restart;
 mod stock;
 
 pub use archive::{Archived, OldUsage, Sold, UsageImage};
+pub use channel::{AUDIENCES_MAX, ChannelFact, ChannelProgress, Sent};
 pub use defined::{DEFINED_BYTES_MAX, DefinedFact, DefinedImage, DefinedKind, DefinedUpdate, DefinedVerb};
 pub use delivered::{DELIVERED_MAX, Delivered};
 pub use drop_fact::{DropFact, DropVerb, ORIGIN_TEXT_MAX, Origin};
@@ -121,6 +123,8 @@ pub enum Record {
     Occurrence(Box<OccurrenceFact>),
     /// How far the deliveries of webhooks are. In snapshots one for each webhook.
     Delivered(Delivered),
+    /// How far the messages of a channel are. In snapshots the last of it.
+    Channel(ChannelFact),
 }
 
 /// First byte of an encoded record. A number is never reused for another meaning.
@@ -189,6 +193,8 @@ mod kind {
         LIFECYCLE_WITH_SIGNALS = 36,
         /// A drop of which what calendars show has changed; with rules or without.
         DROP_ANNOUNCED = 38,
+        /// How far the messages of a channel are.
+        CHANNEL = 39,
     }
 
     /// The highest of them.
@@ -268,6 +274,7 @@ impl Record {
             | Self::Defined(_)
             | Self::Occurrence(_)
             | Self::Delivered(_)
+            | Self::Channel(_)
             | Self::Usage(_) => None,
         }
     }
@@ -306,6 +313,7 @@ impl Record {
             Self::Defined(_) => "defined",
             Self::Occurrence(_) => "occurrence",
             Self::Delivered(_) => "delivered",
+            Self::Channel(_) => "channel",
         }
     }
 
@@ -337,6 +345,7 @@ impl Record {
             Self::Defined(fact) => defined::encode(fact, out),
             Self::Occurrence(fact) => occurrence::encode(fact, out),
             Self::Delivered(delivered) => delivered::encode(delivered, out),
+            Self::Channel(fact) => channel::encode(fact, out),
         }
     }
 
@@ -379,6 +388,7 @@ impl Record {
             Self::Defined(_) => kind::DEFINED,
             Self::Occurrence(_) => kind::OCCURRENCE,
             Self::Delivered(_) => kind::DELIVERED,
+            Self::Channel(_) => kind::CHANNEL,
         })
     }
 
@@ -424,6 +434,7 @@ impl Record {
                 Self::Usage(archive::decode_usage(&mut reader, kind == kind::USAGE_WITH_RETURNS)?)
             }
             kind::DELIVERED => Self::Delivered(delivered::decode(&mut reader)?),
+            kind::CHANNEL => Self::Channel(channel::decode(&mut reader)?),
             kind::DEFINED => Self::Defined(Box::new(defined::decode(&mut reader)?)),
             kind::OCCURRENCE => Self::Occurrence(Box::new(occurrence::decode(&mut reader)?)),
             _ => return Err(DecodeError::Bad("record kind")),

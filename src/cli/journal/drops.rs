@@ -116,6 +116,7 @@ fn hold_of(record: &Record) -> Option<&Hold> {
         | Record::Defined(_)
         | Record::Occurrence(_)
         | Record::Delivered(_)
+        | Record::Channel(_)
         | Record::Usage(_) => None,
     }
 }

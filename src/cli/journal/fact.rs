@@ -51,6 +51,7 @@ pub(super) fn fact(record: &Record, drops: &KnownDrops) -> Fact {
         Record::Defined(change) => defined::defined(change),
         Record::Occurrence(result) => defined::occurrence(result),
         Record::Delivered(delivered) => defined::delivered(delivered),
+        Record::Channel(fact) => defined::channel(fact),
     }
 }
 

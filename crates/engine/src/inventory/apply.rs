@@ -11,6 +11,7 @@ use stockade_types::ids::{DropId, HoldId, Lsn, Sku, SubjectKey};
 use stockade_types::record::{DropImage, DropVerb, HoldChange, Made, Record, Restart, Superseded};
 use stockade_types::time::Timestamp;
 
+use super::channels::ChannelTable;
 use super::defined::DefinedTable;
 use super::drop_entry::{DropChange, DropEntry};
 use super::drop_inner::DropInner;
@@ -30,6 +31,8 @@ pub enum Locked<'a, 's> {
     Defined(&'a mut DefinedTable),
     /// What came of the occurrences of series; the series are locked, too.
     Occurrences(&'a mut OccurrenceTable),
+    /// How far the messages of channels are.
+    Channels(&'a mut ChannelTable),
     /// A drop with its running state; its gate is closed.
     Drop(&'a DropEntry, &'a mut DropInner),
     /// No hold has the record's id.
@@ -55,7 +58,7 @@ pub struct LockedSubjects<'a> {
 pub enum Applied {
     /// A drop.
     Drop,
-    /// A definition, or what came of an occurrence.
+    /// A definition, what came of an occurrence, or how far webhooks or channels are.
     Defined,
     /// A hold was made.
     Made,
@@ -166,6 +169,10 @@ impl Inventory {
                 table.delivered(lsn, &delivered);
                 Some(Applied::Defined)
             }
+            (Locked::Channels(table), Record::Channel(fact)) => {
+                table.apply(lsn, &fact);
+                Some(Applied::Defined)
+            }
             (Locked::Drop(entry, inner), record) => {
                 match entry.change(inner, lsn, &record)? {
                     DropChange::Itself => {}
@@ -179,6 +186,7 @@ impl Inventory {
                 Locked::Registry(_)
                 | Locked::Defined(_)
                 | Locked::Occurrences(_)
+                | Locked::Channels(_)
                 | Locked::NewHold(..)
                 | Locked::Hold(..)
                 | Locked::Succession(..),

@@ -72,6 +72,10 @@ impl BulkLoad {
                 self.0.definitions.delivered(lsn, delivered);
                 Ok(())
             }
+            Record::Channel(fact) => {
+                self.0.channels.lock().apply(lsn, fact);
+                Ok(())
+            }
             Record::Drop(_)
             | Record::Lifecycle(_)
             | Record::DropFact(_)
@@ -97,6 +101,10 @@ impl BulkLoad {
             Record::Occurrence(fact) => self.0.occurrences.lock().follow(revision, fact),
             Record::Delivered(delivered) => {
                 self.0.definitions.delivered(revision, delivered);
+                Ok(())
+            }
+            Record::Channel(fact) => {
+                self.0.channels.lock().apply(revision, fact);
                 Ok(())
             }
             Record::Drop(_)

@@ -221,6 +221,7 @@ impl DropEntry {
             | Record::Defined(_)
             | Record::Occurrence(_)
             | Record::Delivered(_)
+            | Record::Channel(_)
             | Record::Usage(_) => return None,
         }
         Some(DropChange::Itself)

@@ -67,6 +67,10 @@ impl Inventory {
                 self.definitions.delivered(lsn, delivered);
                 Ok(())
             }
+            Record::Channel(fact) => {
+                self.channels.lock().apply(lsn, fact);
+                Ok(())
+            }
             Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) => Err(fits::only_in_snapshots(lsn)),
         }
     }

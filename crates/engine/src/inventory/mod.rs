@@ -8,6 +8,7 @@ mod adjustments;
 pub mod apply;
 mod archive;
 mod bulk_load;
+mod channels;
 mod chunks;
 mod defined;
 mod drop_entry;
@@ -39,6 +40,7 @@ pub use adjustments::ItemAdjustments;
 pub use apply::{Applied, HoldTransition, Locked, LockedSubjects, ReplayError};
 pub use archive::Folding;
 pub use bulk_load::BulkLoad;
+pub use channels::{CHANNELS_MAX, ChannelTable};
 pub use defined::{Defined, DefinedBounds, DefinedTable, Definitions};
 pub use drop_entry::DropEntry;
 pub use drop_guard::{DropReadGuard, DropWriteGuard};
@@ -76,6 +78,8 @@ pub struct Inventory {
     pub definitions: Definitions,
     /// What came of the occurrences of series.
     pub occurrences: Mutex<OccurrenceTable>,
+    /// How far the messages of channels are.
+    pub channels: Mutex<ChannelTable>,
     /// When each series is looked at next.
     pub series_looks: SeriesLooks,
     /// Openings of drops before they were moved.
@@ -128,6 +132,7 @@ impl Inventory {
             drops: Drops::default(),
             definitions: Definitions::default(),
             occurrences: Mutex::default(),
+            channels: Mutex::default(),
             series_looks: SeriesLooks::default(),
             openings: Openings::default(),
             moments: Moments::default(),
@@ -262,11 +267,12 @@ impl Inventory {
         }
     }
 
-    /// Each definition's last record, and that of each occurrence of a series, with their LSNs.
+    /// The last record of each definition, each occurrence of a series and each channel, with their LSNs.
     #[must_use]
     pub fn definition_images(&self) -> Vec<(Lsn, Record)> {
         let mut images = self.definitions.images();
         images.extend(self.occurrences.lock().images());
+        images.extend(self.channels.lock().images());
         images
     }
 

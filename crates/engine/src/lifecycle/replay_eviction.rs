@@ -92,6 +92,7 @@ fn late_claim(record: &Record) -> Option<HoldId> {
         | Record::Defined(_)
         | Record::Occurrence(_)
         | Record::Delivered(_)
+        | Record::Channel(_)
         | Record::Usage(_) => None,
     }
 }

@@ -1,6 +1,7 @@
 //! What operators do with drops, and with other definitions; and how drops are shown.
 
 mod adjust;
+mod channels;
 mod create;
 pub mod define;
 pub mod deliver;

@@ -141,6 +141,7 @@ impl Decision {
             | Record::Defined(_)
             | Record::Occurrence(_)
             | Record::Delivered(_)
+            | Record::Channel(_)
             | Record::Usage(_) => return None,
         })
     }
