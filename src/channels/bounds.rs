@@ -7,7 +7,7 @@ use stockade_types::record::{AUDIENCES_MAX, Sent};
 use stockade_types::time::{Millis, Timestamp};
 
 /// The bounds of a channel.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bounds {
     /// Most messages of a day to one audience.
     pub max_per_day: Option<u32>,
@@ -20,7 +20,7 @@ pub struct Bounds {
 }
 
 /// Hours in which nothing is sent.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quiet {
     /// When they begin.
     pub from: Time,
@@ -91,7 +91,8 @@ impl Bounds {
             return Decision::HoldBack(Reason::Gap);
         }
         // What one more audience was sent could not be remembered, so it would have no bounds.
-        let is_forgotten = known.is_none() && sent.iter().filter(|sent| self.matters(sent, now)).count() >= AUDIENCES_MAX;
+        let is_forgotten =
+            known.is_none() && sent.iter().filter(|sent| self.matters(sent, now)).count() >= AUDIENCES_MAX;
         if is_forgotten { Decision::HoldBack(Reason::Capped) } else { Decision::Send }
     }
 
@@ -162,3 +163,5 @@ fn day(at: Timestamp, zone: &TimeZone) -> Option<Date> {
     Some(at.to_zoned(zone.clone()).date())
 }
 
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ use super::template::Template;
 pub const GIVE_UP_USUAL: Millis = Millis::from_secs(24 * 60 * 60);
 
 /// A channel.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channel {
     /// Its name: the label in metrics and the log.
     pub name: DefinedId,
@@ -37,7 +37,7 @@ pub struct Channel {
 }
 
 /// How messages are sent.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
     /// As a POST.
     Http(Http),
@@ -46,7 +46,7 @@ pub enum Way {
 }
 
 /// A way by HTTP.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Http {
     /// Where to.
     pub url: Url,
@@ -59,7 +59,7 @@ pub struct Http {
 }
 
 /// A way by SMTP.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Smtp {
     /// The server's name or address.
     pub server: String,

@@ -70,8 +70,7 @@ async fn exchange(smtp: &Smtp, mail: &lettre::Message, names: &Names, apart: boo
         stream.upgrade_tls(trusted()?).await.map_err(failed)?;
     }
     let stream = Bounded { stream, peer, left: READ_BYTES_MAX };
-    let mut connection =
-        AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await.map_err(failed)?;
+    let mut connection = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await.map_err(failed)?;
     if smtp.tls == Tls::StartTls {
         if !connection.can_starttls() {
             connection.abort().await;

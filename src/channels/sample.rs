@@ -18,8 +18,7 @@ pub fn samples(filter: &Filter) -> Vec<pb::Event> {
 /// A sample of one type.
 fn of(kind: Kind) -> pb::Event {
     let name = kind.name();
-    let is_public =
-        ["drop.", "window.", "signal."].iter().any(|prefix| name.starts_with(prefix));
+    let is_public = ["drop.", "window.", "signal."].iter().any(|prefix| name.starts_with(prefix));
     let is_signal = name.starts_with("signal.");
     let has_drop = !["engine.", "series."].iter().any(|prefix| name.starts_with(prefix));
     let at = Some(Timestamp { seconds: 1_796_403_600, nanos: 0 });

@@ -278,7 +278,9 @@ impl Worker {
         let (channel, outcome_word) = (&self.channel.name, outcome.label());
         match outcome {
             Outcome::Sent => tracing::info!(%channel, message = id, "a message was sent"),
-            Outcome::Failed => tracing::warn!(%channel, message = id, why, "a message was refused, or can't be written"),
+            Outcome::Failed => {
+                tracing::warn!(%channel, message = id, why, "a message was refused, or can't be written")
+            }
             Outcome::GaveUp => tracing::warn!(%channel, message = id, why, "a message was given up"),
             Outcome::HeldBack(_) => {
                 if self.lines.has_room(self.shared.clock.now()) {
@@ -358,7 +360,9 @@ fn expires_at(event: &Event, give_up_after: Millis) -> Timestamp {
 fn audience(event: &pb::Event) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(event.shop.as_bytes());
-    for (separator, list) in [(b'\n', event.audience.as_ref().map(|of| &of.tiers)), (b'\r', event.audience.as_ref().map(|of| &of.zones))] {
+    for (separator, list) in
+        [(b'\n', event.audience.as_ref().map(|of| &of.tiers)), (b'\r', event.audience.as_ref().map(|of| &of.zones))]
+    {
         let mut list = list.cloned().unwrap_or_default();
         list.sort_unstable();
         for entry in list {

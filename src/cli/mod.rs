@@ -10,6 +10,7 @@ use clap::Parser as _;
 mod apply;
 mod args;
 mod buyer;
+mod channels;
 mod completions;
 mod demo;
 mod descriptors;
@@ -34,7 +35,10 @@ mod verify;
 mod watch;
 mod webhooks;
 
-use args::{Cli, Command, DropCommand, EventsCommand, HoldCommand, JournalCommand, SeriesCommand, WebhookCommand};
+use args::{
+    ChannelsCommand, Cli, Command, DropCommand, EventsCommand, HoldCommand, JournalCommand, SeriesCommand,
+    WebhookCommand,
+};
 use failure::{Failure, USAGE};
 use output::Output;
 
@@ -121,6 +125,9 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Explain(options) => talk(explain::explain(&options, output)),
         Command::Events(EventsCommand::Tail(options)) => talk(events::tail(&options, output)),
         Command::Webhook(command) => webhook(command, output),
+        Command::Channels(ChannelsCommand::Check(options)) => channels::check(&options, output),
+        Command::Channels(ChannelsCommand::List(options)) => channels::list(&options, output),
+        Command::Channels(ChannelsCommand::Test(options)) => talk(channels::test(&options, output)),
     }
 }
 

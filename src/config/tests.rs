@@ -12,7 +12,7 @@ fn load(flags: &[(&'static str, &str)], environment: &[(&str, &str)], file: &str
     let mut sources = Sources::new(flags);
     let found = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, text)| (*text).to_owned());
     sources.read_environment(&found);
-    sources.read_toml("stockade.toml", file);
+    sources.read_toml(("stockade.toml", file), &found);
     Config::from_sources(sources)
 }
 
@@ -94,6 +94,7 @@ fn changed() -> Config {
         log: LogFilter { level: LevelFilter::INFO, targets: vec![("stockade::grpc".to_owned(), LevelFilter::DEBUG)] },
         log_format: LogFormat::Json,
         accept_clock: true,
+        channels: Vec::new(),
     }
 }
 
