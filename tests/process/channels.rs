@@ -19,7 +19,8 @@ use crate::wire::{Dice, create, hold, line, reserve, sold};
 /// How long a test waits for what must come.
 const WITHIN: Duration = Duration::from_secs(30);
 /// A body with the event's record, so that it can be known again.
-const BODY: &str = r#"body = '{"lsn": {{ event.lsn }}, "id": {{ event.id | tojson }}, "drop": {{ drop.drop_id | tojson }}}'"#;
+const BODY: &str =
+    r#"body = '{"lsn": {{ event.lsn }}, "id": {{ event.id | tojson }}, "drop": {{ drop.drop_id | tojson }}}'"#;
 
 /// A folder with a configuration and data.
 struct Place {
@@ -52,7 +53,9 @@ impl Place {
 
 /// A channel by HTTP for events of these types, with further lines.
 fn http(name: &str, types: &str, url: &str, more: &str) -> String {
-    format!("[[channels]]\nname = {name:?}\nmatches = {{ types = [{types:?}] }}\nkind = \"http\"\nurl = {url:?}\n{BODY}\n{more}\n")
+    format!(
+        "[[channels]]\nname = {name:?}\nmatches = {{ types = [{types:?}] }}\nkind = \"http\"\nurl = {url:?}\n{BODY}\n{more}\n"
+    )
 }
 
 /// The record of each message, in the order in which they came.
@@ -82,8 +85,12 @@ async fn events(client: &Client, kind: &str) -> Vec<u64> {
     let filter = Some(pb::EventFilter { types: vec![kind.to_owned()], ..pb::EventFilter::default() });
     let (mut wanted, mut after) = (Vec::new(), String::new());
     loop {
-        let request =
-            pb::ListEventsRequest { after, filter: filter.clone(), page_size: 1_000, ..pb::ListEventsRequest::default() };
+        let request = pb::ListEventsRequest {
+            after,
+            filter: filter.clone(),
+            page_size: 1_000,
+            ..pb::ListEventsRequest::default()
+        };
         let page = client.list_events(request).await.expect("events");
         if page.events.is_empty() {
             return wanted;
@@ -284,7 +291,10 @@ async fn channels_are_checked_listed_and_tested_without_a_server() {
     let key = "headers = { Authorization = \"Bearer ${PUSH_KEY}\" }";
     place.write(&[http("push", "hold.created", &receiver.url(), key)]);
     let (code, said) = command(&place, &["check"], &[]);
-    assert!(code == 64 && said.contains("stockade.toml:7:29: channels[0].headers.Authorization needs ${PUSH_KEY}"), "{said}");
+    assert!(
+        code == 64 && said.contains("stockade.toml:7:29: channels[0].headers.Authorization needs ${PUSH_KEY}"),
+        "{said}"
+    );
     let with = [("PUSH_KEY", "k-1")];
     let (code, said) = command(&place, &["check"], &with);
     assert!(code == 0 && said.contains("push: well: body written with samples of hold.created"), "{said}");

@@ -6,6 +6,7 @@ mod adjustments;
 mod agenda;
 mod archive;
 mod bounds;
+mod channels;
 mod clock;
 mod crash;
 mod defined;

@@ -1,6 +1,7 @@
 //! Every kind of record: round trip, damage, and its largest size.
 
 mod changes;
+mod channel;
 mod defined;
 mod occurrence;
 mod rules;
@@ -145,8 +146,15 @@ fn reconciliation(drift: i64, applied: i64) -> StockChange {
 }
 
 fn samples() -> Vec<Record> {
-    [plain_samples(), rules::samples(), rules::samples_with_signals(), defined::samples(), occurrence::samples()]
-        .concat()
+    [
+        plain_samples(),
+        rules::samples(),
+        rules::samples_with_signals(),
+        defined::samples(),
+        channel::samples(),
+        occurrence::samples(),
+    ]
+    .concat()
 }
 
 fn plain_samples() -> Vec<Record> {
