@@ -285,8 +285,8 @@ impl Worker {
             Outcome::HeldBack(_) => {
                 if self.lines.has_room(self.shared.clock.now()) {
                     let left_out = std::mem::take(&mut self.lines.left_out);
-                    let left_out = (!left_out.is_empty()).then_some(left_out);
-                    tracing::info!(%channel, event = id, reason = outcome_word, ?left_out, "a message was held back");
+                    let left_out = (!left_out.is_empty()).then(|| tracing::field::debug(left_out));
+                    tracing::info!(%channel, event = id, reason = outcome_word, left_out, "a message was held back");
                 } else {
                     let left_out = self.lines.left_out.entry(outcome_word).or_default();
                     *left_out = left_out.saturating_add(1);
