@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use jiff::fmt::strtime::BrokenDownTime;
-use minijinja::value::{Enumerator, Object, Value};
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+use minijinja::value::{Enumerator, Kwargs, Object, Value};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, filters};
 
 /// What a template may cost: about so many steps, and 64 bytes of memory for each.
 const FUEL: u64 = 50_000;
@@ -48,6 +48,11 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_auto_escape_callback(|_name| minijinja::AutoEscape::None);
     environment.set_debug(true);
     environment.add_filter("local", local);
+    // The library's own write null and nothing for what is undefined.
+    environment.add_filter("tojson", |value: &Value, indent: Option<Value>, options: Kwargs| {
+        filters::tojson(defined(value)?, indent, options)
+    });
+    environment.add_filter("urlencode", |value: &Value| filters::urlencode(defined(value)?));
     environment
 });
 
@@ -95,6 +100,11 @@ fn local(at: &str, zone: &str, format: &str) -> Result<String, Error> {
     let at = at.in_tz(zone).map_err(|_bad| fault("local needs a time zone such as \"Europe/Berlin\""))?;
     let format = BrokenDownTime::from(&at).to_string(format);
     format.map_err(|_bad| fault("local needs a format such as \"%H:%M\""))
+}
+
+/// The value, unless it is undefined.
+fn defined(value: &Value) -> Result<&Value, Error> {
+    if value.is_undefined() { Err(ErrorKind::UndefinedError.into()) } else { Ok(value) }
 }
 
 /// JSON as a value of templates.
@@ -177,6 +187,12 @@ mod tests {
         let table = [
             ("{{ missing }}", 7, "undefined value"),
             ("one\ntwo {{ drop.missing }}", 8, "undefined value"),
+            ("{{ drop.missing | tojson }}", 7, "undefined value"),
+            ("{{ drop.missing | urlencode }}", 7, "undefined value"),
+            ("{{ drop.missing | upper }}", 7, "undefined value"),
+            ("{{ drop.missing ~ 'x' }}", 7, "undefined value"),
+            ("{% if drop.missing %}{% endif %}", 7, "undefined value"),
+            ("{% for x in drop.missing %}{% endfor %}", 7, "undefined value"),
             ("{% if %}", 7, "syntax error"),
             ("\n\n{{ signal | nothing }}", 9, "unknown filter"),
             ("{{ 'x' | local('Europe/Berlin', '%H') }}", 7, "local needs an instant"),

@@ -1,6 +1,7 @@
 //! Reads `[[channels]]` of the file: which events become messages, by which way, and when not. Secrets come from the
 //! environment. What is wrong with a template is known before the server starts: each is written with samples.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use jiff::civil::Time;
@@ -22,7 +23,7 @@ use crate::channels::channel::{Channel, GIVE_UP_USUAL, Http, Secret, Smtp, Tls, 
 use crate::channels::context::Contexts;
 use crate::channels::message::{About, write};
 use crate::channels::sample::samples;
-use crate::channels::template::{TEMPLATE_BYTES_MAX, Template};
+use crate::channels::template::{BadTemplate, TEMPLATE_BYTES_MAX, Template};
 use crate::webhooks::address::Reach;
 
 /// Most entries of a list of `matches`, and most headers.
@@ -73,10 +74,17 @@ pub(super) fn channels(
 /// Writes each template with a sample of each type of event that the channel takes.
 fn check_templates(file: &File<'_>, channel: &Channel) {
     let Ok(contexts) = Contexts::new() else { return };
+    let mut faults: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     for sample in samples(&channel.filter) {
-        if let Err(bad) = write(channel, &contexts, (&sample, About::Sample), wall_clock()) {
-            file.wrong(format!("{}: channel {}, with {}: {}", bad.place, channel.name, sample.r#type, bad.what));
+        if let Err(BadTemplate { place, what }) = write(channel, &contexts, (&sample, About::Sample), wall_clock()) {
+            faults.entry((place, what)).or_default().push(sample.r#type);
         }
+    }
+    for ((place, what), types) in faults {
+        let more = types.len().saturating_sub(1);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let first = types.into_iter().next().unwrap_or_default();
+        file.wrong(format!("{place}: channel {}, with {first}{more}: {what}", channel.name));
     }
 }
 

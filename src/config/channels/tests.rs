@@ -132,6 +132,10 @@ fn each_fault_is_named_with_its_line() {
             push("drop.drop_id", "drop.dorp_id"),
             "stockade.toml:7: channel push, with stockade.signal.fired: undefined value",
         ),
+        (
+            push("drop.title", "drop.titel"),
+            "stockade.toml:7: channel push, with stockade.signal.fired: undefined value",
+        ),
         (push(" | tojson", ""), "stockade.toml:7: channel push, with stockade.signal.fired: writes what is no JSON"),
         (push("{{ signal }}", "{{ signal"), "stockade.toml:7: channel push, with stockade.signal.fired: syntax error"),
         (
