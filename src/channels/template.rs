@@ -197,7 +197,7 @@ mod tests {
             ("\n\n{{ signal | nothing }}", 9, "unknown filter"),
             ("{{ 'x' | local('Europe/Berlin', '%H') }}", 7, "local needs an instant"),
             ("{{ drop.opens_at | local('Nowhere', '%H') }}", 7, "local needs a time zone"),
-            ("{% include 'other' %}", 7, "template not found"),
+            ("{% include 'other' %}", 7, "unknown statement include"),
         ];
         for (source, line, what) in table {
             let bad = written(source).expect_err(source);
