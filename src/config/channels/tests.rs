@@ -150,7 +150,7 @@ fn each_fault_is_named_with_its_line() {
         (push("{{ signal }}", "{{ signal"), "stockade.toml:7: channel push, with stockade.signal.fired: syntax error"),
         (
             mail("default(\"\")", "defualt(\"\")"),
-            "stockade.toml:13: channel mail, with stockade.drop.opened: unknown filter",
+            "stockade.toml:13: channel mail, with stockade.drop.opened and 1 more: unknown filter",
         ),
         (
             mail("smtp.example", "smtp.example:587"),
