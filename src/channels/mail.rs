@@ -38,10 +38,10 @@ const READ_BYTES_MAX: usize = 256 * 1024;
 /// # Errors
 /// [`Failure`].
 pub(super) async fn send(smtp: &Smtp, message: &Message, names: &Names, apart: bool) -> Result<(), Failure> {
-    let mail = mail(smtp, message).map_err(|error| Failure::for_good(format!("no mail: {error}")))?;
+    let mail = mail(smtp, message).map_err(|error| Failure::for_good(&format!("no mail: {error}")))?;
     match timeout(SENT_WITHIN, exchange(smtp, &mail, names, apart)).await {
         Ok(sent) => sent,
-        Err(_elapsed) => Err(Failure::for_now("the mail server did not take it within 30 s".to_owned())),
+        Err(_elapsed) => Err(Failure::for_now("the mail server did not take it within 30 s")),
     }
 }
 
@@ -65,24 +65,25 @@ async fn exchange(smtp: &Smtp, mail: &lettre::Message, names: &Names, apart: boo
     let (tcp, peer) = connected(smtp, names, apart).await?;
     let hello = ClientId::Domain(smtp.from.email.domain().to_owned());
     let mut stream = AsyncNetworkStream::use_existing_tokio1(Box::new(tcp));
-    let trusted = || TlsParameters::new_rustls(smtp.server.clone()).map_err(failed);
+    let trusted = || TlsParameters::new_rustls(smtp.server.clone()).map_err(|error| failed(&error));
     if smtp.tls == Tls::Implicit {
-        stream.upgrade_tls(trusted()?).await.map_err(failed)?;
+        stream.upgrade_tls(trusted()?).await.map_err(|error| failed(&error))?;
     }
     let stream = Bounded { stream, peer, left: READ_BYTES_MAX };
-    let mut connection = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await.map_err(failed)?;
+    let mut connection =
+        AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await.map_err(|error| failed(&error))?;
     if smtp.tls == Tls::StartTls {
         if !connection.can_starttls() {
             connection.abort().await;
-            return Err(Failure::for_good("the mail server does not offer STARTTLS".to_owned()));
+            return Err(Failure::for_good("the mail server does not offer STARTTLS"));
         }
-        connection.starttls(trusted()?, &hello).await.map_err(failed)?;
+        connection.starttls(trusted()?, &hello).await.map_err(|error| failed(&error))?;
     }
     if let Some((user, Secret(password))) = &smtp.login {
         let credentials = Credentials::new(user.clone(), password.clone());
-        connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await.map_err(failed)?;
+        connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await.map_err(|error| failed(&error))?;
     }
-    connection.send(mail.envelope(), &mail.formatted()).await.map_err(failed)?;
+    connection.send(mail.envelope(), &mail.formatted()).await.map_err(|error| failed(&error))?;
     // The mail is taken; what comes of the goodbye does not matter.
     let _ended = timeout(ENDED_WITHIN, connection.quit()).await;
     Ok(())
@@ -102,13 +103,13 @@ async fn connected(smtp: &Smtp, names: &Names, apart: bool) -> Result<(TcpStream
             Err(_elapsed) => why = format!("no connection to {address} within 10 s"),
         }
     }
-    Err(Failure::for_now(why))
+    Err(Failure::for_now(&why))
 }
 
 /// Refused for good is what the server says with 5xx, and what this client can't do with it.
-fn failed(error: smtp::Error) -> Failure {
+fn failed(error: &smtp::Error) -> Failure {
     let mut words = vec![error.to_string()];
-    let mut cause = std::error::Error::source(&error);
+    let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         if !words.iter().any(|known| known.contains(&error.to_string())) {
             words.push(error.to_string());
@@ -116,7 +117,7 @@ fn failed(error: smtp::Error) -> Failure {
         cause = error.source();
     }
     let words = words.join(": ");
-    if error.is_permanent() || error.is_client() { Failure::for_good(words) } else { Failure::for_now(words) }
+    if error.is_permanent() || error.is_client() { Failure::for_good(&words) } else { Failure::for_now(&words) }
 }
 
 /// A stream of which only so many bytes are read.

@@ -23,21 +23,23 @@ const TEST: HeaderName = HeaderName::from_static("stockade-test");
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
 pub struct Failure {
-    /// Whether the same may succeed later: not before this time, if the other end has said so.
-    pub again: Option<Option<Millis>>,
+    /// Whether the same won't succeed later either.
+    pub is_for_good: bool,
+    /// How long the other end asks to wait.
+    pub asked: Option<Millis>,
     /// What went wrong, in at most 200 bytes, without control characters.
     pub why: String,
 }
 
 impl Failure {
     /// It may succeed later.
-    pub(super) fn for_now(why: String) -> Self {
-        Self { again: Some(None), why: shortened(&escaped(&why)) }
+    pub(super) fn for_now(why: &str) -> Self {
+        Self { is_for_good: false, asked: None, why: shortened(&escaped(why)) }
     }
 
     /// It won't.
-    pub(super) fn for_good(why: String) -> Self {
-        Self { again: None, why: shortened(&escaped(&why)) }
+    pub(super) fn for_good(why: &str) -> Self {
+        Self { is_for_good: true, asked: None, why: shortened(&escaped(why)) }
     }
 }
 
@@ -50,7 +52,7 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) async fn addresses(&self, name: &str, port: u16, apart: bool) -> Result<Vec<SocketAddr>, Failure> {
-        let bad = |error: &dyn std::fmt::Display| Failure::for_now(format!("the name {name} has no address: {error}"));
+        let bad = |error: &dyn std::fmt::Display| Failure::for_now(&format!("the name {name} has no address: {error}"));
         let parsed: Name = name.parse().map_err(|error| bad(&error))?;
         let resolver = if apart { &self.apart } else { &self.usual };
         let found = resolver.addresses(parsed).await.map_err(|error| bad(&error))?;
@@ -89,7 +91,7 @@ impl Sender {
     }
 
     async fn post(&self, http: &Http, message: &Message, apart: bool) -> Result<(), Failure> {
-        let poster = self.poster.as_ref().map_err(|why| Failure::for_now(why.clone()))?;
+        let poster = self.poster.as_ref().map_err(|why| Failure::for_now(why))?;
         let Message { id, at: _, subject: _, body, is_test } = message;
         let mut headers: HeaderMap = http.headers.clone();
         if !headers.contains_key(IDEMPOTENCY_KEY) {
@@ -103,12 +105,12 @@ impl Sender {
         let answer = poster.post(Delivery { url: http.url.as_str(), headers, body: body.clone(), way }).await;
         match (answer.outcome, answer.status) {
             (Outcome::Delivered, _) => Ok(()),
-            (Outcome::Throttled(asked), _) => Err(Failure { again: Some(asked), why: answer.error }),
+            (Outcome::Throttled(asked), _) => Err(Failure { asked, ..Failure::for_now(&answer.error) }),
             (Outcome::TimedOut | Outcome::Unreachable, _) | (_, 408 | 425 | 500..) => {
-                Err(Failure { again: Some(None), why: answer.error })
+                Err(Failure::for_now(&answer.error))
             }
             (Outcome::Gone | Outcome::Redirected | Outcome::Rejected | Outcome::Forbidden, _) => {
-                Err(Failure { again: None, why: answer.error })
+                Err(Failure::for_good(&answer.error))
             }
         }
     }

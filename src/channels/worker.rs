@@ -33,7 +33,7 @@ const RECENT_BYTES: usize = 256 * 1024;
 /// How long to wait after a read has failed, or the journal has no room.
 const AFTER_A_FAILURE: Duration = Duration::from_millis(500);
 /// The longest wait before what is waited for is looked at anew: the clock may step.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 /// How often a position is kept that has moved without a message.
 const KEPT_EVERY: Millis = Millis::from_secs(1);
 /// A position that has moved by this many records is kept, also if none of them had an event for the channel.
@@ -252,13 +252,13 @@ impl Worker {
             }
             Err(failure) => failure,
         };
-        let Failure { again, why } = failure;
-        let Some(asked) = again else {
+        let Failure { is_for_good, asked, why } = failure;
+        if is_for_good {
             // The other end answers, so what comes next need not wait.
             (self.failures, self.next_try) = (0, Timestamp(0));
             self.decided(event, Outcome::Failed, &message.id, &why);
             return Some(ControlFlow::Continue(()));
-        };
+        }
         self.failures = self.failures.saturating_add(1);
         let pause = retry::wait(self.failures, fastrand::u32(..)).max(asked.unwrap_or_default());
         self.next_try = now.plus(pause);
@@ -279,7 +279,7 @@ impl Worker {
         match outcome {
             Outcome::Sent => tracing::info!(%channel, message = id, "a message was sent"),
             Outcome::Failed => {
-                tracing::warn!(%channel, message = id, why, "a message was refused, or can't be written")
+                tracing::warn!(%channel, message = id, why, "a message was refused, or can't be written");
             }
             Outcome::GaveUp => tracing::warn!(%channel, message = id, why, "a message was given up"),
             Outcome::HeldBack(_) => {

@@ -101,7 +101,7 @@ pub(super) async fn test(options: &TestChannelOptions, output: &mut Output) -> R
         match &error {
             None => output.line(&format!("{}: a test was sent to {} in {took} ms", channel.name, channel.way.target())),
             Some(error) => {
-                output.line(&format!("{}: the test was not sent to {}: {error}", channel.name, channel.way.target()))
+                output.line(&format!("{}: the test was not sent to {}: {error}", channel.name, channel.way.target()));
             }
         }
     }

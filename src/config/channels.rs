@@ -92,7 +92,7 @@ fn channel(fields: Fields<'_>, environment: &dyn Fn(&str) -> Option<String>) -> 
     let reader = Reader { fields: &fields, environment };
     let name = fields.needed("name").and_then(|text| fields.of(&text, name));
     let place = fields.place();
-    let matches = fields.table("matches").and_then(filter);
+    let matches = fields.table("matches").map(filter);
     if !fields.has("matches") {
         fields.wrong_as_a_whole("has no matches: which events it takes, such as { types = [\"signal.fired\"] }");
     }
@@ -118,21 +118,21 @@ fn channel(fields: Fields<'_>, environment: &dyn Fn(&str) -> Option<String>) -> 
 }
 
 /// Which events a channel takes.
-fn filter(fields: Fields<'_>) -> Option<(Vec<String>, Filter)> {
+fn filter(fields: Fields<'_>) -> (Vec<String>, Filter) {
     let mut filter = Filter::default();
     let types = bounded(&fields, "types");
     if types.is_empty() {
         fields.wrong_as_a_whole("has no types, such as [\"signal.fired\"]");
     }
     for pattern in &types {
-        if let Err(bad) = filter.add(&pattern.text) {
-            fields.wrong(pattern, &format!("{bad}, not {:?}", pattern.text));
+        if let Err(bad) = filter.add(&pattern.value) {
+            fields.wrong(pattern, &format!("{bad}, not {:?}", pattern.value));
         }
     }
     filter.shop = fields.parsed("shop", |text| text.try_into().map_err(|_bad| "must be a shop's id"));
     filter.series = fields.parsed("series", |text| text.try_into().map_err(|_bad| "must be a series' id"));
     filter.drop = fields.parsed("drop_id", |text| text.try_into().map_err(|_bad| "must be a drop's id"));
-    let texts = |list: Vec<Text>| list.into_iter().map(|entry| entry.text).collect::<Vec<String>>();
+    let texts = |list: Vec<Text>| list.into_iter().map(|entry| entry.value).collect::<Vec<String>>();
     filter.names = texts(bounded(&fields, "names"));
     filter.channels = texts(bounded(&fields, "channels"));
     if !types.is_empty() && filter.fits_nothing() {
@@ -141,7 +141,7 @@ fn filter(fields: Fields<'_>) -> Option<(Vec<String>, Filter)> {
         );
     }
     fields.finish("matches");
-    Some((texts(types), filter))
+    (texts(types), filter)
 }
 
 fn bounded(fields: &Fields<'_>, key: &'static str) -> Vec<Text> {
@@ -179,6 +179,9 @@ fn quiet(fields: Fields<'_>, own: Option<&TimeZone>) -> Option<Quiet> {
     Some(Quiet { from: from?, until: until?, zone: zone?, then: then? })
 }
 
+/// Something is faulty, and recorded.
+struct Faulty;
+
 /// Reads what depends on the kind.
 struct Reader<'a> {
     fields: &'a Fields<'a>,
@@ -196,7 +199,7 @@ impl Reader<'_> {
         });
         let headers = self.headers();
         let body = self.template("body");
-        Some(Http { url: url?, shown: written?.text, headers: headers?, body: body? })
+        Some(Http { url: url?, shown: written?.value, headers: headers?, body: body? })
     }
 
     fn headers(&self) -> Option<HeaderMap> {
@@ -216,7 +219,7 @@ impl Reader<'_> {
             if OWN_HEADERS.contains(&name) {
                 table.wrong(&text, "follows from the message: leave it out");
             }
-            let Ok(mut value) = HeaderValue::from_str(&filled.text) else {
+            let Ok(mut value) = HeaderValue::from_str(&filled.value) else {
                 table.wrong(&text, "must be a value of a header: one line of printable letters");
                 continue;
             };
@@ -234,40 +237,38 @@ impl Reader<'_> {
         let mailbox = |key| fields.needed(key).and_then(|text| fields.of(&text, mailbox));
         let (from, to) = (mailbox("from"), mailbox("to"));
         let (subject, body) = (self.template("subject"), self.template("body"));
-        let login = self.login(tls)?;
+        let login = self.login(tls).ok()?;
         Some(Smtp { server: server?, port, tls, login, from: from?, to: to?, subject: subject?, body: body? })
     }
 
-    fn login(&self, tls: Tls) -> Option<Option<(String, Secret)>> {
-        let (user, password) = (self.fields.text("user"), self.fields.text("password"));
-        match (user, password) {
-            (None, None) => Some(None),
-            (Some(user), Some(password)) => {
-                if tls == Tls::None {
-                    self.fields.wrong(&password, "needs tls = \"starttls\" or \"tls\": it would be sent in plain");
-                }
-                let (user, password) = (self.filled(&user), self.filled(&password));
-                Some(Some((user?.text, Secret(password?.text))))
-            }
+    fn login(&self, tls: Tls) -> Result<Option<(String, Secret)>, Faulty> {
+        let (user, password) = match (self.fields.text("user"), self.fields.text("password")) {
+            (None, None) => return Ok(None),
+            (Some(user), Some(password)) => (user, password),
             (Some(_), None) | (None, Some(_)) => {
                 self.fields.wrong_as_a_whole("must have both user and password, or none");
-                None
+                return Err(Faulty);
             }
+        };
+        if tls == Tls::None {
+            self.fields.wrong(&password, "needs tls = \"starttls\" or \"tls\": it would be sent in plain");
         }
+        let filled = self.filled(&user).zip(self.filled(&password)).ok_or(Faulty);
+        filled.map(|(user, password)| Some((user.value, Secret(password.value))))
     }
 
     fn template(&self, key: &'static str) -> Option<Template> {
         let text = self.fields.needed(key)?;
-        if text.text.len() > TEMPLATE_BYTES_MAX {
+        if text.value.len() > TEMPLATE_BYTES_MAX {
             self.fields.wrong(&text, &format!("must be at most {TEMPLATE_BYTES_MAX} bytes"));
             return None;
         }
-        Some(Template { source: text.text, file: self.fields.file_name().to_owned(), line: text.line })
+        Some(Template { source: text.value, file: self.fields.file_name().to_owned(), line: text.line })
     }
 
     /// The text with what the environment has in the places of `${NAME}`.
     fn filled(&self, text: &Text) -> Option<Text> {
-        let (mut filled, mut rest) = (String::new(), text.text.as_str());
+        let (mut filled, mut rest) = (String::new(), text.value.as_str());
         while let Some((before, behind)) = rest.split_once("${") {
             let Some((name, after)) = behind.split_once('}') else {
                 self.fields.wrong(text, "has a ${ without its }");
@@ -283,7 +284,7 @@ impl Reader<'_> {
             rest = after;
         }
         filled.push_str(rest);
-        Some(Text { text: filled, ..text.clone() })
+        Some(Text { value: filled, ..text.clone() })
     }
 }
 
@@ -314,7 +315,7 @@ fn then(text: &str) -> Parsed<Then> {
 
 fn time(text: &str) -> Parsed<Time> {
     const WANTED: &str = "must be a time such as 21:00";
-    if text.len() != 5 { Err(WANTED) } else { text.parse().map_err(|_bad| WANTED) }
+    if text.len() == 5 { text.parse().map_err(|_bad| WANTED) } else { Err(WANTED) }
 }
 
 fn span(text: &str) -> Parsed<Millis> {

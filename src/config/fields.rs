@@ -33,7 +33,7 @@ pub(super) struct Fields<'a> {
 /// A text of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Text {
-    pub(super) text: String,
+    pub(super) value: String,
     /// What it is called in errors, with its place.
     pub(super) origin: String,
     /// The line in which the text itself begins.
@@ -111,14 +111,23 @@ impl<'a> Fields<'a> {
     pub(super) fn parsed<T>(&self, key: &'static str, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
         let (value, origin) = self.get(key)?;
         let text = match value.get_ref() {
-            DeValue::Integer(number) => Text { text: number.to_string(), origin, line: 0 },
-            _ => self.as_text(value, origin)?,
+            DeValue::Integer(number) => Text { value: number.to_string(), origin, line: 0 },
+            DeValue::String(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => self.as_text(value, origin)?,
         };
         self.of(&text, parse)
     }
 
     /// What a text says.
-    pub(super) fn of<T>(&self, Text { text, origin, line: _ }: &Text, parse: impl Fn(&str) -> Parsed<T>) -> Option<T> {
+    pub(super) fn of<T>(
+        &self,
+        Text { value: text, origin, line: _ }: &Text,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Option<T> {
         match parse(text) {
             Ok(value) => Some(value),
             Err(wanted) => {
@@ -192,6 +201,6 @@ impl<'a> Fields<'a> {
         // The line end behind the opening quotes does not belong to the text.
         let opens = ["\"\"\"\n", "'''\n", "\"\"\"\r\n", "'''\r\n"].iter().any(|quotes| written.starts_with(quotes));
         let line = place(self.file.text, value.span().start).0.saturating_add(usize::from(opens));
-        Some(Text { text: text.to_string(), origin, line })
+        Some(Text { value: text.to_string(), origin, line })
     }
 }
