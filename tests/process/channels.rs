@@ -205,8 +205,8 @@ async fn what_waits_for_the_end_of_quiet_hours_outlasts_a_kill_and_what_is_over_
     server.kill();
     place.write(&[signals("")]);
     let server = place.start();
-    let [received] = &receiver.wait_for(1).await[..] else { panic!("one") };
-    assert!(received.header("idempotency-key").ends_with(".signals"));
+    let [sent] = &receiver.wait_for(1).await[..] else { panic!("one") };
+    assert!(sent.header("idempotency-key").ends_with(".signals"));
     until("it is counted", || count(&server, "signals", "sent") == 1).await;
     let log = server.stop().log;
     assert!(log.contains("a channel is not configured any more"), "{log}");
@@ -304,8 +304,8 @@ async fn channels_are_checked_listed_and_tested_without_a_server() {
     assert!(code == 0 && said.contains(&receiver.url()), "{said}");
     let (code, said) = command(&place, &["test", "push"], &with);
     assert!(code == 0 && said.contains("push: a test was sent to"), "{said}");
-    let [received] = &receiver.received()[..] else { panic!("one") };
-    assert_eq!((received.header("stockade-test"), received.header("authorization")), ("true", "Bearer k-1"));
+    let [sent] = &receiver.received()[..] else { panic!("one") };
+    assert_eq!((sent.header("stockade-test"), sent.header("authorization")), ("true", "Bearer k-1"));
     receiver.answers(Reply::Status(401, Vec::new()));
     let (code, said) = command(&place, &["test", "push", "--json"], &with);
     assert!(code == 1 && said.contains("\"sent\":false") && said.contains("401 Unauthorized"), "{said}");
