@@ -54,7 +54,7 @@ const IMPORTANT: &[(&str, &str)] = &[
          window opens",
     ),
     ("fired by an update", ""),
-    ("made known:", "back, band, sold out"),
+    ("made known:", "back, band, before a closing, before a closing by hand, sold out"),
     ("update of rules", "invalid, made, precondition"),
     ("seed", "with rules, without rules"),
     ("recovery", ""),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use stockade_engine::command::Steer;
 use stockade_engine::context::Context;
 use stockade_feed::{Feed, FeedError, HistoryError};
 
@@ -113,6 +114,14 @@ impl Simulation {
     fn steer(&mut self) -> Checked {
         let mut before = self.before();
         let (drop, steer) = (self.dice.place(2), draw::steer(&mut self.dice));
+        // Units of holds that are due and not given back are not free yet.
+        let changes = Model { now: before.seen.now, ..self.truth.clone() }.last_changes(drop);
+        if steer == Steer::Close && !changes.is_empty() {
+            before.seen.make_known(drop, &changes);
+            before.halfway = Some(before.seen.clone());
+            self.coverage.count("made known: before a closing by hand");
+            self.made_known(drop, &changes);
+        }
         let expected = before.seen.steer(drop, steer);
         let said = steered(&self.engine(), drop, steer, self.machine.instant());
         self.coverage.count("did steer");

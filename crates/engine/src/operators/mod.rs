@@ -9,6 +9,7 @@ mod fired;
 mod reconcile;
 pub mod series;
 mod steer;
+pub(crate) mod stock_state;
 pub(crate) mod turn;
 mod update;
 pub(crate) mod view;
