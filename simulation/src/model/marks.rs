@@ -158,6 +158,12 @@ impl Model {
         come
     }
 
+    /// Whether a drop on sale closes by its time within this number of milliseconds.
+    pub fn closes_within(&self, span: u64) -> bool {
+        let closes = |drop: &usize| self.drops[*drop].plan.closes.is_some_and(|at| at <= self.now + span);
+        (0..self.drops.len()).any(|drop| self.is_on_sale(drop) && closes(&drop))
+    }
+
     /// Fires all that is due of all drops.
     pub fn turn_all(&mut self) {
         while let Some(drop) = self.next_due() {

@@ -6,6 +6,7 @@ pub mod define;
 pub mod deliver;
 mod fire;
 mod fired;
+mod fits;
 mod reconcile;
 pub mod series;
 mod steer;

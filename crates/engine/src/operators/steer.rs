@@ -24,9 +24,10 @@ impl Engine {
             let Context { now, origin } = context.not_before(inner.turned_at);
             self.turn_in(entry, &mut inner, now)?;
             let closed = inner.state().is_over();
+            let mut permit = None;
             if steer == Steer::Close && inner.is_on_sale() {
                 // Of a closed drop nothing is made known any more.
-                self.make_last_known(self.journal.permit()?, (entry, &mut inner), now)?;
+                permit = Some(self.make_last_known(self.journal.permit()?, (entry, &mut inner), now)?);
             }
             let is = inner.lifecycle.clone();
             let (verb, wanted) = match steer {
@@ -44,7 +45,8 @@ impl Engine {
             };
             if wanted != is {
                 let fact = fact(entry, &inner, verb, (wanted, origin.clone()), now);
-                self.commit_fact(entry, &mut inner, fact, now)?;
+                let permit = permit.map_or_else(|| self.journal.permit(), Ok)?;
+                self.commit_fact(permit, (entry, &mut inner), fact, now)?;
             }
             Ok(show_drop(entry, &inner))
         });

@@ -6,13 +6,13 @@ use std::collections::HashSet;
 use stockade_journal::Permit;
 use stockade_types::definition::SignalNo;
 use stockade_types::ids::DropNo;
-use stockade_types::record::{Mark, MarkKind};
+use stockade_types::record::{Mark, MarkKind, STOCK_MARKS_MAX};
 use stockade_types::time::Timestamp;
 
 use crate::Engine;
 use crate::answer::Fault;
 use crate::inventory::{DropEntry, DropInner};
-use crate::rules::{CHANGES_MAX, may_make_known, stock_changes, stock_triggers};
+use crate::rules::{may_make_known, stock_changes, stock_triggers};
 
 impl Engine {
     /// Records the rules of a drop that fire because the stock has reached their level: those that are reached now, with
@@ -30,7 +30,7 @@ impl Engine {
     }
 
     /// Records what has changed of what the public sees of a drop's stock, with the drop standing still: at most
-    /// [`CHANGES_MAX`] changes in one record.
+    /// [`STOCK_MARKS_MAX`] changes in one record.
     pub(crate) fn turn_by_sale(&self, drop: DropNo, now: Timestamp) -> Result<(), Fault> {
         self.turn_to(drop, now, |entry, inner, now| in_records(&changes_of_sale(entry, inner, now)))
     }
@@ -151,7 +151,7 @@ fn in_records(changes: &[MarkKind]) -> Vec<Vec<MarkKind>> {
         kinds.sort();
         kinds
     };
-    changes.chunks(CHANGES_MAX).map(sorted).collect()
+    changes.chunks(STOCK_MARKS_MAX).map(sorted).collect()
 }
 
 /// What fires of a drop because its stock has reached a level, and which signals may fire again because it has left

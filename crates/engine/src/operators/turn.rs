@@ -138,12 +138,11 @@ impl Engine {
     /// Appends a fact about a drop and applies it. The drop's gate is closed.
     pub(crate) fn commit_fact(
         &self,
-        entry: &DropEntry,
-        inner: &mut DropInner,
+        permit: Permit<'_>,
+        (entry, inner): (&DropEntry, &mut DropInner),
         fact: DropFact,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let permit = self.journal.permit()?;
         let prepared = Prepared { permit, locked: Locked::Drop(entry, inner), taken: None };
         self.commit(Record::DropFact(Box::new(fact)), prepared, now).map(drop)
     }

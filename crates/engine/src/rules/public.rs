@@ -10,8 +10,6 @@ use stockade_types::time::{Millis, Timestamp};
 
 /// The least time between two looks at a drop that make such changes known, but that it closes.
 const SPACING: Millis = Millis::from_secs(1);
-/// Most changes in one record, so that its events fit into a message. The others follow in the next, at once.
-pub const CHANGES_MAX: usize = 16;
 
 /// Units of an item that are free, and those that were received and not withdrawn.
 #[derive(Debug, Clone, Copy, Default)]
