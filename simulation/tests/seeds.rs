@@ -108,6 +108,8 @@ fn a_mark_that_comes_before_its_moment_is_seen() {
         "expected",
         "time starts at",
         "after the stock was compared",
+        // What a closing makes known has the instant at which it was found.
+        "recovered at",
     ];
     seen(Plant::EarlyMark, &tells);
 }
