@@ -27,7 +27,9 @@ pub use drop_fact::{DropFact, DropVerb, ORIGIN_TEXT_MAX, Origin};
 pub use format1::OldFact;
 pub use hold_change::{Actor, HoldChange, Made, MovedLine, Superseded, Verb};
 pub use lifecycle::{Closed, Lifecycle};
-pub use marks::{FlowPlace, Mark, MarkKind, Marks, each_planned, each_planned_mut, last_slot_ends};
+pub use marks::{
+    FlowPlace, Mark, MarkKind, Marks, STOCK_MARKS_MAX, each_mark, each_planned, each_planned_mut, last_slot_ends,
+};
 pub use occurrence::{OccurrenceFact, OccurrenceVerb, REASON_MAX};
 pub use restart::Restart;
 pub use stock::{
@@ -44,8 +46,8 @@ use stock::Says;
 
 /// Most bytes of a drop's image. The largest has 256 items; a test holds it to this.
 pub const DROP_IMAGE_BYTES_MAX: usize = 128 * 1024;
-/// Most bytes of one encoded record: of a fact about the largest drop with as many rules as there may be, all of which
-/// fire at once, with its stock; a test holds it to this.
+/// Most bytes of one encoded record. A drop is only made, or changed, if a fact about it with all that its rules can add
+/// ([`DropFact::largest`]) takes no more.
 pub const RECORD_BYTES_MAX: usize = 255 * 1024;
 
 /// A drop's definition. The entity's revision is `Drop.revision` on the wire.

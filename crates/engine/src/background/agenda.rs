@@ -22,7 +22,7 @@ use crate::background::archive::Archiving;
 use crate::background::sweep::PoolPlace;
 use crate::background::throttle::{DutyCycle, TOO_LATE, Throttle};
 use crate::inventory::DropEntry;
-use crate::operators::turn::{Ceased, changes_of_sale, reached};
+use crate::operators::stock_state::{Ceased, changes_of_sale, reached};
 
 /// The longest time between two passes. Nothing wakes the agenda: a hold is given back, and a drop opens, at most about
 /// this long after its instant, while there is little else to do.

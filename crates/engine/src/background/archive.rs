@@ -182,7 +182,7 @@ impl Engine {
         }
         self.turn_in(entry, &mut inner, now)?;
         let fact = fact(entry, &inner, DropVerb::Archive, (inner.lifecycle.clone(), origin.clone()), now);
-        self.commit_fact(entry, &mut inner, fact, now)?;
+        self.commit_fact(self.journal.permit()?, (entry, &mut inner), fact, now)?;
         tracing::info!(drop = %inner.definition.id, "archived");
         Ok(true)
     }

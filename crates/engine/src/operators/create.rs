@@ -7,7 +7,8 @@ use stockade_types::record::{
 };
 use stockade_types::time::Timestamp;
 
-use super::view::{fits, show_drop, view};
+use super::fits::fits;
+use super::view::{show_drop, view};
 use crate::Engine;
 use crate::answer::{DropView, Fault, InvalidField};
 use crate::attempt::{Answer, Decided};

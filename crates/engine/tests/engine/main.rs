@@ -22,6 +22,7 @@ mod model;
 mod moments;
 mod races;
 mod reconcile;
+mod record_bound;
 mod rules;
 mod scenarios;
 mod series;
