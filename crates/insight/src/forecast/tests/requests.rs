@@ -1,0 +1,1 @@
+//! Requests: what a suggestion has, gaps, time zones, and what is refused.
