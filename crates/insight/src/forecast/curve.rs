@@ -77,7 +77,17 @@ mod tests {
 
     /// Half of the hour's demand in the first five minutes, and two requests a minute behind the first hour.
     fn drop() -> Vec<u64> {
-        (0..180).map(|minute| if minute < 5 { 110 } else if minute < 60 { 10 } else { 2 }).collect()
+        (0..180)
+            .map(|minute| {
+                if minute < 5 {
+                    110
+                } else if minute < 60 {
+                    10
+                } else {
+                    2
+                }
+            })
+            .collect()
     }
 
     #[test]

@@ -6,15 +6,24 @@ use super::rates::{Expected, Rates, Sample, Settings};
 use super::week::Hours;
 
 /// The settings before anything is known, and where the drops do not say something else.
-pub(super) const DEFAULTS: Settings =
-    Settings { strength: 8.0, trust: 0.7, half_life: 120.0, fatigue: 0.3, dispersion: 0.25 };
-const STRENGTHS: [f64; 4] = [2.0, 8.0, 30.0, 120.0];
-const TRUSTS: [f64; 5] = [0.0, 0.35, 0.7, 1.0, 1.3];
+pub(super) const DEFAULTS: Settings = Settings {
+    strength: 60.0,
+    strength_above: 30.0,
+    breadth: 1.0,
+    trust: 1.0,
+    half_life: 120.0,
+    fatigue: 0.3,
+    dispersion: 0.25,
+};
+const STRENGTHS: [f64; 5] = [1.0, 4.0, 16.0, 60.0, 240.0];
+const STRENGTHS_ABOVE: [f64; 5] = [2.0, 8.0, 30.0, 120.0, 480.0];
+const BREADTHS: [f64; 3] = [0.3, 1.0, 1.6];
+const TRUSTS: [f64; 6] = [0.0, 0.35, 0.7, 1.0, 1.3, 1.6];
 const HALF_LIVES: [f64; 6] = [2.0, 7.0, 30.0, 60.0, 120.0, 400.0];
 const FATIGUES: [f64; 6] = [0.0, 0.15, 0.3, 0.45, 0.6, 0.75];
 const DISPERSIONS: [f64; 12] = [0.003, 0.006, 0.012, 0.025, 0.05, 0.1, 0.17, 0.25, 0.4, 0.7, 1.2, 2.0];
 /// A setting leaves its default only if the deviance of all forecasts falls by more than this.
-const GAIN_MIN: f64 = 1.0;
+const GAIN_MIN: f64 = 2.0;
 /// The first drops teach and are not judged.
 const UNJUDGED: usize = 2;
 /// With fewer drops nothing is chosen.
@@ -52,13 +61,21 @@ pub(super) fn choose(samples: &[Sample], prior: Prior<'_>) -> Settings {
     if samples.len() >= CHOOSE_FROM {
         // One after the other, twice: a later one may change what is best for an earlier one.
         for _ in 0..2 {
-            settings = best(samples, hours, settings, &HALF_LIVES, |settings, half_life| Settings { half_life, ..settings });
-            settings = best(samples, hours, settings, &STRENGTHS, |settings, strength| Settings { strength, ..settings });
+            settings =
+                best(samples, hours, settings, &HALF_LIVES, |settings, half_life| Settings { half_life, ..settings });
+            settings =
+                best(samples, hours, settings, &STRENGTHS, |settings, strength| Settings { strength, ..settings });
+            settings = best(samples, hours, settings, &STRENGTHS_ABOVE, |settings, strength_above| Settings {
+                strength_above,
+                ..settings
+            });
+            settings = best(samples, hours, settings, &BREADTHS, |settings, breadth| Settings { breadth, ..settings });
             if is_in_question {
                 settings = best(samples, hours, settings, &TRUSTS, |settings, trust| Settings { trust, ..settings });
             }
             if fatigue_shows(samples) {
-                settings = best(samples, hours, settings, &FATIGUES, |settings, fatigue| Settings { fatigue, ..settings });
+                settings =
+                    best(samples, hours, settings, &FATIGUES, |settings, fatigue| Settings { fatigue, ..settings });
             }
             settings.dispersion = dispersion(&replay(samples, hours, settings).1);
         }

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use stockade_types::time::{Millis, Timestamp};
 
 use super::InterestHour;
-use super::week::{Hours, Place, WEEK, at};
+use super::week::{DAY, DAYS, Hours, Place, WEEK, at};
 use crate::number::float;
 
 const HOUR: Millis = Millis::from_secs(3_600);
@@ -19,8 +19,9 @@ const BEFORE: Millis = Millis::from_secs(3_600);
 const BEHIND: Millis = Millis::from_secs(2 * 3_600);
 /// With fewer views of a zone, those of all zones count.
 const ZONE_MIN: u64 = 200;
-/// An hour is drawn to the mean by as much as so many hours, or so many views, say.
-const HOURS_DRAWN: f64 = 2.0;
+/// An hour is drawn to what its day and its hour of the day say by as much as so many hours, or so many views, say; these
+/// are drawn to the mean likewise.
+const HOURS_DRAWN: f64 = 12.0;
 const VIEWS_DRAWN: f64 = 20.0;
 /// How much the hours before and behind count for an hour.
 const BESIDE: f64 = 0.5;
@@ -45,7 +46,8 @@ impl Interest {
     /// Of a zone, or of all where it is empty or has too few.
     pub(super) fn of(rows: &[InterestHour], zone: &str, openings: &[Timestamp], time_zone: &TimeZone) -> Self {
         let of_zone = || rows.iter().filter(|row| row.zone == zone);
-        let is_enough = !zone.is_empty() && of_zone().fold(0, |sum: u64, row| sum.saturating_add(row.views)) >= ZONE_MIN;
+        let is_enough =
+            !zone.is_empty() && of_zone().fold(0, |sum: u64, row| sum.saturating_add(row.views)) >= ZONE_MIN;
         let kept = rows.iter().filter(|row| !is_enough || row.zone == zone);
         let mut looks: Vec<(u64, u64, u64)> = kept
             .map(|row| {
@@ -94,15 +96,44 @@ impl Interest {
         }
         let mean = sum / all;
         let drawn = HOURS_DRAWN.max(VIEWS_DRAWN / mean);
+        let factors = Factors::new(&looks, &hours, mean, drawn);
         let mut hour = 0;
         let shape: Hours = [(); WEEK].map(|()| {
             let near = [(hour, 1.0), ((hour + 1) % WEEK, BESIDE), ((hour + WEEK - 1) % WEEK, BESIDE)];
-            hour += 1;
             let read = |of: &Hours| near.iter().map(|(near, share)| share * at(of, *near)).sum::<f64>();
-            (read(&looks) / mean + drawn) / (read(&hours) + drawn)
+            let above = factors.of(hour);
+            hour += 1;
+            (read(&looks) / mean + drawn * above) / (read(&hours) + drawn)
         });
         let middle = shape.iter().sum::<f64>() / float(crate::number::length(&shape));
         shape.map(|value| value / middle)
+    }
+}
+
+/// How much more than the mean is looked on a day of the week, and at an hour of the day.
+#[derive(Debug)]
+struct Factors {
+    days: [f64; DAYS],
+    hours: [f64; DAY],
+}
+
+impl Factors {
+    fn new(looks: &Hours, hours: &Hours, mean: f64, drawn: f64) -> Self {
+        let (mut by_day, mut by_hour) = ([(drawn, drawn); DAYS], [(drawn, drawn); DAY]);
+        for hour in 0..WEEK {
+            let (looks, hours) = (at(looks, hour) / mean, at(hours, hour));
+            for (seen, expected) in [by_day.get_mut(hour / DAY), by_hour.get_mut(hour % DAY)].into_iter().flatten() {
+                *seen += looks;
+                *expected += hours;
+            }
+        }
+        let factor = |(seen, expected): (f64, f64)| seen / expected;
+        Self { days: by_day.map(factor), hours: by_hour.map(factor) }
+    }
+
+    fn of(&self, hour: usize) -> f64 {
+        let of_day = self.days.get(hour / DAY).copied().unwrap_or(1.0);
+        of_day * self.hours.get(hour % DAY).copied().unwrap_or(1.0)
     }
 }
 
@@ -125,14 +156,26 @@ mod tests {
         // 1970-01-01 was a Thursday, three days behind the week's beginning. Two weeks, 100 views an hour, 300 at the
         // 30th hour of each week of 168 hours since then, and a drop's 90,000 at the 100th.
         let rows: Vec<InterestHour> = (0..336)
-            .map(|hour| row(hour, "", if hour % 168 == 30 { 300 } else if hour == 100 { 90_000 } else { 100 }))
+            .map(|hour| {
+                row(
+                    hour,
+                    "",
+                    if hour % 168 == 30 {
+                        300
+                    } else if hour == 100 {
+                        90_000
+                    } else {
+                        100
+                    },
+                )
+            })
             .collect();
         let interest = Interest::of(&rows, "", &[Timestamp(100 * HOUR.0)], &TimeZone::UTC);
         let shape = interest.shape(Timestamp::NEVER);
         let highest = (0..WEEK).max_by(|a, b| at(&shape, *a).total_cmp(&at(&shape, *b)));
         assert_eq!(highest, Some(72 + 30), "{shape:?}");
         assert!(at(&shape, 72 + 100) < 1.05, "{}", at(&shape, 72 + 100));
-        assert_eq!(interest.shape(Timestamp(0)), [1.0; WEEK], "nothing was known yet");
+        assert!(interest.shape(Timestamp(0)).iter().all(|hour| (hour - 1.0).abs() < 1e-9), "nothing was known yet");
         assert_eq!(interest.views(Timestamp(2 * HOUR.0)), 200);
     }
 

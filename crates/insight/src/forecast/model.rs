@@ -14,6 +14,8 @@ use crate::number::float;
 
 /// After so long the fatigue behind a drop has fallen to a third of it.
 const FATIGUE_SPAN: Millis = Millis::from_secs(48 * 3_600);
+/// From so long behind another drop on there is none.
+const FATIGUE_END: Millis = Millis::from_secs(7 * 86_400);
 /// A drop is used if at least this part of its first hour's demand was counted.
 const EXPOSURE_MIN: f64 = 0.1;
 
@@ -99,7 +101,7 @@ pub(super) fn asked(drop: &PastDrop, zone: &str) -> Option<u64> {
     (!drop.by_zone.is_empty()).then(of_zone)
 }
 
-/// How close a drop is to another one: 1 at the same instant, towards 0 with the gap.
+/// How close a drop is to another one: 1 at the same instant, less with the gap, 0 from the limit on.
 pub(super) fn closeness(gap: Millis) -> f64 {
-    (-float(gap.0) / float(FATIGUE_SPAN.0)).exp()
+    if gap >= FATIGUE_END { 0.0 } else { (-float(gap.0) / float(FATIGUE_SPAN.0)).exp() }
 }

@@ -10,8 +10,8 @@ use stockade_types::time::Timestamp;
 use super::week::{DAY, DAYS, Hours, Place, WEEK, at};
 use crate::number::float;
 
-/// How much an hour counts for those nearby: itself, one hour away, two hours away.
-const NEARBY: [f64; 3] = [1.0, 0.6, 0.13];
+/// Hours on each side that count for an hour.
+const NEARBY: usize = 3;
 /// Half-life of what is known of the shape, in days.
 const SHAPE_HALF_LIFE: f64 = 365.0;
 /// A rate is at least this.
@@ -20,9 +20,13 @@ const RATE_MIN: f64 = 1e-9;
 /// What is chosen by how well it would have forecast the past.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Settings {
-    /// How strongly an hour is drawn to what is above it, in effective counts.
+    /// How strongly an hour of the week is drawn to what its day and its hour of the day say, in effective counts.
     pub(super) strength: f64,
-    /// How far the prior by hour is trusted: 0 not at all, 1 as it is.
+    /// How strongly the factors of an hour of the day and of a day of the week are drawn to one, in effective counts.
+    pub(super) strength_above: f64,
+    /// How far an hour counts for those nearby: a standard deviation in hours.
+    pub(super) breadth: f64,
+    /// How far the prior by hour is trusted, as its exponent: 0 not at all, 1 as it is.
     pub(super) trust: f64,
     /// After so many days a drop counts half for the level.
     pub(super) half_life: f64,
@@ -59,13 +63,14 @@ pub(super) struct Expected {
 #[derive(Debug, Clone)]
 pub(super) struct Rates {
     settings: Settings,
+    nearby: Nearby,
     prior: Hours,
     /// Effective counts by hour: how many there could be at a shape of one, and how many there were.
     weight: Hours,
     seen: Hours,
     /// Factors of the hours of the day, and of the days of the week.
-    of_hour: [f64; DAY],
-    of_day: [f64; DAYS],
+    of_hour: [Factor; DAY],
+    of_day: [Factor; DAYS],
     /// The level: a weighted sum, and its weights.
     sum: f64,
     total: f64,
@@ -75,17 +80,29 @@ pub(super) struct Rates {
 impl Rates {
     /// Nothing learned. The prior has a mean of one.
     pub(super) fn new(settings: Settings, prior: &Hours) -> Self {
-        let prior = prior.map(|hour| (1.0 + settings.trust * (hour - 1.0)).max(0.01));
+        let prior = prior.map(|hour| hour.max(0.01).powf(settings.trust));
         let (weight, seen) = ([0.0; WEEK], [0.0; WEEK]);
-        Self { settings, prior, weight, seen, of_hour: [1.0; DAY], of_day: [1.0; DAYS], sum: 0.0, total: 0.0, learned_at: None }
+        let unknown = Factor::of(settings.strength_above, 0.0, 0.0);
+        Self {
+            settings,
+            nearby: Nearby::new(settings.breadth),
+            prior,
+            weight,
+            seen,
+            of_hour: [unknown; DAY],
+            of_day: [unknown; DAYS],
+            sum: 0.0,
+            total: 0.0,
+            learned_at: None,
+        }
     }
 
     /// What is expected of a drop; nothing before one was learned.
     pub(super) fn expect(&self, place: Place, exposure: f64, closeness: f64) -> Option<Expected> {
         let level = self.level()?;
-        let (shape, known) = self.shape(place);
+        let (shape, variance) = self.shape(place);
         let mean = level * shape * exposure * self.tired(closeness);
-        let uncertainty = 1.0 / known + 1.0 / self.total.max(RATE_MIN);
+        let uncertainty = variance + 1.0 / self.total.max(RATE_MIN);
         Some(Expected { mean: mean.max(RATE_MIN), uncertainty: uncertainty.min(10.0), times_usual: shape })
     }
 
@@ -150,80 +167,114 @@ impl Rates {
         self.weight.iter_mut().chain(&mut self.seen).for_each(|value| *value *= kept);
     }
 
-    /// The shape at a place, and the effective counts by which it is known.
+    /// The shape at a place, and its variance relative to the square.
     fn shape(&self, place: Place) -> (f64, f64) {
-        place.sides().into_iter().fold((0.0, 0.0), |(shape, known), (hour, share)| {
+        place.sides().into_iter().fold((0.0, 0.0), |(shape, variance), (hour, share)| {
             if share <= 0.0 {
-                return (shape, known);
+                return (shape, variance);
             }
-            let (one, counts) = self.shape_of(hour);
-            (shape + share * one, known + share * counts)
+            let (one, of_one) = self.shape_of(hour);
+            (shape + share * one, variance + share * of_one)
         })
     }
 
     fn shape_of(&self, hour: usize) -> (f64, f64) {
-        let (mut seen, mut expected) = (self.settings.strength, self.settings.strength);
-        for (near, share) in nearby(hour, WEEK) {
+        let (mut seen, mut expected) = (0.0, 0.0);
+        for (near, share) in self.nearby.of(hour, WEEK) {
             seen += share * at(&self.seen, near);
             expected += share * at(&self.weight, near) * self.drawn_to(near);
         }
-        ((self.drawn_to(hour) * seen / expected).max(RATE_MIN), seen)
+        let of_week = Factor::of(self.settings.strength, seen, expected);
+        let above = [self.of_hour.get(hour % DAY), self.of_day.get(hour / DAY)].into_iter().flatten();
+        let variance = of_week.variance + above.map(|factor| factor.variance).sum::<f64>();
+        ((self.drawn_to(hour) * of_week.mean).max(RATE_MIN), variance)
     }
 
     /// What an hour of the week is drawn to: the prior, and the factors of its hour and its day.
     fn drawn_to(&self, hour: usize) -> f64 {
-        let of_day = self.of_day.get(hour / DAY).copied().unwrap_or(1.0);
-        at(&self.prior, hour) * self.of_hour.get(hour % DAY).copied().unwrap_or(1.0) * of_day
+        let of_day = self.of_day.get(hour / DAY).map_or(1.0, |factor| factor.mean);
+        at(&self.prior, hour) * self.of_hour.get(hour % DAY).map_or(1.0, |factor| factor.mean) * of_day
     }
 
     /// Factors of the days of the week, beside those of the hours.
-    fn factors_of_days(&self) -> [f64; DAYS] {
-        let mut counts = [(self.settings.strength, self.settings.strength); DAYS];
+    fn factors_of_days(&self) -> [Factor; DAYS] {
+        let mut counts = [(0.0, 0.0); DAYS];
         for hour in 0..WEEK {
-            let of_hour = self.of_hour.get(hour % DAY).copied().unwrap_or(1.0);
+            let of_hour = self.of_hour.get(hour % DAY).map_or(1.0, |factor| factor.mean);
             if let Some((seen, expected)) = counts.get_mut(hour / DAY) {
                 *seen += at(&self.seen, hour);
                 *expected += at(&self.weight, hour) * at(&self.prior, hour) * of_hour;
             }
         }
-        counts.map(|(seen, expected)| seen / expected)
+        counts.map(|(seen, expected)| Factor::of(self.settings.strength_above, seen, expected))
     }
 
-    fn factors_of_hours(&self) -> [f64; DAY] {
-        let (mut seen, mut expected) = ([0.0; DAY], [0.0; DAY]);
+    /// Factors of the hours of the day.
+    fn factors_of_hours(&self) -> [Factor; DAY] {
+        let mut counts = [(0.0, 0.0); DAY];
         for hour in 0..WEEK {
-            if let (Some(seen), Some(expected)) = (seen.get_mut(hour % DAY), expected.get_mut(hour % DAY)) {
+            if let Some((seen, expected)) = counts.get_mut(hour % DAY) {
                 *seen += at(&self.seen, hour);
                 *expected += at(&self.weight, hour) * at(&self.prior, hour);
             }
         }
         let mut hour = 0;
         [(); DAY].map(|()| {
-            let read = |of: &[f64; DAY]| -> f64 {
-                nearby(hour, DAY).map(|(near, share)| share * of.get(near).copied().unwrap_or(0.0)).sum()
-            };
-            let factor = (self.settings.strength + read(&seen)) / (self.settings.strength + read(&expected));
+            let (mut seen, mut expected) = (0.0, 0.0);
+            for (near, share) in self.nearby.of(hour, DAY) {
+                let (of_near, from_near) = counts.get(near).copied().unwrap_or_default();
+                seen += share * of_near;
+                expected += share * from_near;
+            }
             hour += 1;
-            factor
+            Factor::of(self.settings.strength_above, seen, expected)
         })
     }
 }
 
-/// An hour and those nearby, around a day or a week, with how much each counts.
-fn nearby(hour: usize, cycle: usize) -> impl Iterator<Item = (usize, f64)> {
-    NEARBY.into_iter().enumerate().flat_map(move |(away, share)| {
-        let before = (hour + cycle - away) % cycle;
-        let behind = (away > 0).then_some(((hour + away) % cycle, share));
-        std::iter::once((before, share)).chain(behind)
-    })
+/// A factor around one: the posterior of a gamma distribution with a mean of one, after Poisson counts.
+#[derive(Debug, Clone, Copy)]
+struct Factor {
+    mean: f64,
+    /// Relative to the square of the mean.
+    variance: f64,
+}
+
+impl Factor {
+    fn of(strength: f64, seen: f64, expected: f64) -> Self {
+        Self { mean: (strength + seen) / (strength + expected), variance: 1.0 / (strength + seen) }
+    }
+}
+
+/// How much an hour counts for those nearby, by how far they are away.
+#[derive(Debug, Clone, Copy)]
+struct Nearby([f64; NEARBY + 1]);
+
+impl Nearby {
+    fn new(breadth: f64) -> Self {
+        let mut away = 0.0;
+        Self([(); NEARBY + 1].map(|()| {
+            let share = (-(away / breadth) * (away / breadth) / 2.0).exp();
+            away += 1.0;
+            share
+        }))
+    }
+
+    /// An hour and those nearby, around a day or a week, with how much each counts.
+    fn of(self, hour: usize, cycle: usize) -> impl Iterator<Item = (usize, f64)> {
+        self.0.into_iter().enumerate().flat_map(move |(away, share)| {
+            let before = (hour + cycle - away) % cycle;
+            let behind = (away > 0).then_some(((hour + away) % cycle, share));
+            std::iter::once((before, share)).chain(behind)
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SETTINGS: Settings =
-        Settings { strength: 8.0, trust: 1.0, half_life: 120.0, fatigue: 0.3, dispersion: 0.25 };
+    const SETTINGS: Settings = super::super::fit::DEFAULTS;
 
     fn sample(week: u64, hour: usize, units: f64) -> Sample {
         let at = Timestamp((week * 168 + float_hour(hour)) * 3_600_000);
@@ -259,14 +310,14 @@ mod tests {
             (mean(100) / mean(30), mean(101) / mean(30), mean(150) / mean(30))
         };
         let (few, many) = (factor(2), factor(60));
-        assert!(few.0 > 1.2 && few.0 < 2.4, "{few:?}");
-        assert!(many.0 > 2.7 && many.0 < 3.3, "{many:?}");
+        assert!(few.0 > 1.1 && few.0 < 1.9, "{few:?}");
+        assert!(many.0 > 2.5 && many.0 < 3.5, "{many:?}");
         assert!(many.1 > many.2, "the hour beside a good one is better than one far away: {many:?}");
     }
 
     #[test]
     fn hours_nearby_go_around_the_end() {
-        let near: Vec<usize> = nearby(0, WEEK).map(|(hour, _)| hour).collect();
-        assert_eq!(near, [0, 167, 1, 166, 2]);
+        let near: Vec<usize> = Nearby::new(1.0).of(0, WEEK).map(|(hour, _)| hour).collect();
+        assert_eq!(near, [0, 167, 1, 166, 2, 165, 3]);
     }
 }

@@ -19,6 +19,10 @@ const QUARTER: Millis = Millis::from_secs(15 * 60);
 /// Which part of the demand has to be lost to closeness before it is shown as fatigue.
 const FATIGUE_SHOWN: f64 = 0.1;
 
+/// An hour that is little known ranks lower than one that is known: by this part of the standard deviation of what is not
+/// known of its rate.
+const CAUTION: f64 = 0.25;
+
 /// An opening that could be.
 #[derive(Debug)]
 struct Candidate {
@@ -122,7 +126,11 @@ fn nearest(instants: &[Timestamp], at: Timestamp) -> Option<Millis> {
 
 /// The best first, each at least the gap from all before it.
 fn choose(mut candidates: Vec<Candidate>, asked: &Asked<'_>) -> Vec<Candidate> {
-    candidates.sort_by(|a, b| b.expected.mean.total_cmp(&a.expected.mean).then(a.opens_at.cmp(&b.opens_at)));
+    let rank = |candidate: &Candidate| {
+        let Expected { mean, uncertainty, .. } = candidate.expected;
+        mean * (1.0 - CAUTION * uncertainty.sqrt())
+    };
+    candidates.sort_by(|a, b| rank(b).total_cmp(&rank(a)).then(a.opens_at.cmp(&b.opens_at)));
     let mut chosen: Vec<Candidate> = Vec::new();
     for candidate in candidates {
         let at = candidate.opens_at;
@@ -163,7 +171,11 @@ fn reason(candidate: &Candidate, model: &Model) -> String {
     } else {
         String::new()
     };
-    format!("{}: {:.1} times the demand of a usual hour, by {drops} and views{fatigue}", place.in_words(), expected.times_usual)
+    format!(
+        "{}: {:.1} times the demand of a usual hour, by {drops} and views{fatigue}",
+        place.in_words(),
+        expected.times_usual
+    )
 }
 
 /// Contacts to the support by units claimed, of past drops where they are known, and the usual stock.

@@ -40,7 +40,9 @@ fn it_beats_the_same_hour_of_the_week_before() {
     let flat = [1.0; WEEK];
     let settings = choose(&training, Prior { hours: &flat, is_in_question: true });
     let mut rates = Rates::new(settings, &flat);
-    training.iter().for_each(|sample| rates.learn(sample));
+    for sample in &training {
+        rates.learn(sample);
+    }
     let (mut error, mut naive, mut came, mut inside, mut all) = (0.0, 0.0, 0.0, 0_u32, 0_u32);
     for week in TRAINING..53 {
         let week = samples(week);
@@ -56,7 +58,9 @@ fn it_beats_the_same_hour_of_the_week_before() {
             naive += (before - sample.units).abs();
             came += sample.units;
         }
-        week.iter().for_each(|sample| rates.learn(sample));
+        for sample in &week {
+            rates.learn(sample);
+        }
     }
     eprintln!(
         "{settings:?}: error {:.1} %, naive {:.1} %, inside the interval {inside} of {all}",
@@ -64,5 +68,6 @@ fn it_beats_the_same_hour_of_the_week_before() {
         100.0 * naive / came
     );
     assert!(all > 7_000, "{all}");
+    assert!((0.7..0.9).contains(&(f64::from(inside) / f64::from(all))), "{inside} of {all}");
     assert!(error < 0.95 * naive, "{error} {naive}");
 }
