@@ -39,7 +39,10 @@ pub(super) struct Bar {
 
 /// Draws a line. Time runs to the right from the opening.
 pub(super) fn line(line: &Line<'_>) -> Markup {
-    let end = line.points.last().map_or(1, |point| point.0.0.max(1));
+    // The last point is the beginning of a piece of time as long as the one before it.
+    let last = line.points.last().map_or(0, |point| point.0.0);
+    let before = line.points.iter().rev().nth(1).map_or(0, |point| point.0.0);
+    let end = last.saturating_add(last.saturating_sub(before)).max(1);
     let highest = line.points.iter().map(|point| point.1).max().unwrap_or(0).max(1);
     let x = |at: Millis| LEFT + (WIDTH - LEFT - 8.0) * float(at.0) / float(end);
     let y = |value: u64| HEIGHT - BELOW - (HEIGHT - BELOW - ABOVE) * float(value) / float(highest);
@@ -47,8 +50,8 @@ pub(super) fn line(line: &Line<'_>) -> Markup {
         thinned(&line.points).into_iter().map(|(at, value)| format!("{:.1},{:.1}", x(at), y(value))).collect();
     let (bottom, middle) = (HEIGHT - BELOW, Millis(end / 2));
     let inner = html! {
-        path class="axis" d=(format!("M{LEFT},{ABOVE}V{bottom}H{WIDTH}"));
-        polyline class="path" points=(path.join(" "));
+        path class="axis" d=(format!("M{LEFT},{ABOVE}V{bottom}H{WIDTH}")) {}
+        polyline class="path" points=(path.join(" ")) {}
         text x=(LEFT - 6.0) y=(ABOVE + 4.0) text-anchor="end" { ((line.shown)(highest)) }
         text x=(LEFT - 6.0) y=(bottom) text-anchor="end" { ((line.shown)(0)) }
         text x=(LEFT) y=(HEIGHT - 6.0) { "0" }
@@ -81,11 +84,14 @@ pub(super) fn bars(id: &str, title: &str, bars: &[Bar]) -> Markup {
 fn frame(id: &str, title: &str, description: &str, height: f64, inner: &Markup) -> Markup {
     let (title_id, description_id) = (format!("{id}-title"), format!("{id}-description"));
     html! {
-        svg xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {WIDTH:.0} {height:.0}")) role="img"
+        figure {
+            figcaption { (title) }
+            svg xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {WIDTH:.0} {height:.0}")) role="img"
             aria-labelledby=(format!("{title_id} {description_id}")) {
             title id=(title_id) { (title) }
             desc id=(description_id) { (description) }
             (inner)
+            }
         }
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn sell_through(report: &Report) -> Markup {
         Some((at, u64::from(basis_points(u128::from(held), u128::from(report.units_received))?)))
     };
     let points: Vec<(Millis, u64)> =
-        by_minute(report, |bucket| bucket.units_held).into_iter().filter_map(share).collect();
+        since_open(report, |_| true, |bucket| bucket.units_held).into_iter().filter_map(share).collect();
     html! {
         section {
             h2 { "Sell-through" }
@@ -166,7 +166,6 @@ pub(super) fn shares(report: &Report) -> Markup {
             @for (name, shares) in lists(report) {
                 @if !shares.is_empty() {
                     @let title = format!("Units claimed {}", name.replace('_', " "));
-                    h3 { (title) }
                     div {
                         (plot::bars(name, &title, &share_bars(shares)))
                         (share_table(&title, shares))

@@ -100,6 +100,10 @@ fn a_page_needs_nothing_from_outside_and_each_picture_is_described() {
         let count = |what: &str| page.matches(what).count();
         assert_eq!(count("<svg"), count("role=\"img\" aria-labelledby="), "a picture has no name");
         assert_eq!(count("<svg"), count("</title>") - 1);
+        // What is not closed hides all behind it.
+        for element in ["path", "polyline", "rect", "text", "desc"] {
+            assert_eq!(count(&format!("<{element}")), count(&format!("</{element}>")), "{element}");
+        }
         assert_eq!(count("<table"), count("<caption"));
         assert_eq!(count("<th"), count("<thead") + count("scope=\"row\"") + count("scope=\"col\""));
         assert!(count("<table") > count("<svg") || count("<svg") == 0, "a table beside each picture");
