@@ -15,3 +15,7 @@ pub mod report;
 pub mod guardrail;
 pub mod forecast;
 pub mod page;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
