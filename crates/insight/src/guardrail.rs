@@ -1,7 +1,7 @@
 //! Guardrails: verdicts on measured drops, and how much stricter the next drops become.
 //!
-//! Pure: the drops come in with their figures, the verdicts go out. Who is told, and which drops are tightened, is not
-//! decided here.
+//! Pure: the drops come in with their figures, the verdicts go out. Whom they are sent to, and which drops are tightened,
+//! is not decided here.
 
 use std::cmp::Reverse;
 
@@ -27,9 +27,9 @@ pub struct Guardrail {
     pub above: Option<i64>,
     /// or below this.
     pub below: Option<i64>,
-    /// Measured from so many orders on, in all drops that are measured together; 0 for the default.
+    /// Measured from this number of orders on, in all drops that are measured together; 0 for the default.
     pub min_orders: u32,
-    /// The last so many drops are measured together; 0 for one.
+    /// How many of the last drops are measured together; 0 for one.
     pub over_drops: u32,
     /// Measured so long after the closing; nothing for what the measure needs.
     pub settle: Option<Millis>,
@@ -42,7 +42,7 @@ pub struct Guardrail {
 /// What happens to the next drops, at their opening. Only ever stricter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tighten {
-    /// So many openings; 0 for one.
+    /// For how many openings; 0 for one.
     pub drops: u32,
     /// Limits, of what they are; 0 for 100.
     pub limits_percent: u32,

@@ -1,4 +1,4 @@
-//! How demand comes in after an opening: which part of the first hour's demand has come after so many minutes, up to a
+//! How demand comes in after an opening: which part of the first hour's demand has come by the end of each minute, up to a
 //! day. The mean of past drops, each with the same weight.
 
 use crate::number::{count, float};

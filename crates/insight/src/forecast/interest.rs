@@ -19,7 +19,7 @@ const BEFORE: Millis = Millis::from_secs(3_600);
 const BEHIND: Millis = Millis::from_secs(2 * 3_600);
 /// With fewer views of a zone, those of all zones count.
 const ZONE_MIN: u64 = 200;
-/// An hour is drawn to what its day and its hour of the day say by as much as so many hours, or so many views, say; these
+/// An hour is drawn to what its day and its hour of the day say by as much as this number of hours, or of views, says; these
 /// are drawn to the mean likewise.
 const HOURS_DRAWN: f64 = 12.0;
 const VIEWS_DRAWN: f64 = 20.0;

@@ -28,7 +28,7 @@ pub(super) struct Settings {
     pub(super) breadth: f64,
     /// How far the prior by hour is trusted, as its exponent: 0 not at all, 1 as it is.
     pub(super) trust: f64,
-    /// After so many days a drop counts half for the level.
+    /// The days after which a drop counts half for the level.
     pub(super) half_life: f64,
     /// Which part of the demand a drop loses right behind another.
     pub(super) fatigue: f64,

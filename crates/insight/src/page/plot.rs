@@ -96,7 +96,7 @@ fn frame(id: &str, title: &str, description: &str, height: f64, inner: &Markup) 
     }
 }
 
-/// At most so many points, each the highest of its piece of the line, so that no peak is lost.
+/// At most [`POINTS_MAX`] points, each the highest of its piece of the line, so that no peak is lost.
 fn thinned(points: &[(Millis, u64)]) -> Vec<(Millis, u64)> {
     let piece = points.len().div_ceil(POINTS_MAX).max(1);
     points.chunks(piece).filter_map(|piece| piece.iter().copied().max_by_key(|point| point.1)).collect()

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::measure::Ratio;
 use crate::number::basis_points;
 
-/// How many buyers have so many units.
+/// How many buyers have each number of units.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Concentration {
     by_units: BTreeMap<u64, u64>,

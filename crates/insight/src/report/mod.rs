@@ -22,7 +22,7 @@ use crate::guardrail::Finding;
 pub use demand::{DemandTotals, bucket_of};
 pub use figures::{Afterwards, Figures, HoldCounts, SaleCounts};
 pub use measure::{MEASURES, Measure, Ratio};
-pub use tally::{KEYS_MAX, MONEY_LINES_MAX, Order, OrderLine, Tally, TallyError, TallyFigures};
+pub use tally::{BUYERS_MAX, KEYS_MAX, MONEY_LINES_MAX, Order, OrderLine, Tally, TallyError, TallyFigures};
 
 /// The report of a drop, as the contract has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -17,6 +17,8 @@ use crate::number::basis_points;
 
 /// Most tiers, zones, windows and pools, each: more than a drop may name.
 pub const KEYS_MAX: usize = 1_024;
+/// Most buyers, and most pairs of a buyer with a tier, a zone, a window or a pool each.
+pub const BUYERS_MAX: usize = 1 << 24;
 /// Most lines of money.
 pub const MONEY_LINES_MAX: usize = 16_384;
 
@@ -132,7 +134,11 @@ struct Buyer {
 
 /// Units and buyers by key.
 #[derive(Debug, Clone, Default)]
-struct Keys(BTreeMap<String, Key>);
+struct Keys {
+    by_id: BTreeMap<String, Key>,
+    /// Pairs of a buyer with a key.
+    pairs: usize,
+}
 
 #[derive(Debug, Clone, Default)]
 struct Key {
@@ -194,6 +200,9 @@ impl Tally {
         self.zones.add("by_zone", zone, buyer, units)?;
         self.claims.add(self.opens_at.until(claimed_at), units);
         self.to_claim.add(held_at.until(claimed_at), 1);
+        if self.buyers.len() >= BUYERS_MAX && !self.buyers.contains_key(&buyer) {
+            return Err(TallyError::TooMany("buyers"));
+        }
         let known = match self.buyers.entry(buyer) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(Buyer { units: 0, has_bought_before: true }),
@@ -221,7 +230,7 @@ impl Tally {
         Ok(())
     }
 
-    /// What they came to, of so many units received.
+    /// What they came to, of this number of units received.
     #[must_use]
     pub fn figures(&self, units_received: u64) -> TallyFigures {
         let concentration = Concentration::of(self.buyers.values().map(|buyer| buyer.units));
@@ -247,17 +256,17 @@ impl Tally {
 
 impl Keys {
     fn add(&mut self, field: &'static str, id: &str, buyer: u128, units: u64) -> Result<(), TallyError> {
-        if !self.0.contains_key(id) {
-            if self.0.len() >= KEYS_MAX {
+        if !self.by_id.contains_key(id) {
+            if self.by_id.len() >= KEYS_MAX {
                 return Err(TallyError::TooMany(field));
             }
-            self.0.insert(id.to_owned(), Key::default());
+            self.by_id.insert(id.to_owned(), Key::default());
         }
-        if let Some(key) = self.0.get_mut(id) {
+        if let Some(key) = self.by_id.get_mut(id) {
             key.units = add(field, key.units, units)?;
-            key.buyers.insert(buyer);
+            self.pairs += usize::from(key.buyers.insert(buyer));
         }
-        Ok(())
+        if self.pairs > BUYERS_MAX { Err(TallyError::TooMany(field)) } else { Ok(()) }
     }
 
     fn shares(&self, all: u64) -> Vec<Share> {
@@ -268,7 +277,7 @@ impl Keys {
             buyers: u64::try_from(key.buyers.len()).unwrap_or(u64::MAX),
             refused: None,
         };
-        let mut shares: Vec<Share> = self.0.iter().map(share).collect();
+        let mut shares: Vec<Share> = self.by_id.iter().map(share).collect();
         shares.sort_by(|a, b| b.units.cmp(&a.units).then_with(|| a.id.cmp(&b.id)));
         shares
     }

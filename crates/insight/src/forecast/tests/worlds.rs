@@ -128,7 +128,7 @@ fn quality(drops: &[PastDrop], interest: &[InterestHour]) -> Quality {
 
 #[test]
 fn it_finds_the_peak_within_an_hour() {
-    // Of ten worlds, in so many: a year of drops, about one a week, with eight weeks of views; and a year of three a week
+    // With the number of worlds of ten in which it is found: a year of drops, about one a week, with eight weeks of views; and a year of three a week
     // without any views, from which less is known.
     for (drops, weeks, of_ten) in [(60, 8, 9), (180, 0, 8)] {
         let missed: Vec<usize> = (0..40)
