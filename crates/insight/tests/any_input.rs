@@ -1,7 +1,5 @@
 //! Whatever comes in, nothing panics, bounds hold, and suggestions are what they promise.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
-
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use stockade_insight::forecast::{History, InterestHour, PastDrop, Request, SUGGESTIONS_MAX, suggest};

@@ -52,10 +52,13 @@ struct Judged {
     units: f64,
 }
 
-/// Rates with the best settings, having learned all samples. They are in the order of their openings.
-pub(super) fn fit(samples: &[Sample], prior: Prior<'_>) -> Rates {
-    let settings = choose(samples, prior);
-    replay(samples, prior.hours, settings).0
+/// Rates that have learned all samples. They are in the order of their openings.
+pub(super) fn learned(samples: &[Sample], prior: &Hours, settings: Settings) -> Rates {
+    let mut rates = Rates::new(settings, prior);
+    for sample in samples {
+        rates.learn(sample);
+    }
+    rates
 }
 
 /// The best settings.
@@ -81,7 +84,7 @@ pub(super) fn choose(samples: &[Sample], prior: Prior<'_>) -> Settings {
                 settings =
                     best(samples, hours, settings, &FATIGUES, |settings, fatigue| Settings { fatigue, ..settings });
             }
-            settings.dispersion = dispersion(&replay(samples, hours, settings).1);
+            settings.dispersion = dispersion(&replay(samples, hours, settings));
         }
     }
     settings
@@ -101,14 +104,14 @@ fn best(
     values: &[f64],
     with: impl Fn(Settings, f64) -> Settings,
 ) -> Settings {
-    let score = |settings| deviance(&replay(samples, prior, settings).1);
+    let score = |settings| deviance(&replay(samples, prior, settings));
     let start = (settings, score(settings) - GAIN_MIN);
     let tried = values.iter().map(|value| with(settings, *value)).map(|settings| (settings, score(settings)));
     tried.fold(start, |best, next| if next.1 < best.1 { next } else { best }).0
 }
 
 /// Learns one drop after the other, and forecasts each from those that opened long enough before it.
-fn replay(samples: &[Sample], prior: &Hours, settings: Settings) -> (Rates, Vec<Judged>) {
+fn replay(samples: &[Sample], prior: &Hours, settings: Settings) -> Vec<Judged> {
     let mut rates = Rates::new(settings, prior);
     let mut judged = Vec::with_capacity(samples.len());
     let mut learned = 0;
@@ -121,11 +124,8 @@ fn replay(samples: &[Sample], prior: &Hours, settings: Settings) -> (Rates, Vec<
             judged.push(Judged { expected, units: sample.units });
         }
     }
-    for sample in samples.iter().skip(learned) {
-        rates.learn(sample);
-    }
     judged.drain(..UNJUDGED.min(judged.len()));
-    (rates, judged)
+    judged
 }
 
 /// How far forecasts were off: the deviance of a negative binomial distribution with the default dispersion.

@@ -5,9 +5,9 @@ use jiff::tz::TimeZone;
 use stockade_types::time::{Millis, Timestamp};
 
 use super::curve::Curve;
-use super::fit::{Prior, fatigue_shows, fit};
+use super::fit::{Prior, choose, fatigue_shows, learned};
 use super::interest::Interest;
-use super::rates::{Rates, Sample};
+use super::rates::{Rates, Sample, Settings};
 use super::week::Place;
 use super::{DROPS_MAX, History, PastDrop};
 use crate::number::float;
@@ -27,6 +27,13 @@ pub(super) struct Past<'a> {
     pub(super) interest: Interest,
     pub(super) zone: &'a str,
     pub(super) time_zone: &'a TimeZone,
+}
+
+/// The best settings: of all demand, and of the zone's where one is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chosen {
+    overall: Settings,
+    of_zone: Option<Settings>,
 }
 
 /// What is known at an instant.
@@ -51,20 +58,38 @@ impl<'a> Past<'a> {
         Self { drops, interest, zone, time_zone }
     }
 
-    /// The model that could be made of the first `count` drops, just before the instant.
-    pub(super) fn model(&self, count: usize, until: Timestamp) -> Model {
-        let drops = self.drops.get(..count).unwrap_or(&self.drops);
-        let curve = Curve::of(drops.iter().map(|drop| drop.by_minute.as_slice()));
+    /// The best settings by the first `count` drops, just before the instant.
+    pub(super) fn choose(&self, count: usize, until: Timestamp) -> Chosen {
+        let (drops, curve) = self.known(count);
         let views = self.interest.shape(until);
         let all = self.samples(drops, &curve, "");
-        let overall = fit(&all, Prior { hours: &views, is_in_question: true });
-        let (rates, samples) = if self.zone.is_empty() {
-            (overall, all)
-        } else {
-            let samples = self.samples(drops, &curve, self.zone);
-            (fit(&samples, Prior { hours: &overall.hours(), is_in_question: false }), samples)
+        let overall = choose(&all, Prior { hours: &views, is_in_question: true });
+        let of_zone = (!self.zone.is_empty()).then(|| {
+            let hours = learned(&all, &views, overall).hours();
+            choose(&self.samples(drops, &curve, self.zone), Prior { hours: &hours, is_in_question: false })
+        });
+        Chosen { overall, of_zone }
+    }
+
+    /// The model that could be made of the first `count` drops, just before the instant.
+    pub(super) fn model(&self, count: usize, until: Timestamp, chosen: Chosen) -> Model {
+        let (drops, curve) = self.known(count);
+        let all = self.samples(drops, &curve, "");
+        let overall = learned(&all, &self.interest.shape(until), chosen.overall);
+        let (rates, samples) = match chosen.of_zone {
+            None => (overall, all),
+            Some(settings) => {
+                let samples = self.samples(drops, &curve, self.zone);
+                (learned(&samples, &overall.hours(), settings), samples)
+            }
         };
         Model { rates, curve, drops: samples.len(), is_fatigue_estimated: fatigue_shows(&samples) }
+    }
+
+    /// The first drops, and the curve of their demand.
+    fn known(&self, count: usize) -> (&[&'a PastDrop], Curve) {
+        let drops = self.drops.get(..count).unwrap_or(&self.drops);
+        (drops, Curve::of(drops.iter().map(|drop| drop.by_minute.as_slice())))
     }
 
     fn samples(&self, drops: &[&PastDrop], curve: &Curve, zone: &str) -> Vec<Sample> {

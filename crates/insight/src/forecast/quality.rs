@@ -2,10 +2,14 @@
 
 use stockade_types::time::Timestamp;
 
-use super::model::{Model, Past, asked};
+use super::model::{Chosen, Model, Past, asked};
 use super::week::Place;
 use super::{JUDGED_MAX, PastDrop, Quality};
 use crate::number::{basis_points, count, float};
+
+/// With at most this number of drops before one, its settings are chosen from all of them; with more, those that were chosen for
+/// the first of the last drops serve all.
+const CHOSEN_ANEW_MAX: usize = 80;
 
 /// Absolute errors of a forecast and of the naive one, and what came.
 #[derive(Debug, Default)]
@@ -31,8 +35,18 @@ pub(super) fn quality(past: &Past<'_>, model: &Model, now: Timestamp) -> Quality
 fn errors(past: &Past<'_>) -> Errors {
     let mut errors = Errors::default();
     let known = |index: &usize| past.drops.get(*index).is_some_and(|drop| asked(drop, past.zone).is_some());
-    for index in (1..past.drops.len()).rev().filter(known).take(JUDGED_MAX) {
-        let Some((forecast, naive, came)) = judged(past, index) else { continue };
+    let mut judged: Vec<usize> = (1..past.drops.len()).rev().filter(known).take(JUDGED_MAX).collect();
+    judged.reverse();
+    let mut chosen = None;
+    for index in judged {
+        let Some(drop) = past.drops.get(index) else { continue };
+        // Choosing takes its time with very many drops, of which ten more change little.
+        let settings = match chosen {
+            Some(settings) if index > CHOSEN_ANEW_MAX => settings,
+            _ => past.choose(index, drop.opens_at),
+        };
+        chosen = Some(settings);
+        let Some((forecast, naive, came)) = judge(past, index, settings) else { continue };
         errors.forecast = errors.forecast.saturating_add(forecast.abs_diff(came));
         errors.naive = errors.naive.saturating_add(naive.abs_diff(came));
         errors.came = errors.came.saturating_add(came);
@@ -41,12 +55,12 @@ fn errors(past: &Past<'_>) -> Errors {
 }
 
 /// What was forecast of a drop, what naively, and what came.
-fn judged(past: &Past<'_>, index: usize) -> Option<(u64, u64, u64)> {
+fn judge(past: &Past<'_>, index: usize, chosen: Chosen) -> Option<(u64, u64, u64)> {
     let drop = past.drops.get(index)?;
     let before = past.drops.get(..index)?;
     let came = asked(drop, past.zone)?;
     let naive = naive(past, before, drop)?;
-    let model = past.model(index, drop.opens_at);
+    let model = past.model(index, drop.opens_at, chosen);
     let sample = past.sample(drop, before.last().map(|last| last.opens_at), &model.curve, past.zone)?;
     let expected = model.rates.expect(sample.place, sample.exposure, sample.closeness)?;
     Some((count(expected.mean), count(float(naive) * sample.exposure), came))

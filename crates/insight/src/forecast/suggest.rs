@@ -51,7 +51,7 @@ struct Asked<'a> {
 pub fn suggest(history: &History<'_>, request: &Request<'_>) -> Result<Schedule, BadRequest> {
     let asked = checked(request)?;
     let past = Past::of(history, request.zone, request.time_zone, request.now);
-    let model = past.model(past.drops.len(), request.now);
+    let model = past.model(past.drops.len(), request.now, past.choose(past.drops.len(), request.now));
     let suggestions = suggestions(history, &asked, &past, &model);
     Ok(Schedule { suggestions, quality: quality(&past, &model, request.now) })
 }
@@ -72,7 +72,7 @@ fn suggestions(history: &History<'_>, asked: &Asked<'_>, past: &Past<'_>, model:
 pub(super) fn suggest_alone(history: &History<'_>, request: &Request<'_>) -> Vec<Suggestion> {
     let asked = checked(request).expect("a good request");
     let past = Past::of(history, request.zone, request.time_zone, request.now);
-    let model = past.model(past.drops.len(), request.now);
+    let model = past.model(past.drops.len(), request.now, past.choose(past.drops.len(), request.now));
     suggestions(history, &asked, &past, &model)
 }
 
