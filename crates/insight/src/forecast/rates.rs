@@ -316,6 +316,22 @@ mod tests {
     }
 
     #[test]
+    fn a_good_day_is_good_at_hours_without_drops_too() {
+        let mut rates = Rates::new(SETTINGS, &[1.0; WEEK]);
+        for week in 0..40 {
+            // At 10:00: each Tuesday three times what Thursday has. At 20:00 on Thursday alone.
+            rates.learn(&sample(week, DAY + 10, 300.0));
+            rates.learn(&sample(week, 3 * DAY + 10, 100.0));
+            rates.learn(&sample(week, 3 * DAY + 20, 100.0));
+        }
+        let mean = |hour| rates.expect(Place { hour, beyond: 0.0 }, 1.0, 0.0).expect("drops").mean;
+        assert!(mean(DAY + 20) > 1.5 * mean(3 * DAY + 20), "{} {}", mean(DAY + 20), mean(3 * DAY + 20));
+        let known = rates.expect(Place { hour: DAY + 10, beyond: 0.0 }, 1.0, 0.0).expect("drops");
+        let unknown = rates.expect(Place { hour: 5 * DAY + 3, beyond: 0.0 }, 1.0, 0.0).expect("drops");
+        assert!(unknown.uncertainty > 2.0 * known.uncertainty, "{unknown:?} {known:?}");
+    }
+
+    #[test]
     fn hours_nearby_go_around_the_end() {
         let near: Vec<usize> = Nearby::new(1.0).of(0, WEEK).map(|(hour, _)| hour).collect();
         assert_eq!(near, [0, 167, 1, 166, 2, 165, 3]);
