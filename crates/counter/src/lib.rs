@@ -6,7 +6,8 @@
 //!   which are given back when dropped, unless kept.
 //! - [`Doubt`](stock::Doubt): while it exists, nobody is refused.
 //! - [`NextDue`](next_due::NextDue): the earliest deadline of a pool whose holds are split over stripes.
-//! - [`sync`]: the only source of atomics, locks and threads here.
+//! - [`DistinctSketch`](sketch::DistinctSketch): how many distinct subjects there were, within about 1 %.
+//! - [`sync`]: the only source of atomics, locks and threads that models check.
 //! - [`mod@fault`]: the faults that a model must find, one switch for each. A usual build has nothing of them.
 //!
 //! It knows no holds, reads no clock and does no I/O. `README.md` has an example.
@@ -17,6 +18,7 @@ pub mod fault;
 #[cfg(any(loom, shuttle))]
 pub mod model;
 pub mod next_due;
+pub mod sketch;
 pub mod stock;
 pub mod sync;
 
