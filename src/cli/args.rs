@@ -11,6 +11,7 @@ use super::lines::{Goods, PoolOptions, goods};
 use crate::config::span;
 
 mod channels;
+mod facts;
 mod hold;
 mod offline;
 mod plan;
@@ -20,6 +21,7 @@ mod stock;
 mod webhook;
 
 pub(super) use channels::{ChannelsCommand, ChannelsOptions, TestChannelOptions};
+pub(super) use facts::{FactsCommand, FormatWord, ImportOptions};
 use hold::EXPLAIN_HELP;
 pub(super) use hold::{ExplainOptions, HoldCommand, ListHoldsOptions, ShowHoldOptions};
 pub(super) use offline::{CompletionOptions, DemoOptions, DumpOptions, JournalCommand, VerifyOptions};
@@ -127,6 +129,9 @@ pub(super) enum Command {
     /// Check, test and list the ways to people that a configuration has.
     #[command(subcommand)]
     Channels(ChannelsCommand),
+    /// Record what other systems know of orders and of demand.
+    #[command(subcommand)]
+    Facts(FactsCommand),
     /// Check a data folder offline: journal, snapshots, and that every unit is accounted for. Changes nothing.
     #[command(after_help = "Examples:\n  stockade verify --data /var/lib/stockade\n  \
         stockade verify --data ./backup --json\n\n\

@@ -19,6 +19,7 @@ mod drop_schema;
 mod drops;
 mod events;
 mod explain;
+mod facts;
 mod failure;
 mod holds;
 mod journal;
@@ -36,8 +37,8 @@ mod watch;
 mod webhooks;
 
 use args::{
-    ChannelsCommand, Cli, Command, DropCommand, EventsCommand, HoldCommand, JournalCommand, SeriesCommand,
-    WebhookCommand,
+    ChannelsCommand, Cli, Command, DropCommand, EventsCommand, FactsCommand, HoldCommand, JournalCommand,
+    SeriesCommand, WebhookCommand,
 };
 use failure::{Failure, USAGE};
 use output::Output;
@@ -128,6 +129,7 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Channels(ChannelsCommand::Check(options)) => channels::check(&options, output),
         Command::Channels(ChannelsCommand::List(options)) => channels::list(&options, output),
         Command::Channels(ChannelsCommand::Test(options)) => talk(channels::test(&options, output)),
+        Command::Facts(FactsCommand::Import(options)) => talk(facts::import(&options, output)),
     }
 }
 

@@ -16,6 +16,7 @@ use super::connect::Codec;
 use super::decode::{Decode, Decoded};
 use super::drops::DropsService;
 use super::events::Events;
+use super::facts::FactCalls;
 use super::intake::{Messages, Received};
 use super::observe::{Call, deadline};
 use super::others::Others;
@@ -45,6 +46,7 @@ pub struct Services {
     pub(super) drops: DropsService,
     pub(super) series: SeriesCalls,
     pub(super) events: Events,
+    pub(super) facts: FactCalls,
     pub(super) storefront: StorefrontService,
     pub(super) webhooks: WebhookCalls,
     /// Health and reflection.
@@ -153,6 +155,10 @@ impl Services {
             Rpc::GetWebhook => Box::pin(incoming.read(|asked| webhooks.get(asked))).await,
             Rpc::ListWebhooks => Box::pin(incoming.read(|asked| webhooks.list(asked))).await,
             Rpc::DeleteWebhook => Box::pin(incoming.operation(|asked, origin| webhooks.delete(asked, origin))).await,
+            Rpc::RecordFacts => {
+                let facts = &self.facts;
+                Box::pin(incoming.operation(|asked, origin| facts.record(asked, origin))).await
+            }
             Rpc::TestWebhook => Box::pin(incoming.unary(|asked| webhooks.test(asked))).await,
         }
     }

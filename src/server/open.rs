@@ -121,6 +121,7 @@ fn bounds(config: &Config) -> (Bounds, Option<u64>) {
         max_ended_holds: usize::try_from(ended).unwrap_or(usize::MAX),
         retry_window: config.retry_window,
         archive_after: config.archive_after,
+        max_facts: memory.map_or(usual.max_facts, watermark::facts_for),
         start_room: memory.map_or(usual.start_room, watermark::start_room),
         ..usual
     };

@@ -224,6 +224,8 @@ impl Stockade {
         list_series: ListSeriesRequest -> ListSeriesResponse;
         /// The next occurrences of a series, also of one that is not created yet.
         preview_series: PreviewSeriesRequest -> PreviewSeriesResponse;
+        /// Records what other systems know of orders and of demand, each fact once by its id.
+        record_facts: RecordFactsRequest -> RecordFactsResponse;
         /// Creates a webhook.
         create_webhook: CreateWebhookRequest -> CreateWebhookResponse;
         /// Changes a webhook.

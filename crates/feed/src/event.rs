@@ -221,6 +221,8 @@ pub(crate) fn events<E>(lsn: Lsn, record: Record, named: impl FnOnce(DropNo) -> 
         | Record::Archived(_)
         | Record::Delivered(_)
         | Record::Channel(_)
+        | Record::Facts(_)
+        | Record::FactsImage(_)
         | Record::Usage(_) => Events::new(),
     };
     let count = events.len();

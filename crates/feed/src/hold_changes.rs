@@ -121,6 +121,8 @@ fn place_of(record: &Record, id: HoldId) -> Option<(Lsn, Timestamp)> {
         | Record::Occurrence(_)
         | Record::Delivered(_)
         | Record::Channel(_)
+        | Record::Facts(_)
+        | Record::FactsImage(_)
         | Record::Usage(_) => return None,
     };
     (of == id).then_some(place)

@@ -71,6 +71,8 @@ impl Feed {
             | Record::Occurrence(_)
             | Record::Delivered(_)
             | Record::Channel(_)
+            | Record::Facts(_)
+            | Record::FactsImage(_)
             | Record::Usage(_) => Ok(0),
         }
     }

@@ -80,6 +80,10 @@ impl KnownDrops {
                 OldFact::Change(id, _) => self.holds.contains(id),
                 OldFact::Superseded { .. } => matches,
             },
+            (None, Record::Facts(facts)) => {
+                let is_of = |number: DropNo| self.get(number).is_some_and(|drop| drop.id == *wanted);
+                facts.facts.iter().filter_map(|fact| fact.drop).any(is_of)
+            }
             (None, _) => matches,
         }
     }
@@ -117,6 +121,8 @@ fn hold_of(record: &Record) -> Option<&Hold> {
         | Record::Occurrence(_)
         | Record::Delivered(_)
         | Record::Channel(_)
+        | Record::Facts(_)
+        | Record::FactsImage(_)
         | Record::Usage(_) => None,
     }
 }

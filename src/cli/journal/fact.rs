@@ -13,6 +13,7 @@ use stockade_types::time::Timestamp;
 
 use super::defined;
 use super::drops::KnownDrops;
+use super::facts;
 use super::fields::{Fact, hex, is_nothing, millis, time};
 use super::rules;
 
@@ -52,6 +53,8 @@ pub(super) fn fact(record: &Record, drops: &KnownDrops) -> Fact {
         Record::Occurrence(result) => defined::occurrence(result),
         Record::Delivered(delivered) => defined::delivered(delivered),
         Record::Channel(fact) => defined::channel(fact),
+        Record::Facts(reported) => facts::facts(reported, drops),
+        Record::FactsImage(image) => facts::kept(image),
     }
 }
 

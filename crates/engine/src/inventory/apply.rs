@@ -16,6 +16,7 @@ use super::defined::DefinedTable;
 use super::drop_entry::{DropChange, DropEntry};
 use super::drop_inner::DropInner;
 use super::drops::Registry;
+use super::facts::FactTable;
 use super::limits::{CountedHoldRef, HoldKey};
 use super::occurrences::OccurrenceTable;
 use super::pool::{PoolUsage, Stock, UsageChange};
@@ -33,6 +34,8 @@ pub enum Locked<'a, 's> {
     Occurrences(&'a mut OccurrenceTable),
     /// How far the messages of channels are.
     Channels(&'a mut ChannelTable),
+    /// What is kept of facts.
+    Facts(&'a mut FactTable),
     /// A drop with its running state; its gate is closed.
     Drop(&'a DropEntry, &'a mut DropInner),
     /// No hold has the record's id.
@@ -60,6 +63,8 @@ pub enum Applied {
     Drop,
     /// A definition, what came of an occurrence, or how far webhooks or channels are.
     Defined,
+    /// What is kept of facts.
+    Facts,
     /// A hold was made.
     Made,
     /// A hold changed from one state to another.
@@ -173,6 +178,10 @@ impl Inventory {
                 table.apply(lsn, &fact);
                 Some(Applied::Defined)
             }
+            (Locked::Facts(table), Record::Facts(facts)) => {
+                self.enter_facts(table, lsn, &facts);
+                Some(Applied::Facts)
+            }
             (Locked::Drop(entry, inner), record) => {
                 match entry.change(inner, lsn, &record)? {
                     DropChange::Itself => {}
@@ -187,6 +196,7 @@ impl Inventory {
                 | Locked::Defined(_)
                 | Locked::Occurrences(_)
                 | Locked::Channels(_)
+                | Locked::Facts(_)
                 | Locked::NewHold(..)
                 | Locked::Hold(..)
                 | Locked::Succession(..),
@@ -234,6 +244,9 @@ impl Inventory {
     pub fn enter_with(&self, changed: &HoldTransition<'_>, keys: &[SubjectKey], subjects: &mut [Subject]) {
         let HoldTransition { drop, place, lsn, before, after } = changed;
         changed.enter_subjects(keys, subjects);
+        if changed.comes_back() {
+            self.forget_fact_returns(changed, subjects);
+        }
         let mut is_first = false;
         each_usage(*before, after, |line, before, after| {
             let change = UsageChange { hold: *place, before, after };
@@ -245,6 +258,16 @@ impl Inventory {
             self.expect_due(after.expires_at());
         }
         self.count_owned(changed);
+    }
+}
+
+impl Inventory {
+    /// The hold counts as returned from now on, and facts about its order don't.
+    #[cold]
+    fn forget_fact_returns(&self, changed: &HoldTransition<'_>, subjects: &mut [Subject]) {
+        if let Some(order) = self.returned_order(&changed.drop.scope, changed.after) {
+            subjects.iter_mut().for_each(|subject| subject.forget_fact_return(order));
+        }
     }
 }
 
@@ -263,6 +286,13 @@ impl HoldTransition<'_> {
                 }
             }
         }
+    }
+
+    /// Whether units of a sale come back by the change.
+    #[inline]
+    fn comes_back(&self) -> bool {
+        let was_at = || self.before.and_then(|before| before.conduct_at);
+        self.after.state == HoldState::Claimed && self.after.conduct_at().is_some_and(|at| was_at() != Some(at))
     }
 
     /// Whether the hold had units before.

@@ -81,7 +81,13 @@ impl BulkLoad {
             | Record::DropFact(_)
             | Record::Adjusted(_)
             | Record::Archived(_) => self.apply_to_drop(lsn, record),
-            Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) => Err(fits::only_in_snapshots(lsn)),
+            Record::Facts(facts) => {
+                self.0.load_facts(&mut self.0.facts.lock(), lsn, facts);
+                Ok(())
+            }
+            Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) | Record::FactsImage(_) => {
+                Err(fits::only_in_snapshots(lsn))
+            }
         }
     }
 
@@ -107,6 +113,10 @@ impl BulkLoad {
                 self.0.channels.lock().apply(revision, fact);
                 Ok(())
             }
+            Record::FactsImage(image) => {
+                self.0.restore_facts(image);
+                Ok(())
+            }
             Record::Drop(_)
             | Record::Lifecycle(_)
             | Record::Archived(_)
@@ -121,6 +131,7 @@ impl BulkLoad {
             | Record::Superseded(_)
             | Record::Old(_)
             | Record::Restart(_)
+            | Record::Facts(_)
             | Record::Adjusted(_) => Err(fits::only_in_journals(revision)),
         }
     }
@@ -287,6 +298,7 @@ impl Inventory {
         let mut ended = Vec::new();
         let mut unsound = None;
         let mut gathered = BulkUsage::new(&drops, &self.subjects, room);
+        let has_facts = !self.facts.lock().is_empty();
         let any_archived = drops.iter().any(|drop| drop.has_no_pools());
         let gone = |hold: &Hold| among(&drops, hold.drop).filter(|drop| drop.has_no_pools()).map(Arc::as_ref);
         self.holds.for_each_shard(|mut shard| {
@@ -308,6 +320,9 @@ impl Inventory {
                     }
                     None => unsound = Some(ReplayError::Orphan(hold.id)),
                 });
+                if has_facts && let Some(order) = self.returned_order(&drop.scope, hold) {
+                    self.forget_fact_returns_of(&self.subjects_of(&drop.scope, hold), order);
+                }
                 if CountedHoldRef::of(hold).is_some() {
                     gathered.used(&self.subjects_of(&drop.scope, hold), place, hold);
                 }

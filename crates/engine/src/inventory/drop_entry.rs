@@ -222,6 +222,8 @@ impl DropEntry {
             | Record::Occurrence(_)
             | Record::Delivered(_)
             | Record::Channel(_)
+            | Record::Facts(_)
+            | Record::FactsImage(_)
             | Record::Usage(_) => return None,
         }
         Some(DropChange::Itself)

@@ -71,7 +71,13 @@ impl Inventory {
                 self.channels.lock().apply(lsn, fact);
                 Ok(())
             }
-            Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) => Err(fits::only_in_snapshots(lsn)),
+            Record::Facts(facts) => {
+                self.enter_facts(&mut self.facts.lock(), lsn, facts);
+                Ok(())
+            }
+            Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) | Record::FactsImage(_) => {
+                Err(fits::only_in_snapshots(lsn))
+            }
         }
     }
 

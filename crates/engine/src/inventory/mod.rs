@@ -16,6 +16,7 @@ mod drop_guard;
 mod drop_scope;
 pub mod drops;
 mod expiry;
+mod facts;
 mod fits;
 mod follow;
 mod format1;
@@ -34,6 +35,8 @@ mod slab;
 mod succession;
 mod watched;
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 
 pub use adjustments::ItemAdjustments;
@@ -47,6 +50,7 @@ pub use drop_guard::{DropReadGuard, DropWriteGuard};
 pub use drop_inner::{DropInner, DropState};
 pub use drop_scope::DropScope;
 pub use drops::{Added, DropTable, Drops, NewDropNumber, Registry};
+pub use facts::{DEMAND_HOURS_MAX, FactTable, FactsPart};
 pub use holds::{CountedHold, HoldSlot, Holds, LockedShard, LockedShards};
 pub use item_stock::ItemStock;
 pub use limits::{Keys, Subject, Subjects, Violations};
@@ -80,6 +84,8 @@ pub struct Inventory {
     pub occurrences: Mutex<OccurrenceTable>,
     /// How far the messages of channels are.
     pub channels: Mutex<ChannelTable>,
+    /// What is kept of facts.
+    pub facts: Mutex<FactTable>,
     /// When each series is looked at next.
     pub series_looks: SeriesLooks,
     /// Openings of drops before they were moved.
@@ -133,6 +139,7 @@ impl Inventory {
             definitions: Definitions::default(),
             occurrences: Mutex::default(),
             channels: Mutex::default(),
+            facts: Mutex::default(),
             series_looks: SeriesLooks::default(),
             openings: Openings::default(),
             moments: Moments::default(),
@@ -276,6 +283,15 @@ impl Inventory {
         images
     }
 
+    /// Forgets the oldest archived drops beyond these bounds, with what facts told of them. Returns those that
+    /// were forgotten.
+    pub fn forget_archived(&self, most: usize, weight: usize) -> Vec<Arc<DropEntry>> {
+        let forgotten = self.drops.forget_archived(most, weight);
+        let mut facts = self.facts.lock();
+        forgotten.iter().for_each(|drop| facts.forget_drop(drop.number));
+        forgotten
+    }
+
     /// Announces that a hold is due at `at`; its deadline is in its pools' queues by now. Always a read-modify-write:
     /// if the value were read first, a reset in between could be missed.
     fn expect_due(&self, at: Timestamp) {
@@ -324,6 +340,9 @@ impl Inventory {
         }
         for (revision, image) in self.definition_images() {
             put(&mut bytes, revision, image);
+        }
+        for image in self.facts.lock().all_images() {
+            put(&mut bytes, Lsn::default(), image);
         }
         let mut holds = Vec::new();
         self.holds.for_each_shard(|shard| holds.extend(shard.iter().map(|(_, hold)| hold.clone())));

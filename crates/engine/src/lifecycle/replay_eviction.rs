@@ -93,6 +93,8 @@ fn late_claim(record: &Record) -> Option<HoldId> {
         | Record::Occurrence(_)
         | Record::Delivered(_)
         | Record::Channel(_)
+        | Record::Facts(_)
+        | Record::FactsImage(_)
         | Record::Usage(_) => None,
     }
 }

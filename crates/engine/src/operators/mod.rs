@@ -5,6 +5,7 @@ mod channels;
 mod create;
 pub mod define;
 pub mod deliver;
+pub mod facts;
 mod fire;
 mod fired;
 mod fits;

@@ -3,6 +3,7 @@
 mod changes;
 mod channel;
 mod defined;
+mod facts;
 mod occurrence;
 mod rules;
 
@@ -12,7 +13,8 @@ use smallvec::SmallVec;
 
 use super::*;
 use crate::definition::{
-    ITEM_UNITS_MAX, ITEMS_MAX, Item, LABELS_MAX, LIMITS_MAX, Limit, Pool, Rules, Schedule, Scope, TITLE_MAX, Terms,
+    Definition, ITEM_UNITS_MAX, ITEMS_MAX, Item, LABELS_MAX, LIMITS_MAX, Limit, Pool, Rules, Schedule, Scope,
+    TITLE_MAX, Terms,
 };
 use crate::hold::{Change, ContentHash, HoldExtras, HoldFields, HoldLine, HoldState, Identity, Lines, ShortLine};
 use crate::ids::{
@@ -153,6 +155,7 @@ fn samples() -> Vec<Record> {
         defined::samples(),
         channel::samples(),
         occurrence::samples(),
+        facts::samples(),
     ]
     .concat()
 }

@@ -142,6 +142,8 @@ impl Decision {
             | Record::Occurrence(_)
             | Record::Delivered(_)
             | Record::Channel(_)
+            | Record::Facts(_)
+            | Record::FactsImage(_)
             | Record::Usage(_) => return None,
         })
     }
