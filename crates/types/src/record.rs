@@ -15,8 +15,10 @@ mod hold_change;
 mod lifecycle;
 mod marks;
 mod occurrence;
+mod report;
 mod restart;
 mod stock;
+mod totals;
 
 pub use archive::{Archived, OldUsage, Sold, UsageImage};
 pub use defined::{DEFINED_BYTES_MAX, DefinedFact, DefinedImage, DefinedKind, DefinedUpdate, DefinedVerb};
@@ -27,10 +29,12 @@ pub use hold_change::{Actor, HoldChange, Made, MovedLine, Superseded, Verb};
 pub use lifecycle::{Closed, Lifecycle};
 pub use marks::{FlowPlace, Mark, MarkKind, Marks, each_planned, each_planned_mut, last_slot_ends};
 pub use occurrence::{OccurrenceFact, OccurrenceVerb, REASON_MAX};
+pub use report::{REPORT_BYTES_MAX, ReportFact, ReportPart};
 pub use restart::Restart;
 pub use stock::{
     Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, PoolBasis, PoolFigures, Reconciliation, StockChange, StockImage,
 };
+pub use totals::{DemandFact, DemandSums, DropTotals, INTERVALS_MAX, Interval, REGISTERS, TotalsImage};
 
 use crate::codec::{DecodeError, Reader, put_u64};
 use crate::definition::Definition;
@@ -121,6 +125,12 @@ pub enum Record {
     Occurrence(Box<OccurrenceFact>),
     /// How far the deliveries of webhooks are. In snapshots one for each webhook.
     Delivered(Delivered),
+    /// What the journal's records say of a drop in sum. Only in snapshots.
+    Totals(TotalsImage),
+    /// What was asked of a drop. In snapshots all of it.
+    Demand(Box<DemandFact>),
+    /// A part of what came of a drop.
+    Report(Box<ReportFact>),
 }
 
 /// First byte of an encoded record. A number is never reused for another meaning.
@@ -189,6 +199,12 @@ mod kind {
         LIFECYCLE_WITH_SIGNALS = 36,
         /// A drop of which what calendars show has changed; with rules or without.
         DROP_ANNOUNCED = 38,
+        /// What the records say of a drop in sum.
+        TOTALS = 41,
+        /// What was asked of a drop.
+        DEMAND = 42,
+        /// A part of what came of a drop.
+        REPORT = 43,
     }
 
     /// The highest of them.
@@ -257,7 +273,10 @@ impl Record {
             Self::Lifecycle(Lifecycle { drop, .. })
             | Self::Stock(StockImage { drop, .. })
             | Self::Adjustments(AdjustmentsImage { drop, .. })
+            | Self::Totals(TotalsImage { drop, .. })
             | Self::Archived(Archived { drop, .. }) => Some(*drop),
+            Self::Demand(fact) => Some(fact.drop),
+            Self::Report(fact) => Some(fact.drop),
             Self::Hold(_)
             | Self::Made(_)
             | Self::Changed(_)
@@ -279,6 +298,18 @@ impl Record {
             Some(image)
         } else if let Self::DropFact(fact) = self {
             Some(&fact.image)
+        } else {
+            None
+        }
+    }
+
+    /// The hold that it is about, as it is after it; of a succession the hold that was made.
+    #[must_use]
+    pub fn hold(&self) -> Option<&Hold> {
+        if let Self::Hold(hold) | Self::Made(Made { hold, .. }) | Self::Changed(HoldChange { hold, .. }) = self {
+            Some(hold)
+        } else if let Self::Superseded(superseded) = self {
+            Some(&superseded.made)
         } else {
             None
         }
@@ -306,6 +337,9 @@ impl Record {
             Self::Defined(_) => "defined",
             Self::Occurrence(_) => "occurrence",
             Self::Delivered(_) => "delivered",
+            Self::Totals(_) => "totals",
+            Self::Demand(_) => "demand",
+            Self::Report(_) => "report",
         }
     }
 
@@ -337,6 +371,9 @@ impl Record {
             Self::Defined(fact) => defined::encode(fact, out),
             Self::Occurrence(fact) => occurrence::encode(fact, out),
             Self::Delivered(delivered) => delivered::encode(delivered, out),
+            Self::Totals(image) => totals::encode_image(image, out),
+            Self::Demand(fact) => totals::encode_demand(fact, out),
+            Self::Report(fact) => report::encode(fact, out),
         }
     }
 
@@ -379,6 +416,9 @@ impl Record {
             Self::Defined(_) => kind::DEFINED,
             Self::Occurrence(_) => kind::OCCURRENCE,
             Self::Delivered(_) => kind::DELIVERED,
+            Self::Totals(_) => kind::TOTALS,
+            Self::Demand(_) => kind::DEMAND,
+            Self::Report(_) => kind::REPORT,
         })
     }
 
@@ -426,6 +466,9 @@ impl Record {
             kind::DELIVERED => Self::Delivered(delivered::decode(&mut reader)?),
             kind::DEFINED => Self::Defined(Box::new(defined::decode(&mut reader)?)),
             kind::OCCURRENCE => Self::Occurrence(Box::new(occurrence::decode(&mut reader)?)),
+            kind::TOTALS => Self::Totals(totals::decode_image(&mut reader)?),
+            kind::DEMAND => Self::Demand(Box::new(totals::decode_demand(&mut reader)?)),
+            kind::REPORT => Self::Report(Box::new(report::decode(&mut reader)?)),
             _ => return Err(DecodeError::Bad("record kind")),
         };
         reader.finish()?;

@@ -18,6 +18,7 @@ use super::drops::Registry;
 use super::limits::{CountedHoldRef, HoldKey};
 use super::occurrences::OccurrenceTable;
 use super::pool::{PoolUsage, Stock, UsageChange};
+use super::reports::Reports;
 use super::{CountedHold, HoldSlot, Inventory, LockedShard, LockedShards, Subject};
 
 /// What a record changes, locked. For a hold: its drop, whose gate is held; the shard that it lives or will live in;
@@ -30,6 +31,10 @@ pub enum Locked<'a, 's> {
     Defined(&'a mut DefinedTable),
     /// What came of the occurrences of series; the series are locked, too.
     Occurrences(&'a mut OccurrenceTable),
+    /// The reports of drops.
+    Reports(&'a mut Reports),
+    /// What is asked of a drop: it was counted already, and only the place of the record is new.
+    Demand(&'a DropEntry),
     /// A drop with its running state; its gate is closed.
     Drop(&'a DropEntry, &'a mut DropInner),
     /// No hold has the record's id.
@@ -55,7 +60,7 @@ pub struct LockedSubjects<'a> {
 pub enum Applied {
     /// A drop.
     Drop,
-    /// A definition, or what came of an occurrence.
+    /// A definition, what came of an occurrence or of a drop, or what was asked.
     Defined,
     /// A hold was made.
     Made,
@@ -166,6 +171,14 @@ impl Inventory {
                 table.delivered(lsn, &delivered);
                 Some(Applied::Defined)
             }
+            (Locked::Reports(reports), Record::Report(fact)) => {
+                reports.keep(lsn, fact.into());
+                Some(Applied::Defined)
+            }
+            (Locked::Demand(entry), Record::Demand(fact)) => {
+                entry.demand_was_recorded(lsn, fact.at);
+                Some(Applied::Defined)
+            }
             (Locked::Drop(entry, inner), record) => {
                 match entry.change(inner, lsn, &record)? {
                     DropChange::Itself => {}
@@ -179,6 +192,8 @@ impl Inventory {
                 Locked::Registry(_)
                 | Locked::Defined(_)
                 | Locked::Occurrences(_)
+                | Locked::Reports(_)
+                | Locked::Demand(_)
                 | Locked::NewHold(..)
                 | Locked::Hold(..)
                 | Locked::Succession(..),

@@ -31,6 +31,8 @@ pub mod pool;
 mod drop_inner;
 mod slab;
 mod succession;
+pub mod totals;
+mod reports;
 mod watched;
 
 use parking_lot::Mutex;
@@ -52,6 +54,7 @@ pub use moments::Moments;
 pub use occurrences::{OCCURRENCES_MAX, Occurred, OccurrenceTable, SeriesLooks};
 pub use openings::Openings;
 pub use pool::{Availability, Pool, Stock};
+pub use reports::Reports;
 pub use watched::Watched;
 
 use stockade_counter::sync::{AtomicU64, Ordering};
@@ -88,6 +91,8 @@ pub struct Inventory {
     pub watched: Watched,
     /// Drops that have opened and not closed: what the public sees of their stock is made known.
     pub on_sale: Watched,
+    /// What came of drops whose sale is over.
+    pub reports: Mutex<Reports>,
     /// Holds by id.
     pub holds: Holds,
     /// What each subject has.
@@ -128,6 +133,7 @@ impl Inventory {
             drops: Drops::default(),
             definitions: Definitions::default(),
             occurrences: Mutex::default(),
+            reports: Mutex::default(),
             series_looks: SeriesLooks::default(),
             openings: Openings::default(),
             moments: Moments::default(),
@@ -167,7 +173,7 @@ impl Inventory {
     }
 
     #[inline]
-    fn customer_of(&self, scope: &DropScope, hold: &Hold) -> SubjectKey {
+    pub(crate) fn customer_of(&self, scope: &DropScope, hold: &Hold) -> SubjectKey {
         scope.customers(&self.key).subject(&hold.customer)
     }
 
@@ -317,6 +323,9 @@ impl Inventory {
             entry.pools().for_each(|pool| bytes.extend_from_slice(pool.image().as_bytes()));
         }
         for (revision, image) in self.definition_images() {
+            put(&mut bytes, revision, image);
+        }
+        for (revision, image) in self.reports.lock().images() {
             put(&mut bytes, revision, image);
         }
         let mut holds = Vec::new();

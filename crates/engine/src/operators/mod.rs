@@ -6,6 +6,7 @@ pub mod define;
 pub mod deliver;
 mod fire;
 mod fired;
+pub mod measure;
 mod reconcile;
 pub mod series;
 mod steer;

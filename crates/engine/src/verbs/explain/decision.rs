@@ -141,6 +141,9 @@ impl Decision {
             | Record::Defined(_)
             | Record::Occurrence(_)
             | Record::Delivered(_)
+            | Record::Totals(_)
+            | Record::Demand(_)
+            | Record::Report(_)
             | Record::Usage(_) => return None,
         })
     }
