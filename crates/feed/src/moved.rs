@@ -70,6 +70,9 @@ impl Feed {
             | Record::Defined(_)
             | Record::Occurrence(_)
             | Record::Delivered(_)
+            | Record::Totals(_)
+            | Record::Demand(_)
+            | Record::Report(_)
             | Record::Usage(_) => Ok(0),
         }
     }

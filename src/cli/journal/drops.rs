@@ -116,6 +116,9 @@ fn hold_of(record: &Record) -> Option<&Hold> {
         | Record::Defined(_)
         | Record::Occurrence(_)
         | Record::Delivered(_)
+        | Record::Totals(_)
+        | Record::Demand(_)
+        | Record::Report(_)
         | Record::Usage(_) => None,
     }
 }

@@ -18,6 +18,7 @@ mod defined;
 mod drops;
 mod fact;
 mod fields;
+mod measured;
 mod rules;
 
 use drops::KnownDrops;

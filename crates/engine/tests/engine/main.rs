@@ -18,6 +18,7 @@ mod history;
 mod limits;
 mod lists;
 mod model;
+mod measured;
 mod moments;
 mod races;
 mod reconcile;
