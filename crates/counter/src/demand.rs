@@ -10,18 +10,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
+use stockade_types::ids::{SubjectKey, TierId};
 use stockade_types::metrics::{CELLS, thread_cell};
-use stockade_types::record::{DemandSums, Interval, REGISTERS};
+use stockade_types::record::{DemandSums, Interval};
 use stockade_types::refusal::Reason;
 use stockade_types::time::Millis;
 
-use crate::sync::{AtomicU8, AtomicU64, Mutex, Ordering};
+use crate::sketch::{DistinctSketch, REGISTERS};
+use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// Bits of a word for the requests of a second, and for their units.
 const COUNT_BITS: u32 = 16;
 const COUNT_MAX: u64 = (1 << COUNT_BITS) - 1;
-/// Bits of a hash that choose a register.
-const PLACE_BITS: u32 = REGISTERS.trailing_zeros();
+/// Most tiers by which refusals are counted. A drop names fewer; while it runs it may come to name others.
+const TIERS_MAX: usize = 256;
 
 const HOUR: u32 = 3_600;
 const DAY: u32 = 86_400;
@@ -29,11 +31,13 @@ const MINUTE: u32 = 60;
 
 /// A request that was decided.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked {
+pub struct Asked<'a> {
     /// When: seconds since the epoch.
     pub second: u32,
-    /// A hash of the customer.
-    pub customer: u64,
+    /// By whom.
+    pub customer: SubjectKey,
+    /// The first of the customer's tiers that the drop names.
+    pub tier: Option<&'a TierId>,
     /// Units that it asked for.
     pub units: u64,
     /// Units that were set aside for it, or why none were.
@@ -44,7 +48,7 @@ pub struct Asked {
 #[derive(Debug)]
 pub struct Demand {
     cells: [CachePadded<Cell>; CELLS],
-    registers: Box<[AtomicU8]>,
+    customers: DistinctSketch,
     /// Requests and units of seconds that have left their cells and were not taken yet.
     seconds: Mutex<BTreeMap<u32, (u64, u64)>>,
     /// What was taken: locked for the time of a record.
@@ -59,6 +63,9 @@ struct Cell {
     served: AtomicU64,
     units_asked: AtomicU64,
     refused: [AtomicU64; Reason::ALL.len()],
+    late_refused: AtomicU64,
+    /// Refusals of customers with such a tier.
+    by_tier: Mutex<Vec<(TierId, u64)>>,
 }
 
 /// What was taken, or restored from a record.
@@ -66,6 +73,7 @@ struct Cell {
 struct Taken {
     /// The sums of a term before this one.
     before: DemandSums,
+    tiers_before: Vec<(TierId, u64)>,
     peak: u64,
     registers: Box<[u8]>,
     /// Ascending.
@@ -79,6 +87,8 @@ struct Taken {
 pub struct Changes {
     /// The sums.
     pub sums: DemandSums,
+    /// Refusals by tier.
+    pub by_tier: Vec<(TierId, u64)>,
     /// Registers that have grown.
     pub registers: Vec<(u16, u8)>,
     /// Intervals that have changed, in their order.
@@ -90,8 +100,10 @@ pub struct Changes {
 pub struct Reading {
     /// The sums.
     pub sums: DemandSums,
-    /// The sketch's registers.
-    pub registers: Vec<u8>,
+    /// Refusals by tier; those of other customers are left out.
+    pub by_tier: Vec<(TierId, u64)>,
+    /// Distinct customers, estimated.
+    pub customers: u64,
     /// Intervals in their order.
     pub intervals: Arc<Vec<Interval>>,
 }
@@ -117,26 +129,21 @@ const fn unpack(word: u64) -> (u32, u64, u64) {
     ((word >> (2 * COUNT_BITS)) as u32, (word >> COUNT_BITS) & COUNT_MAX, word & COUNT_MAX)
 }
 
-/// The register of a hash, and the value that the hash has for it.
-fn register_of(hash: u64) -> (usize, u8) {
-    let place = usize::try_from(hash >> (u64::BITS - PLACE_BITS)).unwrap_or(0);
-    let zeros = (hash << PLACE_BITS).leading_zeros().min(u64::BITS - PLACE_BITS);
-    (place, u8::try_from(zeros).unwrap_or(u8::MAX).saturating_add(1))
-}
-
 impl Default for Demand {
     fn default() -> Self {
         let count = || AtomicU64::new(0);
         let cell = || {
             let refused = std::array::from_fn(|_| count());
-            CachePadded::new(Cell { word: count(), served: count(), units_asked: count(), refused })
+            let (served, units_asked, late_refused) = (count(), count(), count());
+            CachePadded::new(Cell { word: count(), served, units_asked, refused, late_refused, by_tier: Mutex::default() })
         };
         Self {
             cells: std::array::from_fn(|_| cell()),
-            registers: (0..REGISTERS).map(|_| AtomicU8::new(0)).collect(),
+            customers: DistinctSketch::default(),
             seconds: Mutex::default(),
             taken: Mutex::new(Taken {
                 before: DemandSums::default(),
+                tiers_before: Vec::new(),
                 peak: 0,
                 registers: vec![0; REGISTERS].into(),
                 intervals: Arc::default(),
@@ -149,9 +156,9 @@ impl Default for Demand {
 // Relaxed everywhere: counts order no other data. Whoever needs them exact has stopped those who count.
 impl Demand {
     /// Counts a request. It is called once for each that is decided.
-    pub fn count(&self, asked: Asked) {
-        let Asked { second, customer, units, outcome } = asked;
-        self.sketch(customer);
+    pub fn count(&self, asked: Asked<'_>) {
+        let Asked { second, customer, tier, units, outcome } = asked;
+        self.customers.add(customer);
         let Some(cell) = self.cells.get(thread_cell()) else { return };
         let held = match outcome {
             Ok(held) => {
@@ -162,6 +169,9 @@ impl Demand {
                 if let Some(count) = cell.refused.get(reason.place()) {
                     count.fetch_add(1, Ordering::Relaxed);
                 }
+                if let Some(tier) = tier {
+                    add_tiers(&mut cell.by_tier.lock(), &[(tier.clone(), 1)]);
+                }
                 0
             }
         };
@@ -169,12 +179,10 @@ impl Demand {
         self.count_second(cell, second, held);
     }
 
-    fn sketch(&self, hash: u64) {
-        let (place, value) = register_of(hash);
-        if let Some(register) = self.registers.get(place)
-            && register.load(Ordering::Relaxed) < value
-        {
-            register.fetch_max(value, Ordering::Relaxed);
+    /// Counts a claim that was refused because it came after its hold's deadline.
+    pub fn count_late_refused(&self) {
+        if let Some(cell) = self.cells.get(thread_cell()) {
+            cell.late_refused.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -221,21 +229,22 @@ impl Demand {
         let later = seconds.split_off(&until);
         let passed = std::mem::replace(&mut *seconds, later);
         drop(seconds);
-        let registers = self.grown(&mut taken.registers);
+        let registers = self.customers.grown(&mut taken.registers);
+        let by_tier = self.tiers(&taken);
         if passed.is_empty() && registers.is_empty() && sums == taken.last {
             return None;
         }
         let intervals = taken.enter(&passed, opens);
         let sums = DemandSums { peak: taken.peak, ..sums };
         taken.last = sums;
-        Some(Changes { sums, registers, intervals })
+        Some(Changes { sums, by_tier, registers, intervals })
     }
 
     /// All that was taken, with sums of this instant.
     pub fn read(&self) -> Reading {
         let taken = self.taken.lock();
-        let registers = self.registers.iter().map(|register| register.load(Ordering::Relaxed)).collect();
-        Reading { sums: self.sums(&taken), registers, intervals: Arc::clone(&taken.intervals) }
+        let (sums, by_tier) = (self.sums(&taken), self.tiers(&taken));
+        Reading { sums, by_tier, customers: self.customers.estimate(), intervals: Arc::clone(&taken.intervals) }
     }
 
     /// All that was taken, as of then: what a record of everything has.
@@ -243,20 +252,19 @@ impl Demand {
         let taken = self.taken.lock();
         let registers = (0..).zip(&*taken.registers).filter(|(_, value)| **value > 0);
         let registers = registers.map(|(place, value)| (place, *value)).collect();
-        Changes { sums: taken.last, registers, intervals: taken.intervals.to_vec() }
+        Changes { sums: taken.last, by_tier: self.tiers(&taken), registers, intervals: taken.intervals.to_vec() }
     }
 
     /// Enters what a record says. Nothing may have been counted since the start but what records say.
     pub fn restore(&self, changes: &Changes) {
         let mut taken = self.taken.lock();
-        let Changes { sums, registers, intervals } = changes;
+        let Changes { sums, by_tier, registers, intervals } = changes;
+        taken.tiers_before.clone_from(by_tier);
         (taken.before, taken.last, taken.peak) = (*sums, *sums, sums.peak);
         for (place, value) in registers {
-            if let (Some(known), Some(register)) =
-                (taken.registers.get_mut(usize::from(*place)), self.registers.get(usize::from(*place)))
-            {
+            self.customers.raise(*place, *value);
+            if let Some(known) = taken.registers.get_mut(usize::from(*place)) {
                 *known = (*known).max(*value);
-                register.fetch_max(*value, Ordering::Relaxed);
             }
         }
         let known = Arc::make_mut(&mut taken.intervals);
@@ -287,22 +295,32 @@ impl Demand {
             });
             let (served, units_asked) =
                 (cell.served.load(Ordering::Relaxed), cell.units_asked.load(Ordering::Relaxed));
-            sums = sums.plus(&DemandSums { served, refused, units_asked, ..DemandSums::default() });
+            let late_refused = cell.late_refused.load(Ordering::Relaxed);
+            let of_cell = DemandSums { served, refused, late_refused, units_asked, ..DemandSums::default() };
+            sums = sums.plus(&of_cell);
         }
         sums
     }
 
-    /// Registers that have grown over those that are known, which become known.
-    fn grown(&self, known: &mut [u8]) -> Vec<(u16, u8)> {
-        let mut grown = Vec::new();
-        for ((place, register), known) in (0..).zip(&*self.registers).zip(known) {
-            let value = register.load(Ordering::Relaxed);
-            if value > *known {
-                *known = value;
-                grown.push((place, value));
+    fn tiers(&self, taken: &Taken) -> Vec<(TierId, u64)> {
+        let mut tiers = taken.tiers_before.clone();
+        self.cells.iter().for_each(|cell| add_tiers(&mut tiers, &cell.by_tier.lock()));
+        tiers
+    }
+}
+
+/// Adds counts by tier. Both are ascending.
+fn add_tiers(tiers: &mut Vec<(TierId, u64)>, more: &[(TierId, u64)]) {
+    for (tier, count) in more {
+        match tiers.binary_search_by(|(known, _)| known.cmp(tier)) {
+            Ok(place) => {
+                if let Some((_, known)) = tiers.get_mut(place) {
+                    *known = known.saturating_add(*count);
+                }
             }
+            Err(place) if tiers.len() < TIERS_MAX => tiers.insert(place, (tier.clone(), *count)),
+            Err(_) => {}
         }
-        grown
     }
 }
 

@@ -17,8 +17,9 @@ pub(super) fn totals(fact: Fact, totals: DropTotals) -> Fact {
 }
 
 pub(super) fn demand(fact: Fact, demand: &DemandFact) -> Fact {
-    let DemandFact { drop: _, at, sums, registers, intervals } = demand;
-    let DemandSums { served, refused, units_asked, peak, uncounted } = sums;
+    let DemandFact { drop: _, at, sums, by_tier, registers, intervals } = demand;
+    let DemandSums { served, refused, late_refused, units_asked, peak, uncounted } = sums;
+    let by_tier: Map<String, Value> = by_tier.iter().map(|(tier, count)| (tier.to_string(), (*count).into())).collect();
     let refused: Map<String, Value> = Reason::ALL
         .into_iter()
         .zip(refused)
@@ -29,6 +30,8 @@ pub(super) fn demand(fact: Fact, demand: &DemandFact) -> Fact {
     fact.with("at", time(*at))
         .with("served", *served)
         .with("refused", refused)
+        .with("refused_by_tier", by_tier)
+        .with("late_refused", *late_refused)
         .with("units_asked", *units_asked)
         .with("peak", *peak)
         .with("uncounted_ms", uncounted.0)

@@ -2,8 +2,9 @@ use super::*;
 
 const OPENS: u32 = 1_000_000;
 
-fn asked(second: u32, customer: u64, outcome: Result<u64, Reason>) -> Asked {
-    Asked { second, customer: customer.wrapping_mul(0x9e37_79b9_7f4a_7c15), units: 2, outcome }
+fn asked(second: u32, customer: u64, outcome: Result<u64, Reason>) -> Asked<'static> {
+    let customer = SubjectKey(u128::from(customer).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
+    Asked { second, customer, tier: None, units: 2, outcome }
 }
 
 fn interval(begins: u32, requests: u32, units: u32) -> Interval {
@@ -90,6 +91,25 @@ fn many_units_and_many_requests_of_a_second_overflow_no_word() {
     let changes = demand.take(OPENS, u32::MAX).expect("changes");
     assert_eq!(changes.intervals, [interval(OPENS, 70_001, 1_070_000)]);
     assert_eq!(changes.sums.peak, 70_001);
+}
+
+#[test]
+fn refusals_are_counted_by_the_tiers_that_a_drop_names() {
+    let demand = Demand::default();
+    let tier = |id: &str| id.parse::<TierId>().expect("a tier");
+    let (gold, silver) = (tier("gold"), tier("silver"));
+    for n in 0..10 {
+        let of = if n % 3 == 0 { &silver } else { &gold };
+        demand.count(Asked { tier: Some(of), ..asked(OPENS, n, Err(Reason::SoldOut)) });
+        demand.count(Asked { tier: Some(of), ..asked(OPENS, n, Ok(1)) });
+        demand.count(asked(OPENS, n, Err(Reason::NotOpen)));
+    }
+    let wanted = vec![(gold, 6), (silver, 4)];
+    assert_eq!(demand.read().by_tier, wanted);
+    let other = Demand::default();
+    other.restore(&demand.take(OPENS, u32::MAX).expect("changes"));
+    assert_eq!(other.read().by_tier, wanted);
+    assert_eq!(other.read().customers, 10);
 }
 
 #[test]

@@ -216,8 +216,9 @@ impl DropEntry {
             return;
         }
         *recorded = (lsn, fact.at);
-        let DemandFact { drop: _, at: _, sums, registers, intervals } = fact;
-        let changes = Changes { sums: *sums, registers: registers.clone(), intervals: intervals.clone() };
+        let DemandFact { drop: _, at: _, sums, by_tier, registers, intervals } = fact;
+        let (by_tier, registers, intervals) = (by_tier.clone(), registers.clone(), intervals.clone());
+        let changes = Changes { sums: *sums, by_tier, registers, intervals };
         self.demand().restore(&changes);
     }
 
@@ -235,8 +236,8 @@ impl DropEntry {
         }
         let (lsn, at) = *self.measured.recorded.lock();
         if let Some(demand) = self.demand_so_far().filter(|_| lsn > Lsn::default()) {
-            let Changes { sums, registers, intervals } = demand.taken();
-            let fact = DemandFact { drop: self.number, at, sums, registers, intervals };
+            let Changes { sums, by_tier, registers, intervals } = demand.taken();
+            let fact = DemandFact { drop: self.number, at, sums, by_tier, registers, intervals };
             images.push((lsn, Record::Demand(Box::new(fact))));
         }
         images

@@ -68,8 +68,8 @@ impl Engine {
         let permit = self.journal.permit()?;
         let opens_at = entry.read().opens_at(entry);
         let Some(changes) = demand.take(opens_at.seconds(), now.seconds()) else { return Ok(false) };
-        let Changes { sums, registers, intervals } = changes;
-        let fact = DemandFact { drop: entry.number, at: now, sums, registers, intervals };
+        let Changes { sums, by_tier, registers, intervals } = changes;
+        let fact = DemandFact { drop: entry.number, at: now, sums, by_tier, registers, intervals };
         let prepared = Prepared { permit, locked: Locked::Demand(entry), taken: None };
         self.commit(Record::Demand(Box::new(fact)), prepared, now)?;
         Ok(true)

@@ -79,7 +79,7 @@ fn what_was_asked_is_recorded_and_known_after_a_start() {
     let (engine, live, replayed) = restart(engine, &world, AtOnce::Drawn(1));
     assert_eq!(replayed, live);
     let known = measured(&engine).demand.expect("what was asked");
-    assert_eq!((known.registers, known.intervals), (recorded.registers, recorded.intervals));
+    assert_eq!((known.customers, known.intervals), (recorded.customers, recorded.intervals));
     assert_eq!(known.sums.requests(), 25);
     engine.snapshot(&world.snapshots, after(3_100)).expect("a snapshot");
     let (engine, ..) = restart(engine, &world, AtOnce::Drawn(2));

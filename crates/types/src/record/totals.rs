@@ -1,8 +1,8 @@
 //! What was counted of a drop: its holds, as the journal's records say, and what was asked of it, which no other record
 //! says.
 
-use crate::codec::{DecodeError, Reader, put_u64};
-use crate::ids::DropNo;
+use crate::codec::{DecodeError, Reader, put_text, put_u64};
+use crate::ids::{DropNo, TierId};
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
@@ -46,6 +46,9 @@ pub struct DemandFact {
     pub at: Timestamp,
     /// The sums.
     pub sums: DemandSums,
+    /// Those that were refused, by the first tier of the customer that the drop names; without such a tier they are
+    /// left out. Ascending by tier.
+    pub by_tier: Vec<(TierId, u64)>,
     /// Registers of the sketch of distinct customers that have changed: their places, ascending, and values.
     pub registers: Vec<(u16, u8)>,
     /// Intervals that have changed, in their order.
@@ -59,6 +62,8 @@ pub struct DemandSums {
     pub served: u64,
     /// Those that were refused, by [`Reason::ALL`].
     pub refused: [u64; Reason::ALL.len()],
+    /// Claims of holds after their deadline that were refused.
+    pub late_refused: u64,
     /// Units that all of them asked for.
     pub units_asked: u64,
     /// The most requests of one second.
@@ -101,6 +106,7 @@ impl DemandSums {
         Self {
             served: self.served.saturating_add(other.served),
             refused,
+            late_refused: self.late_refused.saturating_add(other.late_refused),
             units_asked: self.units_asked.saturating_add(other.units_asked),
             peak: self.peak.max(other.peak),
             uncounted: Millis(self.uncounted.0.saturating_add(other.uncounted.0)),
@@ -131,16 +137,21 @@ pub(super) fn decode_image(reader: &mut Reader<'_>) -> Result<TotalsImage, Decod
 }
 
 pub(super) fn encode_demand(fact: &DemandFact, out: &mut Vec<u8>) {
-    let DemandFact { drop, at, sums, registers, intervals } = fact;
-    let DemandSums { served, refused, units_asked, peak, uncounted } = sums;
+    let DemandFact { drop, at, sums, by_tier, registers, intervals } = fact;
+    let DemandSums { served, refused, late_refused, units_asked, peak, uncounted } = sums;
     put_u64(out, drop.0.into());
-    for number in [at.0, *served, *units_asked, *peak, uncounted.0] {
+    for number in [at.0, *served, *late_refused, *units_asked, *peak, uncounted.0] {
         put_u64(out, number);
     }
     let given = || Reason::ALL.into_iter().zip(refused).filter(|(_, count)| **count > 0);
     put_count(given().count(), out);
     for (reason, count) in given() {
         out.push(reason.number());
+        put_u64(out, *count);
+    }
+    put_count(by_tier.len(), out);
+    for (tier, count) in by_tier {
+        put_text(out, tier.as_str());
         put_u64(out, *count);
     }
     put_count(registers.len(), out);
@@ -161,9 +172,10 @@ pub(super) fn encode_demand(fact: &DemandFact, out: &mut Vec<u8>) {
 pub(super) fn decode_demand(reader: &mut Reader<'_>) -> Result<DemandFact, DecodeError> {
     let drop = DropNo(reader.small("drop number")?);
     let at = Timestamp(reader.u64()?);
-    let (served, units_asked, peak) = (reader.u64()?, reader.u64()?, reader.u64()?);
+    let (served, late_refused) = (reader.u64()?, reader.u64()?);
+    let (units_asked, peak) = (reader.u64()?, reader.u64()?);
     let uncounted = Millis(reader.u64()?);
-    let mut sums = DemandSums { served, units_asked, peak, uncounted, ..DemandSums::default() };
+    let mut sums = DemandSums { served, late_refused, units_asked, peak, uncounted, ..DemandSums::default() };
     for _ in 0..reader.count(2)? {
         let reason = Reason::from_number(reader.u8()?).ok_or(DecodeError::Bad("reason"))?;
         let count = reader.u64()?;
@@ -171,6 +183,8 @@ pub(super) fn decode_demand(reader: &mut Reader<'_>) -> Result<DemandFact, Decod
             *known = count;
         }
     }
+    let tier = |reader: &mut Reader<'_>| Ok((reader.id("tier")?, reader.u64()?));
+    let by_tier: Vec<_> = (0..reader.count(2)?).map(|_| tier(reader)).collect::<Result<_, DecodeError>>()?;
     let register = |reader: &mut Reader<'_>| {
         let place = u16::from_le_bytes(reader.array()?);
         let is_one = usize::from(place) < REGISTERS;
@@ -187,7 +201,7 @@ pub(super) fn decode_demand(reader: &mut Reader<'_>) -> Result<DemandFact, Decod
     if intervals.len() > INTERVALS_MAX {
         return Err(DecodeError::Bad("count of intervals"));
     }
-    Ok(DemandFact { drop, at, sums, registers, intervals })
+    Ok(DemandFact { drop, at, sums, by_tier, registers, intervals })
 }
 
 fn put_count(count: usize, out: &mut Vec<u8>) {

@@ -85,7 +85,8 @@ impl ReserveRequest<'_> {
         };
         self.drop.demand().count(Asked {
             second: self.now.seconds(),
-            customer: self.resolved.limit_subjects.customer().place(),
+            customer: self.resolved.limit_subjects.customer(),
+            tier: self.inner.cohorts.tier(&self.command.tiers),
             units,
             outcome: outcome.map(held),
         });
