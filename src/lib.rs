@@ -9,6 +9,7 @@ pub mod text;
 pub mod metrics;
 pub mod budget;
 pub mod webhooks;
+pub mod reports;
 
 pub mod http2;
 pub mod grpc;

@@ -11,6 +11,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 
 use crate::metrics::edge::EdgeMetrics;
+use crate::reports::Reports;
 use crate::webhooks::Webhooks;
 
 mod batch;
@@ -21,6 +22,7 @@ mod drops;
 mod edge;
 mod events;
 mod health;
+mod insight;
 pub mod intake;
 mod observe;
 mod others;
@@ -47,6 +49,7 @@ pub use stream::Streams;
 use decode::Decode;
 use drops::DropsService;
 use events::Events;
+use insight::InsightCalls;
 use others::Others;
 use reservation::Reservations;
 use seats::Seats;
@@ -98,6 +101,7 @@ pub async fn services(
     edge: Edge,
     metrics: Arc<EdgeMetrics>,
     webhooks: Option<Arc<Webhooks>>,
+    reports: Arc<Reports>,
 ) -> Result<Opened, BrokenContract> {
     let (edge, streams, health) = (Arc::new(edge), Streams::new(), Health::new().await);
     let reflection =
@@ -115,6 +119,7 @@ pub async fn services(
         events: Events::new(Arc::clone(&edge), streams.clone(), Arc::clone(&seats)),
         storefront: StorefrontService::new(storefront.clone(), seats),
         webhooks: WebhookCalls::new(Arc::clone(&edge), webhooks),
+        insight: InsightCalls::new(reports),
         others: Others::new(others),
         decode: Arc::new(Decode::new()?),
         codecs: connect::codecs()?,

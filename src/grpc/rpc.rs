@@ -49,6 +49,8 @@ pub(super) enum Rpc {
     ListWebhooks,
     DeleteWebhook,
     TestWebhook,
+    GetDropReport,
+    ListDropReports,
 }
 
 /// The description of a call.
@@ -69,7 +71,7 @@ const fn row(rpc: Rpc, path: &'static str, request: &'static str, request_bytes_
 }
 
 /// All calls, the most frequent ones first.
-pub(super) static CALLS: [Row; 37] = [
+pub(super) static CALLS: [Row; 39] = [
     row(Rpc::Reserve, "/stockade.v1.ReservationService/Reserve", "stockade.v1.ReserveRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Claim, "/stockade.v1.ReservationService/Claim", "stockade.v1.ClaimRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Release, "/stockade.v1.ReservationService/Release", "stockade.v1.ReleaseRequest", SMALL_REQUEST_BYTES),
@@ -167,6 +169,18 @@ pub(super) static CALLS: [Row; 37] = [
         Rpc::TestWebhook,
         "/stockade.v1.EventService/TestWebhook",
         "stockade.v1.TestWebhookRequest",
+        SMALL_REQUEST_BYTES,
+    ),
+    row(
+        Rpc::GetDropReport,
+        "/stockade.v1.InsightService/GetDropReport",
+        "stockade.v1.GetDropReportRequest",
+        SMALL_REQUEST_BYTES,
+    ),
+    row(
+        Rpc::ListDropReports,
+        "/stockade.v1.InsightService/ListDropReports",
+        "stockade.v1.ListDropReportsRequest",
         SMALL_REQUEST_BYTES,
     ),
     row(

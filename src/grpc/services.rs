@@ -16,6 +16,7 @@ use super::connect::Codec;
 use super::decode::{Decode, Decoded};
 use super::drops::DropsService;
 use super::events::Events;
+use super::insight::InsightCalls;
 use super::intake::{Messages, Received};
 use super::observe::{Call, deadline};
 use super::others::Others;
@@ -47,6 +48,7 @@ pub struct Services {
     pub(super) events: Events,
     pub(super) storefront: StorefrontService,
     pub(super) webhooks: WebhookCalls,
+    pub(super) insight: InsightCalls,
     /// Health and reflection.
     pub(super) others: Others,
     pub(super) decode: Arc<Decode>,
@@ -154,6 +156,8 @@ impl Services {
             Rpc::ListWebhooks => Box::pin(incoming.read(|asked| webhooks.list(asked))).await,
             Rpc::DeleteWebhook => Box::pin(incoming.operation(|asked, origin| webhooks.delete(asked, origin))).await,
             Rpc::TestWebhook => Box::pin(incoming.unary(|asked| webhooks.test(asked))).await,
+            Rpc::GetDropReport => Box::pin(incoming.unary(|asked| self.insight.report(asked))).await,
+            Rpc::ListDropReports => Box::pin(incoming.unary(|asked| self.insight.list(asked))).await,
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::grpc::{self, BrokenContract, Edge, Health, Opened, Streams};
 use crate::metrics::transport::TransportMetrics;
 use crate::public::Public;
+use crate::reports::Reports;
 use crate::webhooks::{Delivering, NotStarted};
 
 mod accept_rate;
@@ -181,9 +182,11 @@ pub async fn run(
     let clock: Arc<dyn Clock> = opened.clock.clone();
     let _none = engines.swap(Some(Arc::clone(&opened.engine)));
     let (webhooks, delivering) = webhooks::start(&config, &opened, &admin, files.saturating_sub(least))?.unzip();
+    let reports = Reports::new(Arc::clone(&engines), Arc::clone(&clock), config.keep_reports);
+    let reporting = AbortOnDrop(reports.start());
     let edge = Edge::new(Arc::clone(&engines), clock, Arc::clone(&admin.edge));
     let Opened { services, health, streams, storefront } =
-        grpc::services(edge, Arc::clone(&admin.edge), webhooks).await?;
+        grpc::services(edge, Arc::clone(&admin.edge), webhooks, Arc::clone(&reports)).await?;
     if let Some((public, _, _)) = &public {
         public.open(storefront);
     }
@@ -193,7 +196,7 @@ pub async fn run(
     let serving = ConnectionContext { services, budget, connections, metrics };
     let wall_clock = WallClock::new(&opened.clock);
     let public = public.map(|(_, endpoint, _)| endpoint);
-    let endpoints = StatusEndpoints { admin, health, address, http, public, wall_clock, delivering };
+    let endpoints = StatusEndpoints { admin, health, address, http, public, wall_clock, delivering, _reporting: reporting };
     let grpc = GrpcEndpoint::open(grpc, serving, streams, engines)?;
     serve(&config, endpoints, opened, grpc, shutdown).await
 }
@@ -208,6 +211,8 @@ struct StatusEndpoints {
     public: Option<PublicEndpoint>,
     wall_clock: WallClock,
     delivering: Option<Delivering>,
+    /// Records reports until this is dropped.
+    _reporting: AbortOnDrop<()>,
 }
 
 /// Serves the public, which is turned away until the engine is open. Returns how many connections it may have, too.

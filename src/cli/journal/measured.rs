@@ -7,10 +7,11 @@ use stockade_types::refusal::Reason;
 use super::fields::{Fact, time};
 
 pub(super) fn totals(fact: Fact, totals: DropTotals) -> Fact {
-    let DropTotals { made, expired, released, late, times_sold_out, sold_out_at } = totals;
+    let DropTotals { made, expired, released, claimed, late, times_sold_out, sold_out_at } = totals;
     fact.with("made", made)
         .with("expired", expired)
         .with("released", released)
+        .with("claimed", claimed)
         .with("late", late)
         .with("times_sold_out", times_sold_out)
         .with("sold_out_at", time(sold_out_at))

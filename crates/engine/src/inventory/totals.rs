@@ -38,6 +38,8 @@ pub enum HoldCount {
     Expired,
     /// It was released whole.
     Released,
+    /// It was claimed in time.
+    Claimed,
     /// It was claimed late.
     Late,
 }
@@ -45,7 +47,7 @@ pub enum HoldCount {
 /// Counts of holds since the sums that a snapshot had.
 #[derive(Debug, Default)]
 struct HoldTally {
-    cells: [CachePadded<[AtomicU64; 4]>; CELLS],
+    cells: [CachePadded<[AtomicU64; 5]>; CELLS],
     /// The last record that a start or a follower has counted.
     followed: AtomicU64,
 }
@@ -67,7 +69,8 @@ impl HoldCount {
             Verb::Expire => Some(Self::Expired),
             Verb::Release if change.hold.state == HoldState::Released => Some(Self::Released),
             Verb::Claim if change.was == HoldState::Expired => Some(Self::Late),
-            Verb::Extend | Verb::Claim | Verb::Release | Verb::Return | Verb::Supersede => None,
+            Verb::Claim => Some(Self::Claimed),
+            Verb::Extend | Verb::Release | Verb::Return | Verb::Supersede => None,
         }
     }
 
@@ -102,7 +105,8 @@ impl HoldCount {
             Self::Made => 0,
             Self::Expired => 1,
             Self::Released => 2,
-            Self::Late => 3,
+            Self::Claimed => 3,
+            Self::Late => 4,
         }
     }
 }
@@ -137,6 +141,7 @@ impl HoldTally {
             made: base.made.saturating_add(of(HoldCount::Made)),
             expired: base.expired.saturating_add(of(HoldCount::Expired)),
             released: base.released.saturating_add(of(HoldCount::Released)),
+            claimed: base.claimed.saturating_add(of(HoldCount::Claimed)),
             late: base.late.saturating_add(of(HoldCount::Late)),
             ..base
         }

@@ -1,7 +1,7 @@
 //! What is measured of drops: what was asked is recorded every few seconds, and a report is kept once its drop's sale is
 //! over. The engine counts and keeps; it computes no report.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use stockade_counter::demand::{Changes, Reading};
@@ -116,38 +116,38 @@ impl Engine {
         (ids.collect(), entries.last().map(|entry| entry.number))
     }
 
-    /// Visits each claimed hold of these drops, and returns those of their buyers who had bought in the shop before, by
-    /// drop. Each shard of holds is locked by itself, twice. A hold that is claimed meanwhile may be visited or not.
-    pub fn walk_claimed(
-        &self,
-        drops: &[DropNo],
-        mut visit: impl FnMut(ClaimedHold<'_>),
-    ) -> BTreeMap<DropNo, BTreeSet<SubjectKey>> {
-        let entries: BTreeMap<DropNo, Arc<DropEntry>> =
-            drops.iter().filter_map(|drop| Some((*drop, self.inventory.drops.entry(*drop)?))).collect();
-        // When each buyer bought first in the drop.
-        let mut first: BTreeMap<SubjectKey, BTreeMap<DropNo, Timestamp>> = BTreeMap::new();
+    /// Visits each claimed hold of these drops. Each shard of holds is locked by itself, so a hold that is claimed meanwhile
+    /// may be visited or not.
+    pub fn walk_claimed(&self, drops: &[DropNo], mut visit: impl FnMut(ClaimedHold<'_>)) {
+        let entries = self.entries(drops);
         self.inventory.holds.for_each_shard(|shard| {
             for (_, hold) in shard.iter().filter(|(_, hold)| hold.state == HoldState::Claimed) {
-                let Some(entry) = entries.get(&hold.drop) else { continue };
-                let buyer = self.inventory.customer_of(&entry.scope, hold);
-                let at = first.entry(buyer).or_default().entry(hold.drop).or_insert(Timestamp::NEVER);
-                *at = (*at).min(hold.settled_at());
-                visit(ClaimedHold { hold, buyer });
+                if let Some(entry) = entries.get(&hold.drop) {
+                    visit(ClaimedHold { hold, buyer: self.inventory.customer_of(&entry.scope, hold) });
+                }
             }
         });
-        let mut repeated: BTreeMap<DropNo, BTreeSet<SubjectKey>> = BTreeMap::new();
-        let all: BTreeMap<DropNo, Arc<DropEntry>> =
-            self.inventory.drops.all().into_iter().map(|entry| (entry.number, entry)).collect();
-        self.inventory.holds.for_each_shard(|shard| {
-            for (_, hold) in shard.iter().filter(|(_, hold)| hold.state == HoldState::Claimed) {
-                let Some(entry) = all.get(&hold.drop) else { continue };
-                let buyer = self.inventory.customer_of(&entry.scope, hold);
-                let Some(of_buyer) = first.get(&buyer) else { continue };
-                for (drop, at) in of_buyer {
-                    if *drop != hold.drop && hold.settled_at() < *at {
-                        repeated.entry(*drop).or_default().insert(buyer);
-                    }
+    }
+
+    /// The buyers of these drops who had bought in the shop before they bought there, by drop. Walks over all holds twice.
+    #[must_use]
+    pub fn repeat_buyers(&self, drops: &[DropNo]) -> BTreeMap<DropNo, HashSet<SubjectKey>> {
+        // When each buyer bought first in each of the drops.
+        let mut first: HashMap<SubjectKey, Vec<(DropNo, Timestamp)>> = HashMap::new();
+        self.walk_claimed(drops, |ClaimedHold { hold, buyer }| {
+            let of_buyer = first.entry(buyer).or_default();
+            match of_buyer.iter_mut().find(|(drop, _)| *drop == hold.drop) {
+                Some((_, at)) => *at = (*at).min(hold.settled_at()),
+                None => of_buyer.push((hold.drop, hold.settled_at())),
+            }
+        });
+        let mut repeated: BTreeMap<DropNo, HashSet<SubjectKey>> = BTreeMap::new();
+        let all: Vec<DropNo> = self.inventory.drops.all().iter().map(|entry| entry.number).collect();
+        self.walk_claimed(&all, |ClaimedHold { hold, buyer }| {
+            let Some(of_buyer) = first.get(&buyer) else { return };
+            for (drop, at) in of_buyer {
+                if *drop != hold.drop && hold.settled_at() < *at {
+                    repeated.entry(*drop).or_default().insert(buyer);
                 }
             }
         });
@@ -159,6 +159,10 @@ impl Engine {
             }
         }
         repeated
+    }
+
+    fn entries(&self, drops: &[DropNo]) -> BTreeMap<DropNo, Arc<DropEntry>> {
+        drops.iter().filter_map(|drop| Some((*drop, self.inventory.drops.entry(*drop)?))).collect()
     }
 
     /// Keeps a part of a report. What is known already is left as it is.

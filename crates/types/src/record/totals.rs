@@ -20,6 +20,8 @@ pub struct DropTotals {
     pub expired: u64,
     /// Holds that were released whole and not superseded.
     pub released: u64,
+    /// Holds that were claimed in time.
+    pub claimed: u64,
     /// Holds that were claimed after their deadline.
     pub late: u64,
     /// How often nothing was free of all goods.
@@ -116,9 +118,9 @@ impl DemandSums {
 
 pub(super) fn encode_image(image: &TotalsImage, out: &mut Vec<u8>) {
     let TotalsImage { drop, totals } = image;
-    let DropTotals { made, expired, released, late, times_sold_out, sold_out_at } = *totals;
+    let DropTotals { made, expired, released, claimed, late, times_sold_out, sold_out_at } = *totals;
     put_u64(out, drop.0.into());
-    for number in [made, expired, released, late, times_sold_out, sold_out_at.0] {
+    for number in [made, expired, released, claimed, late, times_sold_out, sold_out_at.0] {
         put_u64(out, number);
     }
 }
@@ -129,6 +131,7 @@ pub(super) fn decode_image(reader: &mut Reader<'_>) -> Result<TotalsImage, Decod
         made: reader.u64()?,
         expired: reader.u64()?,
         released: reader.u64()?,
+        claimed: reader.u64()?,
         late: reader.u64()?,
         times_sold_out: reader.u64()?,
         sold_out_at: Timestamp(reader.u64()?),
