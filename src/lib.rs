@@ -6,6 +6,7 @@
 #![warn(unreachable_pub)]
 
 pub mod text;
+mod fact_file;
 pub mod metrics;
 pub mod budget;
 pub mod webhooks;

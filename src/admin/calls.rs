@@ -19,6 +19,7 @@ use tokio::sync::SemaphorePermit;
 use tonic::Status;
 
 use super::Admin;
+use super::facts;
 use super::hooks;
 use super::query;
 use crate::budget::Share;
@@ -76,6 +77,7 @@ pub(super) fn routes(calls: Calls) -> Router<Arc<Admin>> {
     Router::new()
         .route("/{service}/{method}", any(connect))
         .route("/v1/events", get(events))
+        .route("/v1/facts", post(facts::record))
         .route("/v1/hooks", post(hooks::create))
         .route("/v1/hooks/samples", get(hooks::samples))
         .route("/v1/hooks/{id}", delete(hooks::remove))

@@ -26,6 +26,7 @@ use crate::webhooks::WebhookMetrics;
 mod asyncapi;
 mod calls;
 mod exposition;
+mod facts;
 mod families;
 mod hooks;
 mod openapi;

@@ -10,6 +10,7 @@ use super::buyer::BuyerOptions;
 use super::lines::{Goods, PoolOptions, goods};
 use crate::config::span;
 
+mod facts;
 mod hold;
 mod offline;
 mod plan;
@@ -18,6 +19,7 @@ mod serve;
 mod stock;
 mod webhook;
 
+pub(super) use facts::{FactsCommand, FormatWord, ImportOptions};
 use hold::EXPLAIN_HELP;
 pub(super) use hold::{ExplainOptions, HoldCommand, ListHoldsOptions, ShowHoldOptions};
 pub(super) use offline::{CompletionOptions, DemoOptions, DumpOptions, JournalCommand, VerifyOptions};
@@ -122,6 +124,9 @@ pub(super) enum Command {
     /// Have events delivered to a URL, as signed POSTs.
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Record what other systems know of orders and of demand.
+    #[command(subcommand)]
+    Facts(FactsCommand),
     /// Check a data folder offline: journal, snapshots, and that every unit is accounted for. Changes nothing.
     #[command(after_help = "Examples:\n  stockade verify --data /var/lib/stockade\n  \
         stockade verify --data ./backup --json\n\n\

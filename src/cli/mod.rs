@@ -18,6 +18,7 @@ mod drop_schema;
 mod drops;
 mod events;
 mod explain;
+mod facts;
 mod failure;
 mod holds;
 mod journal;
@@ -34,7 +35,9 @@ mod verify;
 mod watch;
 mod webhooks;
 
-use args::{Cli, Command, DropCommand, EventsCommand, HoldCommand, JournalCommand, SeriesCommand, WebhookCommand};
+use args::{
+    Cli, Command, DropCommand, EventsCommand, FactsCommand, HoldCommand, JournalCommand, SeriesCommand, WebhookCommand,
+};
 use failure::{Failure, USAGE};
 use output::Output;
 
@@ -121,6 +124,7 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Explain(options) => talk(explain::explain(&options, output)),
         Command::Events(EventsCommand::Tail(options)) => talk(events::tail(&options, output)),
         Command::Webhook(command) => webhook(command, output),
+        Command::Facts(FactsCommand::Import(options)) => talk(facts::import(&options, output)),
     }
 }
 

@@ -21,6 +21,7 @@ mod decode;
 mod drops;
 mod edge;
 mod events;
+mod facts;
 mod health;
 mod insight;
 pub mod intake;
@@ -49,6 +50,7 @@ pub use stream::Streams;
 use decode::Decode;
 use drops::DropsService;
 use events::Events;
+use facts::FactCalls;
 use insight::InsightCalls;
 use others::Others;
 use reservation::Reservations;
@@ -92,7 +94,7 @@ pub struct Opened {
     pub storefront: Storefront,
 }
 
-/// All services: reservations, drops, series, events, webhooks if events are kept, the storefront, health and
+/// All services: reservations, drops, series, events, facts, webhooks if events are kept, the storefront, health and
 /// reflection. Health starts as not serving, and streams are open.
 ///
 /// # Errors
@@ -117,6 +119,7 @@ pub async fn services(
         drops: DropsService::new(Arc::clone(&edge), streams.clone(), Arc::clone(&seats)),
         series: SeriesCalls::new(Arc::clone(&edge)),
         events: Events::new(Arc::clone(&edge), streams.clone(), Arc::clone(&seats)),
+        facts: FactCalls::new(Arc::clone(&edge)),
         storefront: StorefrontService::new(storefront.clone(), seats),
         webhooks: WebhookCalls::new(Arc::clone(&edge), webhooks),
         insight: InsightCalls::new(reports),

@@ -240,6 +240,8 @@ pub(crate) fn events<E>(lsn: Lsn, record: Record, named: impl FnOnce(DropNo) -> 
         | Record::Adjustments(_)
         | Record::Archived(_)
         | Record::Delivered(_)
+        | Record::Facts(_)
+        | Record::FactsImage(_)
         | Record::Totals(_)
         | Record::Demand(_)
         | Record::Usage(_) => Events::new(),

@@ -70,6 +70,8 @@ impl Feed {
             | Record::Defined(_)
             | Record::Occurrence(_)
             | Record::Delivered(_)
+            | Record::Facts(_)
+            | Record::FactsImage(_)
             | Record::Totals(_)
             | Record::Demand(_)
             | Record::Report(_)

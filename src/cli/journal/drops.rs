@@ -116,6 +116,8 @@ fn hold_of(record: &Record) -> Option<&Hold> {
         | Record::Defined(_)
         | Record::Occurrence(_)
         | Record::Delivered(_)
+        | Record::Facts(_)
+        | Record::FactsImage(_)
         | Record::Totals(_)
         | Record::Demand(_)
         | Record::Report(_)

@@ -17,6 +17,7 @@ use super::output::Output;
 mod defined;
 mod drops;
 mod fact;
+mod facts;
 mod fields;
 mod measured;
 mod rules;

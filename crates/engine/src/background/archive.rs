@@ -196,7 +196,7 @@ impl Engine {
     /// The caller excludes snapshots.
     fn has_folded(&self, folding: &Folding) {
         let Bounds { max_archived_drops, max_archived_bytes, .. } = self.bounds;
-        for forgotten in self.inventory.drops.forget_archived(max_archived_drops, max_archived_bytes) {
+        for forgotten in self.inventory.forget_archived(max_archived_drops, max_archived_bytes) {
             tracing::info!(drop = %forgotten.read().definition.id, "archived long ago, forgotten now");
         }
         tracing::info!(drops = folding.drops(), holds = folding.holds(), "holds of archived drops have left memory");

@@ -15,6 +15,7 @@ use super::defined::DefinedTable;
 use super::drop_entry::{DropChange, DropEntry};
 use super::drop_inner::DropInner;
 use super::drops::Registry;
+use super::facts::FactTable;
 use super::limits::{CountedHoldRef, HoldKey};
 use super::occurrences::OccurrenceTable;
 use super::pool::{PoolUsage, Stock, UsageChange};
@@ -31,6 +32,8 @@ pub enum Locked<'a, 's> {
     Defined(&'a mut DefinedTable),
     /// What came of the occurrences of series; the series are locked, too.
     Occurrences(&'a mut OccurrenceTable),
+    /// What is kept of facts.
+    Facts(&'a mut FactTable),
     /// The reports of drops.
     Reports(&'a mut Reports),
     /// What is asked of a drop: it was counted already, and only the place of the record is new.
@@ -62,6 +65,8 @@ pub enum Applied {
     Drop,
     /// A definition, what came of an occurrence or of a drop, or what was asked.
     Defined,
+    /// What is kept of facts.
+    Facts,
     /// A hold was made.
     Made,
     /// A hold changed from one state to another.
@@ -179,6 +184,10 @@ impl Inventory {
                 entry.demand_was_recorded(lsn, fact.at);
                 Some(Applied::Defined)
             }
+            (Locked::Facts(table), Record::Facts(facts)) => {
+                self.enter_facts(table, lsn, &facts);
+                Some(Applied::Facts)
+            }
             (Locked::Drop(entry, inner), record) => {
                 match entry.change(inner, lsn, &record)? {
                     DropChange::Itself => {}
@@ -192,6 +201,7 @@ impl Inventory {
                 Locked::Registry(_)
                 | Locked::Defined(_)
                 | Locked::Occurrences(_)
+                | Locked::Facts(_)
                 | Locked::Reports(_)
                 | Locked::Demand(_)
                 | Locked::NewHold(..)
@@ -241,6 +251,9 @@ impl Inventory {
     pub fn enter_with(&self, changed: &HoldTransition<'_>, keys: &[SubjectKey], subjects: &mut [Subject]) {
         let HoldTransition { drop, place, lsn, before, after } = changed;
         changed.enter_subjects(keys, subjects);
+        if changed.comes_back() {
+            self.forget_fact_returns(changed, subjects);
+        }
         let mut is_first = false;
         each_usage(*before, after, |line, before, after| {
             let change = UsageChange { hold: *place, before, after };
@@ -252,6 +265,16 @@ impl Inventory {
             self.expect_due(after.expires_at());
         }
         self.count_owned(changed);
+    }
+}
+
+impl Inventory {
+    /// The hold counts as returned from now on, and facts about its order don't.
+    #[cold]
+    fn forget_fact_returns(&self, changed: &HoldTransition<'_>, subjects: &mut [Subject]) {
+        if let Some(order) = self.returned_order(&changed.drop.scope, changed.after) {
+            subjects.iter_mut().for_each(|subject| subject.forget_fact_return(order));
+        }
     }
 }
 
@@ -270,6 +293,13 @@ impl HoldTransition<'_> {
                 }
             }
         }
+    }
+
+    /// Whether units of a sale come back by the change.
+    #[inline]
+    fn comes_back(&self) -> bool {
+        let was_at = || self.before.and_then(|before| before.conduct_at);
+        self.after.state == HoldState::Claimed && self.after.conduct_at().is_some_and(|at| was_at() != Some(at))
     }
 
     /// Whether the hold had units before.

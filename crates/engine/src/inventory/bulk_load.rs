@@ -88,7 +88,13 @@ impl BulkLoad {
             | Record::Adjusted(_)
             | Record::Demand(_)
             | Record::Archived(_) => self.apply_to_drop(lsn, record),
-            Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) | Record::Totals(_) => Err(fits::only_in_snapshots(lsn)),
+            Record::Facts(facts) => {
+                self.0.load_facts(&mut self.0.facts.lock(), lsn, facts);
+                Ok(())
+            }
+            Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) | Record::FactsImage(_) | Record::Totals(_) => {
+                Err(fits::only_in_snapshots(lsn))
+            }
         }
     }
 
@@ -108,6 +114,10 @@ impl BulkLoad {
             Record::Occurrence(fact) => self.0.occurrences.lock().follow(revision, fact),
             Record::Delivered(delivered) => {
                 self.0.definitions.delivered(revision, delivered);
+                Ok(())
+            }
+            Record::FactsImage(image) => {
+                self.0.restore_facts(image);
                 Ok(())
             }
             Record::Drop(_)
@@ -130,6 +140,7 @@ impl BulkLoad {
             | Record::Superseded(_)
             | Record::Old(_)
             | Record::Restart(_)
+            | Record::Facts(_)
             | Record::Adjusted(_) => Err(fits::only_in_journals(revision)),
         }
     }
@@ -296,6 +307,7 @@ impl Inventory {
         let mut ended = Vec::new();
         let mut unsound = None;
         let mut gathered = BulkUsage::new(&drops, &self.subjects, room);
+        let has_facts = !self.facts.lock().is_empty();
         let any_archived = drops.iter().any(|drop| drop.has_no_pools());
         let gone = |hold: &Hold| among(&drops, hold.drop).filter(|drop| drop.has_no_pools()).map(Arc::as_ref);
         self.holds.for_each_shard(|mut shard| {
@@ -317,6 +329,9 @@ impl Inventory {
                     }
                     None => unsound = Some(ReplayError::Orphan(hold.id)),
                 });
+                if has_facts && let Some(order) = self.returned_order(&drop.scope, hold) {
+                    self.forget_fact_returns_of(&self.subjects_of(&drop.scope, hold), order);
+                }
                 if CountedHoldRef::of(hold).is_some() {
                     gathered.used(&self.subjects_of(&drop.scope, hold), place, hold);
                 }

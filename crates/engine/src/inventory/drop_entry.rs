@@ -234,6 +234,8 @@ impl DropEntry {
             | Record::Defined(_)
             | Record::Occurrence(_)
             | Record::Delivered(_)
+            | Record::Facts(_)
+            | Record::FactsImage(_)
             | Record::Totals(_)
             | Record::Report(_)
             | Record::Usage(_) => return None,

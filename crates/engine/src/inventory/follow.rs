@@ -89,7 +89,15 @@ impl Inventory {
                 self.reports.lock().keep(lsn, Arc::new(fact.as_ref().clone()));
                 Ok(())
             }
-            Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) | Record::Totals(_) => {
+            Record::Facts(facts) => {
+                self.enter_facts(&mut self.facts.lock(), lsn, facts);
+                Ok(())
+            }
+            Record::Stock(_)
+            | Record::Adjustments(_)
+            | Record::Usage(_)
+            | Record::FactsImage(_)
+            | Record::Totals(_) => {
                 Err(fits::only_in_snapshots(lsn))
             }
         }

@@ -15,6 +15,7 @@ mod drop_guard;
 mod drop_scope;
 pub mod drops;
 mod expiry;
+mod facts;
 mod fits;
 mod follow;
 mod format1;
@@ -35,6 +36,8 @@ pub mod totals;
 mod reports;
 mod watched;
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 
 pub use adjustments::ItemAdjustments;
@@ -47,6 +50,7 @@ pub use drop_guard::{DropReadGuard, DropWriteGuard};
 pub use drop_inner::{DropInner, DropState};
 pub use drop_scope::DropScope;
 pub use drops::{Added, DropTable, Drops, NewDropNumber, Registry};
+pub use facts::{DEMAND_HOURS_MAX, FactTable, FactsPart};
 pub use holds::{CountedHold, HoldSlot, Holds, LockedShard, LockedShards};
 pub use item_stock::ItemStock;
 pub use limits::{Keys, Subject, Subjects, Violations};
@@ -79,6 +83,8 @@ pub struct Inventory {
     pub definitions: Definitions,
     /// What came of the occurrences of series.
     pub occurrences: Mutex<OccurrenceTable>,
+    /// What is kept of facts.
+    pub facts: Mutex<FactTable>,
     /// When each series is looked at next.
     pub series_looks: SeriesLooks,
     /// Openings of drops before they were moved.
@@ -133,6 +139,7 @@ impl Inventory {
             drops: Drops::default(),
             definitions: Definitions::default(),
             occurrences: Mutex::default(),
+            facts: Mutex::default(),
             reports: Mutex::default(),
             series_looks: SeriesLooks::default(),
             openings: Openings::default(),
@@ -276,6 +283,15 @@ impl Inventory {
         images
     }
 
+    /// Forgets the oldest archived drops beyond these bounds, with what facts told of them. Returns those that
+    /// were forgotten.
+    pub fn forget_archived(&self, most: usize, weight: usize) -> Vec<Arc<DropEntry>> {
+        let forgotten = self.drops.forget_archived(most, weight);
+        let mut facts = self.facts.lock();
+        forgotten.iter().for_each(|drop| facts.forget_drop(drop.number));
+        forgotten
+    }
+
     /// Announces that a hold is due at `at`; its deadline is in its pools' queues by now. Always a read-modify-write:
     /// if the value were read first, a reset in between could be missed.
     fn expect_due(&self, at: Timestamp) {
@@ -327,6 +343,9 @@ impl Inventory {
         }
         for (revision, image) in self.reports.lock().images() {
             put(&mut bytes, revision, image);
+        }
+        for image in self.facts.lock().all_images() {
+            put(&mut bytes, Lsn::default(), image);
         }
         let mut holds = Vec::new();
         self.holds.for_each_shard(|shard| holds.extend(shard.iter().map(|(_, hold)| hold.clone())));

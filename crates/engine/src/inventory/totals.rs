@@ -94,6 +94,8 @@ impl HoldCount {
             | Record::Defined(_)
             | Record::Occurrence(_)
             | Record::Delivered(_)
+            | Record::Facts(_)
+            | Record::FactsImage(_)
             | Record::Totals(_)
             | Record::Demand(_)
             | Record::Report(_) => None,

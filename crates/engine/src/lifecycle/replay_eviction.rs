@@ -92,6 +92,8 @@ fn late_claim(record: &Record) -> Option<HoldId> {
         | Record::Defined(_)
         | Record::Occurrence(_)
         | Record::Delivered(_)
+        | Record::Facts(_)
+        | Record::FactsImage(_)
         | Record::Totals(_)
         | Record::Demand(_)
         | Record::Report(_)

@@ -4,6 +4,7 @@ mod adjust;
 mod create;
 pub mod define;
 pub mod deliver;
+pub mod facts;
 mod fire;
 mod fired;
 pub mod measure;

@@ -13,6 +13,7 @@ mod delivered;
 mod draws;
 mod events;
 mod explained_history;
+mod facts;
 mod follow;
 mod history;
 mod limits;

@@ -25,7 +25,7 @@ mod window;
 pub use audience::{AUDIENCE_NAMES_MAX, Audience};
 pub use cohorts::Cohorts;
 pub use conduct::{
-    CONDUCT_AT_LEAST_MAX, CONDUCT_RULES_MAX, CONDUCT_WITHIN_MIN, Conduct, ConductRule, RETURNS_WITHIN_MAX,
+    CONDUCT_AT_LEAST_MAX, CONDUCT_RULES_MAX, CONDUCT_WITHIN_MIN, Conduct, ConductRule, ORDERS_WITHIN_MAX,
     UNCLAIMED_WITHIN_MAX,
 };
 pub use item::{

@@ -11,7 +11,8 @@ use smallvec::SmallVec;
 
 use super::*;
 use crate::definition::{
-    ITEM_UNITS_MAX, ITEMS_MAX, Item, LABELS_MAX, LIMITS_MAX, Limit, Pool, Rules, Schedule, Scope, TITLE_MAX, Terms,
+    Definition, ITEM_UNITS_MAX, ITEMS_MAX, Item, LABELS_MAX, LIMITS_MAX, Limit, Pool, Rules, Schedule, Scope,
+    TITLE_MAX, Terms,
 };
 use crate::hold::{Change, ContentHash, HoldExtras, HoldFields, HoldLine, HoldState, Identity, Lines, ShortLine};
 use crate::ids::{

@@ -6,7 +6,7 @@ use prefetch_index::prefetch_index;
 use smallvec::SmallVec;
 use stockade_counter::sync::{AtomicU64, Ordering};
 use stockade_types::ids::SubjectKey;
-use stockade_types::record::UsageImage;
+use stockade_types::record::{FactsImage, Record, UsageImage};
 use stockade_types::time::Timestamp;
 
 use super::subject::{Image, Subject};
@@ -145,21 +145,24 @@ impl Subjects {
         }
     }
 
-    /// Visits what subjects own from archived drops, each stripe locked by itself, and calls `between` after each while
+    /// Visits what subjects own from archived drops and what facts tell of them, each stripe locked by itself, and calls `between` after each while
     /// none is locked.
     ///
     /// # Errors
     /// What `between` returns; the walk ends there.
     pub fn scan_folded<E>(
         &self,
-        mut visit: impl FnMut(UsageImage),
+        mut visit: impl FnMut(Record),
         mut between: impl FnMut() -> Result<(), E>,
     ) -> Result<(), E> {
         for stripe in &self.stripes {
             for (_, entry) in stripe.lock().slab.iter() {
                 let (usage, returns) = (entry.subject.folded(), entry.subject.folded_returns());
                 if !usage.is_empty() || !returns.is_empty() {
-                    visit(UsageImage { subject: entry.key(), usage, returns });
+                    visit(Record::Usage(UsageImage { subject: entry.key(), usage, returns }));
+                }
+                if let Some(facts) = entry.subject.facts() {
+                    visit(Record::FactsImage(FactsImage::Conduct(entry.key(), facts.clone())));
                 }
             }
             between()?;

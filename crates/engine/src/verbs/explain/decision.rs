@@ -141,6 +141,8 @@ impl Decision {
             | Record::Defined(_)
             | Record::Occurrence(_)
             | Record::Delivered(_)
+            | Record::Facts(_)
+            | Record::FactsImage(_)
             | Record::Totals(_)
             | Record::Demand(_)
             | Record::Report(_)
