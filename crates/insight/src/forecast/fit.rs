@@ -1,6 +1,8 @@
 //! Chooses the settings of [`Rates`]: those with which each past drop would have been forecast best from the drops
 //! before it.
 
+use stockade_types::time::Millis;
+
 use super::negative_binomial::NegativeBinomial;
 use super::rates::{Expected, Rates, Sample, Settings};
 use super::week::Hours;
@@ -24,6 +26,8 @@ const FATIGUES: [f64; 6] = [0.0, 0.15, 0.3, 0.45, 0.6, 0.75];
 const DISPERSIONS: [f64; 12] = [0.003, 0.006, 0.012, 0.025, 0.05, 0.1, 0.17, 0.25, 0.4, 0.7, 1.2, 2.0];
 /// A setting leaves its default only if the deviance of all forecasts falls by more than this.
 const GAIN_MIN: f64 = 2.0;
+/// Drops are planned days ahead, so each is forecast from those that opened at least so long before it.
+const AHEAD: Millis = Millis::from_secs(3 * 86_400);
 /// The first drops teach and are not judged.
 const UNJUDGED: usize = 2;
 /// With fewer drops nothing is chosen.
@@ -103,14 +107,21 @@ fn best(
     tried.fold(start, |best, next| if next.1 < best.1 { next } else { best }).0
 }
 
-/// Learns one drop after the other, and forecasts each before it is learned.
+/// Learns one drop after the other, and forecasts each from those that opened long enough before it.
 fn replay(samples: &[Sample], prior: &Hours, settings: Settings) -> (Rates, Vec<Judged>) {
     let mut rates = Rates::new(settings, prior);
     let mut judged = Vec::with_capacity(samples.len());
+    let mut learned = 0;
     for sample in samples {
+        while let Some(known) = samples.get(learned).filter(|known| known.opens_at.plus(AHEAD) <= sample.opens_at) {
+            rates.learn(known);
+            learned += 1;
+        }
         if let Some(expected) = rates.expect(sample.place, sample.exposure, sample.closeness) {
             judged.push(Judged { expected, units: sample.units });
         }
+    }
+    for sample in samples.iter().skip(learned) {
         rates.learn(sample);
     }
     judged.drain(..UNJUDGED.min(judged.len()));

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use stockade_types::time::Millis;
 
-/// Requests are counted by second for so long, later by minute.
-pub const FIRST_HOUR: Millis = Millis::from_secs(3_600);
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;

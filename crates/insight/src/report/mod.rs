@@ -19,7 +19,7 @@ use stockade_types::time::{Millis, Timestamp};
 
 use crate::guardrail::Finding;
 
-pub use demand::{DemandTotals, FIRST_HOUR, bucket_of};
+pub use demand::{DemandTotals, bucket_of};
 pub use figures::{Afterwards, Figures, HoldCounts, SaleCounts};
 pub use measure::{MEASURES, Measure, Ratio};
 pub use tally::{KEYS_MAX, MONEY_LINES_MAX, Order, OrderLine, Tally, TallyError, TallyFigures};
