@@ -17,6 +17,7 @@ mod plan;
 mod series;
 mod serve;
 mod stock;
+mod report;
 mod webhook;
 
 pub(super) use facts::{FactsCommand, FormatWord, ImportOptions};
@@ -28,6 +29,9 @@ pub(super) use series::{ApplySeriesOptions, ListSeriesOptions, PreviewOptions, S
 use serve::SERVE_HELP;
 pub(super) use serve::ServeFlags;
 pub(super) use stock::{AdjustOptions, ReconcileOptions};
+pub(super) use report::{
+    CompareReportsOptions, ExportReportOptions, ListReportsOptions, ReportCommand, ReportForm, ShowReportOptions,
+};
 pub(super) use webhook::{
     CreateWebhookOptions, ReplayOptions, StateWord, UpdateWebhookOptions, WebhookCommand, WebhookOptions, WebhookParts,
 };
@@ -124,6 +128,9 @@ pub(super) enum Command {
     /// Have events delivered to a URL, as signed POSTs.
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Show what came of drops.
+    #[command(subcommand)]
+    Report(ReportCommand),
     /// Record what other systems know of orders and of demand.
     #[command(subcommand)]
     Facts(FactsCommand),

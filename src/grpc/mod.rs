@@ -92,6 +92,8 @@ pub struct Opened {
     pub streams: Streams,
     /// What the public may see.
     pub storefront: Storefront,
+    /// Computes reports of drops.
+    pub reports: Arc<Reports>,
 }
 
 /// All services: reservations, drops, series, events, facts, webhooks if events are kept, the storefront, health and
@@ -103,8 +105,8 @@ pub async fn services(
     edge: Edge,
     metrics: Arc<EdgeMetrics>,
     webhooks: Option<Arc<Webhooks>>,
-    reports: Arc<Reports>,
 ) -> Result<Opened, BrokenContract> {
+    let reports = edge.reports();
     let (edge, streams, health) = (Arc::new(edge), Streams::new(), Health::new().await);
     let reflection =
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
@@ -122,12 +124,12 @@ pub async fn services(
         facts: FactCalls::new(Arc::clone(&edge)),
         storefront: StorefrontService::new(storefront.clone(), seats),
         webhooks: WebhookCalls::new(Arc::clone(&edge), webhooks),
-        insight: InsightCalls::new(reports),
+        insight: InsightCalls::new(Arc::clone(&reports)),
         others: Others::new(others),
         decode: Arc::new(Decode::new()?),
         codecs: connect::codecs()?,
         streams: streams.clone(),
         metrics,
     };
-    Ok(Opened { services: Arc::new(services), health, streams, storefront })
+    Ok(Opened { services: Arc::new(services), health, streams, storefront, reports })
 }

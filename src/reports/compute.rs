@@ -6,14 +6,14 @@ use stockade_engine::Engine;
 use stockade_engine::inventory::Stock;
 use stockade_engine::operators::measure::{ClaimedHold, Measured};
 use stockade_insight::report::{
-    DemandBucket, DemandTotals, Figures, HoldCounts, Measure, Order, OrderLine, Ratio, Report, SaleCounts, Tally,
-    TallyError, TallyFigures,
+    Afterwards, DemandBucket, DemandTotals, Figures, HoldCounts, Order, OrderLine, Report, SaleCounts, Tally, TallyError,
+    TallyFigures,
 };
 use stockade_proto as pb;
 use stockade_types::definition::Definition;
 use stockade_types::hold::Hold;
 use stockade_types::ids::{DropNo, SubjectKey, TierId};
-use stockade_types::record::{DemandSums, Interval};
+use stockade_types::record::{DemandSums, FactTally, Interval};
 use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
 
@@ -179,14 +179,48 @@ fn bucket(interval: &Interval, opened: Timestamp) -> DemandBucket {
     }
 }
 
-/// Adds what became known since a report was recorded: late claims, and what came back.
-pub(super) fn add_afterwards(report: &mut pb::DropReport, drop: &Measured) {
+/// Adds what became known since a report was recorded: late claims, what came back, and facts.
+pub(super) fn add_afterwards(report: &mut pb::DropReport, drop: &Measured, facts: FactTally) {
     let goods = || drop.definition.items.iter().zip(&drop.stock).filter(|(item, _)| item.slot.is_none());
     let pools = || goods().flat_map(|(_, pools)| pools);
     let returned = pools().map(|stock| stock.returned_total).fold(0, u64::saturating_add);
     let claimed = pools().map(|stock| stock.claimed).fold(0, u64::saturating_add).saturating_add(returned);
     report.units_claimed_late = claimed.saturating_sub(report.units_claimed);
-    report.orders = report.orders.max(drop.totals.claimed.saturating_add(drop.totals.late));
-    let rate = Ratio::of(returned, claimed).and_then(|ratio| Measure::ReturnRate.value(ratio));
-    report.return_rate = rate.and_then(|points| u32::try_from(points).ok());
+    let figures = Figures {
+        orders: TallyFigures {
+            orders: report.orders,
+            units_claimed: report.units_claimed,
+            units_returned: report.units_returned,
+            ..TallyFigures::default()
+        },
+        afterwards: Afterwards {
+            units_returned_late: returned.saturating_sub(report.units_returned),
+            units_claimed_late: report.units_claimed_late,
+            orders_late: drop.totals.claimed.saturating_add(drop.totals.late).saturating_sub(report.orders),
+            ..afterwards(facts)
+        },
+        ..Figures::default()
+    };
+    let Report { return_rate, cancellation_rate, chargeback_rate, nps, nps_answers, support_contact_rate, orders, .. } =
+        figures.report();
+    (report.return_rate, report.cancellation_rate, report.chargeback_rate) =
+        (return_rate, cancellation_rate, chargeback_rate);
+    (report.nps, report.nps_answers, report.support_contact_rate) = (nps, nps_answers, support_contact_rate);
+    report.orders = orders;
+}
+
+/// What facts say.
+fn afterwards(facts: FactTally) -> Afterwards {
+    let FactTally { cancelled, chargebacks, returned_units, promoters, passives, detractors, support_contacts, .. } = facts;
+    let small = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    Afterwards {
+        units_returned_by_facts: returned_units,
+        cancelled,
+        charged_back: chargebacks,
+        promoters: small(promoters),
+        passives: small(passives),
+        detractors: small(detractors),
+        support_contacts: (facts != FactTally::default()).then_some(support_contacts),
+        ..Afterwards::default()
+    }
 }

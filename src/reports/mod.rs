@@ -24,6 +24,7 @@ use stockade_types::time::{Clock, Millis, Timestamp};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use compute::{Computed, compute};
+pub use view::read_report;
 
 /// A report of a drop that runs is computed again once it is older than this.
 const FRESH: Millis = Millis::from_secs(10);
@@ -43,8 +44,6 @@ const NO_ENGINE: Fault = Fault::Overloaded("the server's engine is being replace
 pub struct Reports {
     engines: Arc<EngineHandle>,
     clock: Arc<dyn Clock>,
-    /// How long figures are kept.
-    keep: Millis,
     /// Reports of drops that run, as of an instant.
     running: Mutex<HashMap<DropNo, pb::DropReport>>,
     /// Held during a walk.
@@ -67,12 +66,12 @@ pub struct Listed {
 impl Reports {
     /// Reports over the engine of the current term.
     #[must_use]
-    pub fn new(engines: Arc<EngineHandle>, clock: Arc<dyn Clock>, keep: Millis) -> Arc<Self> {
-        Arc::new(Self { engines, clock, keep, running: Mutex::default(), walking: Mutex::default() })
+    pub fn new(engines: Arc<EngineHandle>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { engines, clock, running: Mutex::default(), walking: Mutex::default() })
     }
 
-    /// Records reports once sales are over, until it is aborted.
-    pub fn start(self: &Arc<Self>) -> JoinHandle<()> {
+    /// Records reports once sales are over, and keeps their figures for a time, until it is aborted.
+    pub fn start(self: &Arc<Self>, keep: Millis) -> JoinHandle<()> {
         let reports = Arc::clone(self);
         tokio::spawn(async move {
             let mut look = tokio::time::interval(LOOK_PERIOD);
@@ -80,7 +79,7 @@ impl Reports {
             loop {
                 look.tick().await;
                 let reports = Arc::clone(&reports);
-                if spawn_blocking(move || reports.record_due()).await.is_err() {
+                if spawn_blocking(move || reports.record_due(keep)).await.is_err() {
                     return;
                 }
             }
@@ -88,7 +87,7 @@ impl Reports {
     }
 
     /// Records the reports of all drops whose sale is over. What fails is tried again at the next look.
-    fn record_due(&self) {
+    fn record_due(&self, keep: Millis) {
         let Some(engine) = self.engines.current() else { return };
         let mut last = None;
         loop {
@@ -102,7 +101,7 @@ impl Reports {
             let Some(upto) = upto else { break };
             last = Some(upto);
         }
-        engine.forget_reports(self.clock.now(), self.keep, self.keep.min(DEMAND_AGE));
+        engine.forget_reports(self.clock.now(), keep, keep.min(DEMAND_AGE));
     }
 
     fn record(&self, engine: &Engine, drops: &[DropId]) -> Result<(), Fault> {
@@ -210,7 +209,7 @@ fn recorded(engine: &Engine, figures: &ReportFact, demand: Option<&ReportFact>) 
     let mut report = read(figures);
     report.demand = demand.map(|fact| read(fact).demand).unwrap_or_default();
     if let Some(measured) = engine.measured(&figures.id).filter(|measured| measured.number == figures.drop) {
-        compute::add_afterwards(&mut report, &measured);
+        compute::add_afterwards(&mut report, &measured, engine.fact_tally(&figures.id).unwrap_or_default());
     }
     report
 }

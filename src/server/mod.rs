@@ -20,7 +20,6 @@ use crate::config::Config;
 use crate::grpc::{self, BrokenContract, Edge, Health, Opened, Streams};
 use crate::metrics::transport::TransportMetrics;
 use crate::public::Public;
-use crate::reports::Reports;
 use crate::webhooks::{Delivering, NotStarted};
 
 mod accept_rate;
@@ -182,11 +181,10 @@ pub async fn run(
     let clock: Arc<dyn Clock> = opened.clock.clone();
     let _none = engines.swap(Some(Arc::clone(&opened.engine)));
     let (webhooks, delivering) = webhooks::start(&config, &opened, &admin, files.saturating_sub(least))?.unzip();
-    let reports = Reports::new(Arc::clone(&engines), Arc::clone(&clock), config.keep_reports);
-    let reporting = AbortOnDrop(reports.start());
     let edge = Edge::new(Arc::clone(&engines), clock, Arc::clone(&admin.edge));
-    let Opened { services, health, streams, storefront } =
-        grpc::services(edge, Arc::clone(&admin.edge), webhooks, Arc::clone(&reports)).await?;
+    let Opened { services, health, streams, storefront, reports } =
+        grpc::services(edge, Arc::clone(&admin.edge), webhooks).await?;
+    let reporting = AbortOnDrop(reports.start(config.keep_reports));
     if let Some((public, _, _)) = &public {
         public.open(storefront);
     }
