@@ -10,9 +10,14 @@ fn measured(engine: &Engine) -> Measured {
     engine.measured(&"d".parse().expect("an id")).expect("a drop")
 }
 
+/// Asks, and waits until the answer is durable.
+fn done(engine: &Engine, command: &impl HoldCommand, at: Timestamp) -> Outcome {
+    durable(engine, Ok(engine.ask(command, at))).expect("durable")
+}
+
 fn asks(engine: &Engine, n: u64, units: u32, at: Timestamp) -> Outcome {
     let command = reserve(hold_id(n), "d", &format!("customer-{n}"), &[("A", units)]);
-    durable(engine, engine.try_ask(&command, at)).expect("an answer")
+    done(engine, &command, at)
 }
 
 /// Six of ten units are sold, one of them late; one hold expires, one is released; 20 customers are refused.
@@ -25,13 +30,13 @@ fn sale(engine: &Engine) -> Timestamp {
         assert!(matches!(asks(engine, n, 1, after(2)), Outcome::Refused(_)), "{n}");
     }
     for n in 0..2 {
-        durable(engine, engine.try_ask(&claim(hold_id(n), "order"), after(10))).expect("claimed");
+        done(engine, &claim(hold_id(n), "order"), after(10));
     }
-    durable(engine, engine.try_ask(&release(hold_id(2)), after(11))).expect("released");
+    done(engine, &release(hold_id(2), &[]), after(11));
     let end = after(3_000);
     engine.sweep_all(end);
     let late = Claim { expired: ExpiredPolicy::TakeFreeStock, ..claim(hold_id(3), "late") };
-    durable(engine, engine.try_ask(&late, end)).expect("claimed late");
+    done(engine, &late, end);
     end
 }
 
@@ -48,7 +53,7 @@ fn sums_of_holds_are_the_same_from_a_journal_a_snapshot_and_both() {
         if snapshot {
             engine.snapshot(&world.snapshots, end).expect("a snapshot");
             let another = Claim { expired: ExpiredPolicy::TakeFreeStock, ..claim(hold_id(4), "later") };
-            durable(&engine, engine.try_ask(&another, end)).expect("claimed late");
+            done(&engine, &another, end);
         }
         let (started, live, replayed) = restart(engine, &world, AtOnce::Drawn(3));
         assert_eq!(replayed, live, "the journal replays to another state");
@@ -93,9 +98,9 @@ fn a_walk_finds_claimed_holds_and_who_had_bought_before() {
     create(&engine, definition("before", &[("B", 10)], &[]), START);
     for n in [0, 3, 4] {
         let command = reserve(hold_id(1_000 + n), "before", &format!("customer-{n}"), &[("B", 1)]);
-        durable(&engine, engine.try_ask(&command, START)).expect("held");
+        done(&engine, &command, START);
         if n != 4 {
-            durable(&engine, engine.try_ask(&claim(hold_id(1_000 + n), "first"), START)).expect("claimed");
+            done(&engine, &claim(hold_id(1_000 + n), "first"), START);
         }
     }
     sale(&engine);

@@ -2,6 +2,7 @@
 
 mod changes;
 mod defined;
+mod measured;
 mod occurrence;
 mod rules;
 
@@ -146,7 +147,7 @@ fn reconciliation(drift: i64, applied: i64) -> StockChange {
 }
 
 fn samples() -> Vec<Record> {
-    [plain_samples(), rules::samples(), rules::samples_with_signals(), defined::samples(), occurrence::samples()]
+    [plain_samples(), rules::samples(), rules::samples_with_signals(), defined::samples(), occurrence::samples(), measured::samples()]
         .concat()
 }
 
