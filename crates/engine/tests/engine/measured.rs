@@ -45,9 +45,10 @@ const TOTALS: DropTotals =
 
 #[test]
 fn sums_of_holds_are_the_same_from_a_journal_a_snapshot_and_both() {
-    let world = World::new();
+    let mut world = World::new();
     let (mut engine, _) = world.start();
     let end = sale(&engine);
+    world.now = end;
     assert_eq!(measured(&engine).totals, TOTALS);
     for snapshot in [false, true, false] {
         if snapshot {
@@ -66,14 +67,14 @@ fn sums_of_holds_are_the_same_from_a_journal_a_snapshot_and_both() {
 
 #[test]
 fn what_was_asked_is_recorded_and_known_after_a_start() {
-    let world = World::new();
+    let mut world = World::new();
     let (engine, _) = world.start();
     let engine = std::sync::Arc::new(engine);
-    sale(&engine);
+    world.now = sale(&engine).plus(Millis(200_000));
     let asked = measured(&engine).demand.expect("something was asked").sums;
     assert_eq!((asked.served, asked.refused[Reason::SoldOut.place()], asked.requests()), (5, 20, 25));
     assert_eq!(asked.units_asked, 30);
-    Agenda::new(std::sync::Arc::clone(&engine)).run_entry(AgendaEntry::Demand, after(20));
+    Agenda::new(std::sync::Arc::clone(&engine)).run_entry(AgendaEntry::Demand, after(3_000));
     let recorded = measured(&engine).demand.expect("what was asked");
     assert_eq!(recorded.sums.peak, 21, "customer 2 and the refused ones in one second");
     assert_eq!(recorded.intervals.iter().map(|of| u64::from(of.requests)).sum::<u64>(), 25);
@@ -116,9 +117,10 @@ fn a_walk_finds_claimed_holds_and_who_had_bought_before() {
 
 #[test]
 fn a_report_is_kept_once_and_outlasts_starts() {
-    let world = World::new();
+    let mut world = World::new();
     let (mut engine, _) = world.start();
     let end = sale(&engine);
+    world.now = end;
     let drop = measured(&engine).number;
     let fact = |bytes: &[u8], part| ReportFact {
         drop,
