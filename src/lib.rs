@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod budget;
 pub mod webhooks;
 pub mod channels;
+pub mod reports;
 
 pub mod http2;
 pub mod grpc;

@@ -33,6 +33,7 @@ mod hooks;
 mod openapi;
 mod process;
 mod query;
+mod reports;
 mod schema;
 
 pub use calls::{Calls, Connection};

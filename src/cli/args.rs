@@ -18,6 +18,7 @@ mod plan;
 mod series;
 mod serve;
 mod stock;
+mod report;
 mod webhook;
 
 pub(super) use channels::{ChannelsCommand, ChannelsOptions, TestChannelOptions};
@@ -26,6 +27,9 @@ use hold::EXPLAIN_HELP;
 pub(super) use hold::{ExplainOptions, HoldCommand, ListHoldsOptions, ShowHoldOptions};
 pub(super) use offline::{CompletionOptions, DemoOptions, DumpOptions, JournalCommand, VerifyOptions};
 pub(super) use plan::{CloneOptions, FireOptions};
+pub(super) use report::{
+    CompareReportsOptions, ExportReportOptions, ListReportsOptions, ReportCommand, ReportForm, ShowReportOptions,
+};
 pub(super) use series::{ApplySeriesOptions, ListSeriesOptions, PreviewOptions, SeriesCommand, SeriesOptions};
 use serve::SERVE_HELP;
 pub(super) use serve::ServeFlags;
@@ -129,6 +133,9 @@ pub(super) enum Command {
     /// Check, test and list the ways to people that a configuration has.
     #[command(subcommand)]
     Channels(ChannelsCommand),
+    /// Show what came of drops.
+    #[command(subcommand)]
+    Report(ReportCommand),
     /// Record what other systems know of orders and of demand.
     #[command(subcommand)]
     Facts(FactsCommand),

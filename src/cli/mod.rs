@@ -27,6 +27,7 @@ mod json;
 mod lines;
 mod operators;
 mod output;
+mod reports;
 mod series;
 mod series_schema;
 mod serve;
@@ -38,7 +39,7 @@ mod webhooks;
 
 use args::{
     ChannelsCommand, Cli, Command, DropCommand, EventsCommand, FactsCommand, HoldCommand, JournalCommand,
-    SeriesCommand, WebhookCommand,
+    ReportCommand, SeriesCommand, WebhookCommand,
 };
 use failure::{Failure, USAGE};
 use output::Output;
@@ -129,6 +130,10 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Channels(ChannelsCommand::Check(options)) => channels::check(&options, output),
         Command::Channels(ChannelsCommand::List(options)) => channels::list(&options, output),
         Command::Channels(ChannelsCommand::Test(options)) => talk(channels::test(&options, output)),
+        Command::Report(ReportCommand::Show(options)) => talk(reports::show(&options, output)),
+        Command::Report(ReportCommand::List(options)) => talk(reports::list(&options, output)),
+        Command::Report(ReportCommand::Compare(options)) => talk(reports::compare(&options, output)),
+        Command::Report(ReportCommand::Export(options)) => talk(reports::export(&options, output)),
         Command::Facts(FactsCommand::Import(options)) => talk(facts::import(&options, output)),
     }
 }

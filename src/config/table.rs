@@ -132,6 +132,8 @@ settings! {
          none keeps nothing";
     archive_after "archive-after": Millis, Takes::Value("DURATION"), is "45d", parse::millis,
         "How long after its closing a drop without live holds is archived: nothing of it can be returned any more";
+    keep_reports "keep-reports": Millis, Takes::Value("DURATION"), is "800d", parse::millis,
+        "How long the report of a drop is kept";
     webhooks_to_private "webhooks-to-private": bool, Takes::Switch, is "false", parse::switch,
         "Let webhooks reach addresses that are not public, and by http; otherwise public ones by https alone";
     retry_window "retry-window": Millis, Takes::Value("DURATION"), is "24h", parse::millis,

@@ -185,8 +185,9 @@ pub async fn run(
     let sending = webhooks::start_channels(&config, &opened, &admin)?;
     let (webhooks, delivering) = webhooks::start(&config, &opened, &admin, files.saturating_sub(least))?.unzip();
     let edge = Edge::new(Arc::clone(&engines), clock, Arc::clone(&admin.edge));
-    let Opened { services, health, streams, storefront } =
+    let Opened { services, health, streams, storefront, reports } =
         grpc::services(edge, Arc::clone(&admin.edge), webhooks).await?;
+    let reporting = AbortOnDrop(reports.start(config.keep_reports));
     if let Some((public, _, _)) = &public {
         public.open(storefront);
     }
@@ -196,7 +197,17 @@ pub async fn run(
     let serving = ConnectionContext { services, budget, connections, metrics };
     let wall_clock = WallClock::new(&opened.clock);
     let public = public.map(|(_, endpoint, _)| endpoint);
-    let endpoints = StatusEndpoints { admin, health, address, http, public, wall_clock, delivering, sending };
+    let endpoints = StatusEndpoints {
+        admin,
+        health,
+        address,
+        http,
+        public,
+        wall_clock,
+        delivering,
+        sending,
+        _reporting: reporting,
+    };
     let grpc = GrpcEndpoint::open(grpc, serving, streams, engines)?;
     serve(&config, endpoints, opened, grpc, shutdown).await
 }
@@ -212,6 +223,8 @@ struct StatusEndpoints {
     wall_clock: WallClock,
     delivering: Option<Delivering>,
     sending: Option<Sending>,
+    /// Records reports until this is dropped.
+    _reporting: AbortOnDrop<()>,
 }
 
 /// Serves the public, which is turned away until the engine is open. Returns how many connections it may have, too.

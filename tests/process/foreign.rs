@@ -84,6 +84,11 @@ fn rules_of_series_give_what_dateutil_gives() {
 }
 
 #[test]
+fn a_report_is_what_events_and_answers_say() {
+    run_python("report.py");
+}
+
+#[test]
 fn a_typescript_client_walks_the_life_of_a_hold() {
     run_typescript("walk");
 }

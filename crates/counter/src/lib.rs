@@ -1,4 +1,4 @@
-//! The counter of one pool's free units, and the atomics, locks and threads that a model checker replaces.
+//! The counter of one pool's free units, the counts of what is asked of a drop, and the atomics, locks and threads that a model checker replaces.
 //!
 //! - [`StockCounter`](stock::StockCounter): many threads take from it at once. No unit is sold twice, and it never
 //!   refuses while a unit is free or may come back.
@@ -6,6 +6,7 @@
 //!   which are given back when dropped, unless kept.
 //! - [`Doubt`](stock::Doubt): while it exists, nobody is refused.
 //! - [`NextDue`](next_due::NextDue): the earliest deadline of a pool whose holds are split over stripes.
+//! - [`Demand`](demand::Demand): what is asked of a drop, by second, reason, tier and customer.
 //! - [`DistinctSketch`](sketch::DistinctSketch): how many distinct subjects there were, within about 1 %.
 //! - [`sync`]: the only source of atomics, locks and threads that models check.
 //! - [`mod@fault`]: the faults that a model must find, one switch for each. A usual build has nothing of them.
@@ -14,6 +15,7 @@
 
 #![warn(unreachable_pub)]
 
+pub mod demand;
 pub mod fault;
 #[cfg(any(loom, shuttle))]
 pub mod model;

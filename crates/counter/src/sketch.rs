@@ -57,6 +57,26 @@ impl DistinctSketch {
         }
     }
 
+    /// Raises one register to a rank, as another sketch has it.
+    pub fn raise(&self, register: u16, rank: u8) {
+        if let Some(register) = self.registers.get(usize::from(register)) {
+            raise(register, rank.min(RANK_MAX));
+        }
+    }
+
+    /// Registers that are higher than in `known`, which becomes the same: their places, ascending, and ranks.
+    pub fn grown(&self, known: &mut [u8]) -> Vec<(u16, u8)> {
+        let mut grown = Vec::new();
+        for ((place, register), known) in (0..).zip(&self.registers).zip(known) {
+            let rank = register.load(Ordering::Relaxed);
+            if rank > *known {
+                *known = rank;
+                grown.push((place, rank));
+            }
+        }
+        grown
+    }
+
     /// How many distinct subjects were added, estimated.
     #[must_use]
     pub fn estimate(&self) -> u64 {

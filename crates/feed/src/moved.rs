@@ -73,6 +73,9 @@ impl Feed {
             | Record::Channel(_)
             | Record::Facts(_)
             | Record::FactsImage(_)
+            | Record::Totals(_)
+            | Record::Demand(_)
+            | Record::Report(_)
             | Record::Usage(_) => Ok(0),
         }
     }

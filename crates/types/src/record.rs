@@ -18,8 +18,10 @@ mod hold_change;
 mod lifecycle;
 mod marks;
 mod occurrence;
+mod report;
 mod restart;
 mod stock;
+mod totals;
 
 pub use archive::{Archived, OldUsage, Sold, UsageImage};
 pub use channel::{AUDIENCES_MAX, ChannelFact, ChannelProgress, Sent};
@@ -38,10 +40,12 @@ pub use marks::{
     FlowPlace, Mark, MarkKind, Marks, STOCK_MARKS_MAX, each_mark, each_planned, each_planned_mut, last_slot_ends,
 };
 pub use occurrence::{OccurrenceFact, OccurrenceVerb, REASON_MAX};
+pub use report::{REPORT_BYTES_MAX, ReportFact, ReportPart};
 pub use restart::Restart;
 pub use stock::{
     Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, PoolBasis, PoolFigures, Reconciliation, StockChange, StockImage,
 };
+pub use totals::{DemandFact, DemandSums, DropTotals, INTERVALS_MAX, Interval, REGISTERS, TotalsImage};
 
 use crate::codec::{DecodeError, Reader, put_u64};
 use crate::hold::Hold;
@@ -102,6 +106,12 @@ pub enum Record {
     Facts(Facts),
     /// A part of what is kept of facts.
     FactsImage(FactsImage),
+    /// What the journal's records say of a drop in sum. Only in snapshots.
+    Totals(TotalsImage),
+    /// What was asked of a drop. In snapshots all of it.
+    Demand(Box<DemandFact>),
+    /// A part of what came of a drop.
+    Report(Box<ReportFact>),
 }
 
 /// First byte of an encoded record. A number is never reused for another meaning.
@@ -174,6 +184,12 @@ mod kind {
         CHANNEL = 39,
         /// Facts of other systems, and what is kept of them.
         FACTS = 40,
+        /// What the records say of a drop in sum.
+        TOTALS = 41,
+        /// What was asked of a drop.
+        DEMAND = 42,
+        /// A part of what came of a drop.
+        REPORT = 43,
     }
 
     /// The highest of them.
@@ -204,7 +220,10 @@ impl Record {
             Self::Lifecycle(Lifecycle { drop, .. })
             | Self::Stock(StockImage { drop, .. })
             | Self::Adjustments(AdjustmentsImage { drop, .. })
+            | Self::Totals(TotalsImage { drop, .. })
             | Self::Archived(Archived { drop, .. }) => Some(*drop),
+            Self::Demand(fact) => Some(fact.drop),
+            Self::Report(fact) => Some(fact.drop),
             Self::Hold(_)
             | Self::Made(_)
             | Self::Changed(_)
@@ -229,6 +248,18 @@ impl Record {
             Some(image)
         } else if let Self::DropFact(fact) = self {
             Some(&fact.image)
+        } else {
+            None
+        }
+    }
+
+    /// The hold that it is about, as it is after it; of a succession the hold that was made.
+    #[must_use]
+    pub fn hold(&self) -> Option<&Hold> {
+        if let Self::Hold(hold) | Self::Made(Made { hold, .. }) | Self::Changed(HoldChange { hold, .. }) = self {
+            Some(hold)
+        } else if let Self::Superseded(superseded) = self {
+            Some(&superseded.made)
         } else {
             None
         }
@@ -259,6 +290,9 @@ impl Record {
             Self::Channel(_) => "channel",
             Self::Facts(_) => "facts",
             Self::FactsImage(_) => "kept facts",
+            Self::Totals(_) => "totals",
+            Self::Demand(_) => "demand",
+            Self::Report(_) => "report",
         }
     }
 
@@ -293,6 +327,9 @@ impl Record {
             Self::Channel(fact) => channel::encode(fact, out),
             Self::Facts(facts) => facts::encode(facts, out),
             Self::FactsImage(image) => facts::encode_image(image, out),
+            Self::Totals(image) => totals::encode_image(image, out),
+            Self::Demand(fact) => totals::encode_demand(fact, out),
+            Self::Report(fact) => report::encode(fact, out),
         }
     }
 
@@ -337,6 +374,9 @@ impl Record {
             Self::Delivered(_) => kind::DELIVERED,
             Self::Channel(_) => kind::CHANNEL,
             Self::Facts(_) | Self::FactsImage(_) => kind::FACTS,
+            Self::Totals(_) => kind::TOTALS,
+            Self::Demand(_) => kind::DEMAND,
+            Self::Report(_) => kind::REPORT,
         })
     }
 
@@ -389,6 +429,9 @@ impl Record {
             },
             kind::DEFINED => Self::Defined(Box::new(defined::decode(&mut reader)?)),
             kind::OCCURRENCE => Self::Occurrence(Box::new(occurrence::decode(&mut reader)?)),
+            kind::TOTALS => Self::Totals(totals::decode_image(&mut reader)?),
+            kind::DEMAND => Self::Demand(Box::new(totals::decode_demand(&mut reader)?)),
+            kind::REPORT => Self::Report(Box::new(report::decode(&mut reader)?)),
             _ => return Err(DecodeError::Bad("record kind")),
         };
         reader.finish()?;

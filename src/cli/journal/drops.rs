@@ -123,6 +123,9 @@ fn hold_of(record: &Record) -> Option<&Hold> {
         | Record::Channel(_)
         | Record::Facts(_)
         | Record::FactsImage(_)
+        | Record::Totals(_)
+        | Record::Demand(_)
+        | Record::Report(_)
         | Record::Usage(_) => None,
     }
 }

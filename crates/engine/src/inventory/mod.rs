@@ -33,6 +33,8 @@ pub mod pool;
 mod drop_inner;
 mod slab;
 mod succession;
+pub mod totals;
+mod reports;
 mod watched;
 
 use std::sync::Arc;
@@ -58,6 +60,7 @@ pub use moments::Moments;
 pub use occurrences::{OCCURRENCES_MAX, Occurred, OccurrenceTable, SeriesLooks};
 pub use openings::Openings;
 pub use pool::{Availability, Pool, Stock};
+pub use reports::Reports;
 pub use watched::Watched;
 
 use stockade_counter::sync::{AtomicU64, Ordering};
@@ -98,6 +101,8 @@ pub struct Inventory {
     pub watched: Watched,
     /// Drops that have opened and not closed: what the public sees of their stock is made known.
     pub on_sale: Watched,
+    /// What came of drops whose sale is over.
+    pub reports: Mutex<Reports>,
     /// Holds by id.
     pub holds: Holds,
     /// What each subject has.
@@ -140,6 +145,7 @@ impl Inventory {
             occurrences: Mutex::default(),
             channels: Mutex::default(),
             facts: Mutex::default(),
+            reports: Mutex::default(),
             series_looks: SeriesLooks::default(),
             openings: Openings::default(),
             moments: Moments::default(),
@@ -179,7 +185,7 @@ impl Inventory {
     }
 
     #[inline]
-    fn customer_of(&self, scope: &DropScope, hold: &Hold) -> SubjectKey {
+    pub(crate) fn customer_of(&self, scope: &DropScope, hold: &Hold) -> SubjectKey {
         scope.customers(&self.key).subject(&hold.customer)
     }
 
@@ -339,6 +345,9 @@ impl Inventory {
             entry.pools().for_each(|pool| bytes.extend_from_slice(pool.image().as_bytes()));
         }
         for (revision, image) in self.definition_images() {
+            put(&mut bytes, revision, image);
+        }
+        for (revision, image) in self.reports.lock().images() {
             put(&mut bytes, revision, image);
         }
         for image in self.facts.lock().all_images() {

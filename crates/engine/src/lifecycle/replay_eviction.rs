@@ -95,6 +95,9 @@ fn late_claim(record: &Record) -> Option<HoldId> {
         | Record::Channel(_)
         | Record::Facts(_)
         | Record::FactsImage(_)
+        | Record::Totals(_)
+        | Record::Demand(_)
+        | Record::Report(_)
         | Record::Usage(_) => None,
     }
 }

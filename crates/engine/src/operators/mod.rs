@@ -9,6 +9,7 @@ pub mod facts;
 mod fire;
 mod fired;
 mod fits;
+pub mod measure;
 mod reconcile;
 pub mod series;
 mod steer;

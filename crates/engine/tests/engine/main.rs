@@ -20,6 +20,7 @@ mod history;
 mod limits;
 mod lists;
 mod model;
+mod measured;
 mod moments;
 mod races;
 mod reconcile;

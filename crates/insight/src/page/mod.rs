@@ -41,6 +41,28 @@ pub fn report_page(report: &Report) -> String {
     page(&title, &body)
 }
 
+/// The figures that are known, and the shares, as lines of text for a terminal.
+#[must_use]
+pub fn figure_lines(report: &Report) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{}: opened {}, measured {}, {}",
+        report.drop_id,
+        words::instant(report.opens_at),
+        words::instant(report.as_of),
+        if report.sale_over { "the sale is over" } else { "the sale goes on" }
+    )];
+    let mut part = "";
+    for figure in figures(report) {
+        let Some(value) = figure.value else { continue };
+        if std::mem::replace(&mut part, figure.part) != figure.part {
+            lines.push(String::new());
+            lines.push(figure.part.to_owned());
+        }
+        lines.push(format!("  {:<44} {}", figure.label, value.shown()));
+    }
+    lines
+}
+
 /// Two reports side by side, with the difference of each figure.
 #[must_use]
 pub fn comparison_page(one: &Report, other: &Report) -> String {

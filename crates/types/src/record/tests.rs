@@ -4,6 +4,7 @@ mod changes;
 mod channel;
 mod defined;
 mod facts;
+mod measured;
 mod occurrence;
 mod rules;
 
@@ -156,6 +157,7 @@ fn samples() -> Vec<Record> {
         channel::samples(),
         occurrence::samples(),
         facts::samples(),
+        measured::samples(),
     ]
     .concat()
 }

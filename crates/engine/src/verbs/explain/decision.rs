@@ -144,6 +144,9 @@ impl Decision {
             | Record::Channel(_)
             | Record::Facts(_)
             | Record::FactsImage(_)
+            | Record::Totals(_)
+            | Record::Demand(_)
+            | Record::Report(_)
             | Record::Usage(_) => return None,
         })
     }
