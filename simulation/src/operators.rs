@@ -17,7 +17,8 @@ use crate::simulation::{Checked, Simulation};
 
 impl Simulation {
     pub(crate) fn operate(&mut self) -> Checked {
-        match self.dice.below(11) {
+        match self.dice.below(14) {
+            11..=13 => self.define(),
             9..=10 => self.reconcile(),
             0..=2 => self.adjust(),
             3..=5 => self.update(),
@@ -118,7 +119,7 @@ impl Simulation {
         let changes = Model { now: before.seen.now, ..self.truth.clone() }.last_changes(drop);
         if steer == Steer::Close && !changes.is_empty() {
             before.seen.make_known(drop, &changes);
-            before.halfway = Some(before.seen.clone());
+            before.earlier.push(before.seen.clone());
             self.coverage.count("made known: before a closing by hand");
             self.made_known(drop, &changes);
         }
@@ -142,7 +143,7 @@ impl Simulation {
         }
         if before.seen.next_due().is_some() {
             // What is due by the change fires with it.
-            before.halfway = Some(before.seen.clone());
+            before.earlier.push(before.seen.clone());
             before.seen.turn_all();
             self.coverage.count("fired by an update");
         }
@@ -171,7 +172,7 @@ impl Simulation {
         self.explain(before)
     }
 
-    fn operated(&mut self, what: &str, expected: &str, said: Said) -> Checked {
+    pub(crate) fn operated(&mut self, what: &str, expected: &str, said: Said) -> Checked {
         self.log(&format!("{what} -> {}", said.text));
         if said.text != expected {
             return self.violated(format!("expected {expected}, got {}", said.text));

@@ -81,6 +81,9 @@ impl Simulation {
             if come.first().is_some_and(|what| is_of_sale(what)) {
                 self.coverage.count("made known: before a closing");
                 self.made_known(turning, &come);
+            } else if turning >= DROPS.len() {
+                self.coverage.count("did open a drop of a series");
+                self.log("a drop of a series opens");
             } else {
                 self.fired(turning, (&come, "moment"));
             }
@@ -149,7 +152,7 @@ impl Simulation {
         self.truth.now = now;
         let on_sale: Vec<usize> = (0..DROPS.len()).filter(|drop| self.truth.is_on_sale(*drop)).collect();
         self.have_turns(AgendaEntry::Sale, self.machine.instant());
-        if is_time && !on_sale.is_empty() {
+        if is_time && (!on_sale.is_empty() || self.truth.has_open_series()) {
             self.compared = Some(now);
             for drop in on_sale {
                 let changes = self.truth.changes_of_sale(drop);
@@ -235,6 +238,7 @@ impl Simulation {
         self.make_known()?;
         self.sweep()?;
         self.archive()?;
+        self.look_at_series()?;
         if self.options.plant.is_some() {
             return Ok(());
         }
@@ -362,7 +366,7 @@ impl Simulation {
     }
 
     /// Whether the journal accepts no records any more.
-    fn broken(&self) -> bool {
+    pub(crate) fn broken(&self) -> bool {
         self.engine().journal().permit().is_err()
     }
 

@@ -118,3 +118,13 @@ fn a_mark_that_comes_before_its_moment_is_seen() {
 fn marks_that_are_forgotten_at_a_start_are_seen() {
     seen(Plant::ForgottenMarks, &["recovered at"]);
 }
+
+#[test]
+fn occurrences_that_are_forgotten_at_a_start_are_seen() {
+    seen(Plant::ForgottenOccurrences, &["recovered at", "occurrences of series"]);
+}
+
+#[test]
+fn a_delivery_that_is_kept_late_is_seen() {
+    seen(Plant::LateDelivery, &["webhook"]);
+}

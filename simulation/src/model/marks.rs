@@ -110,15 +110,21 @@ impl ModelDrop {
 }
 
 impl Model {
-    /// The drop of which something is due, that with the earliest moment first.
+    /// The drop of which something is due, that with the earliest moment first. Behind the two drops come those of series.
     pub fn next_due(&self) -> Option<usize> {
         let first = |drop: usize| Some((self.drops[drop].due(drop, self.now).first()?.0, drop));
-        (0..self.drops.len()).filter_map(first).min().map(|(_, drop)| drop)
+        let made = (self.drops.len()..).zip(&self.defined.made).filter(|(_, made)| !made.opened);
+        let made = made.map(|(drop, made)| (Some(made.opens()), drop)).filter(|(at, _)| *at <= Some(self.now));
+        (0..self.drops.len()).filter_map(first).chain(made).min().map(|(_, drop)| drop)
     }
 
     /// Fires all that is due of a drop; behind its closing only slots begin. Returns what each record says, and the model
     /// after it: before a closing it is made known what has changed of the stock by then.
     pub fn turn(&mut self, drop: usize) -> Vec<(Vec<String>, Self)> {
+        if let Some(of_series) = drop.checked_sub(self.drops.len()) {
+            self.defined.made[of_series].opened = true;
+            return vec![(vec![String::new()], self.clone())];
+        }
         let mut records = Vec::new();
         let mut due = self.drops[drop].due(drop, self.now);
         let closing = due.iter().position(|(_, rank, _)| *rank == CLOSES).filter(|_| self.is_on_sale(drop));
