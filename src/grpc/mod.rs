@@ -41,6 +41,7 @@ pub use health::Health;
 pub use seats::WATCHERS_MAX;
 pub use services::Services;
 pub use status::{starting, stopping};
+pub(crate) use storefront::Pace;
 pub use storefront::{Latest, Listing, PublicStatus, Snapshot, StatusPage, Storefront};
 pub use stream::Streams;
 

@@ -23,6 +23,7 @@ use crate::public::Public;
 use crate::webhooks::{Delivering, NotStarted};
 
 mod accept_rate;
+mod answer_deadline;
 mod clock;
 mod connections;
 mod http;
