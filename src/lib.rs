@@ -5,6 +5,7 @@
 
 #![warn(unreachable_pub)]
 
+mod contract;
 pub mod text;
 pub mod metrics;
 pub mod budget;

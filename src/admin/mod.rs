@@ -25,6 +25,7 @@ use crate::webhooks::WebhookMetrics;
 
 mod asyncapi;
 mod calls;
+mod document;
 mod exposition;
 mod families;
 mod hooks;
