@@ -5,6 +5,7 @@
 
 #![warn(unreachable_pub)]
 
+mod contract;
 pub mod text;
 mod fact_file;
 pub mod metrics;

@@ -26,6 +26,7 @@ use crate::webhooks::WebhookMetrics;
 
 mod asyncapi;
 mod calls;
+mod document;
 mod exposition;
 mod facts;
 mod families;

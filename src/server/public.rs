@@ -254,7 +254,7 @@ mod tests {
         let slow = tokio::spawn(async move {
             let mut byte = [0];
             while client.read_exact(&mut byte).await.is_ok() {
-                tokio::time::sleep(WITHIN / 10).await;
+                tokio::time::sleep(WITHIN / 200).await;
             }
         });
         let ended = timeout(WITHIN * 20, serving).await.expect("in time").expect("no panic");

@@ -24,6 +24,7 @@ use crate::background::sweep::PoolPlace;
 use crate::background::throttle::{DutyCycle, TOO_LATE, Throttle};
 use crate::inventory::DropEntry;
 use crate::operators::measure::RECORD_PERIOD;
+use crate::operators::series::Neighbours;
 use crate::operators::stock_state::{Ceased, changes_of_sale, reached};
 
 /// The longest time between two passes. Nothing wakes the agenda: a hold is given back, and a drop opens, at most about
@@ -121,7 +122,7 @@ impl Agenda {
             at_once(AgendaEntry::DueHolds, Box::<DueHolds>::default()),
             at_once(AgendaEntry::Eviction, Box::new(Eviction)),
             at_once(AgendaEntry::Archiving, Box::<Archiving>::default()),
-            at_once(AgendaEntry::Series, Box::new(SeriesLook)),
+            at_once(AgendaEntry::Series, Box::<SeriesLook>::default()),
             at_once(AgendaEntry::Demand, Box::<DemandRecords>::default()),
         ];
         let throttle = Throttle::new(Arc::clone(&engine), duty_cycle);
@@ -322,8 +323,11 @@ impl Work for Eviction {
 }
 
 /// [`AgendaEntry::Series`]: a few drops of one series a turn. What stops it, stops it for a while: the series is due again by then.
-#[derive(Debug)]
-struct SeriesLook;
+#[derive(Debug, Default)]
+struct SeriesLook {
+    /// What the looks that follow one another have found of other drops.
+    neighbours: Neighbours,
+}
 
 impl Work for SeriesLook {
     fn due_at(&self, engine: &Engine) -> Timestamp {
@@ -331,7 +335,10 @@ impl Work for SeriesLook {
     }
 
     fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) -> TurnEnd {
-        let looked = engine.look_at_series(now);
+        let looked = engine.look_at_series_with(now, &mut self.neighbours);
+        if engine.inventory.series_looks.next() > now {
+            self.neighbours = Neighbours::default();
+        }
         throttle.rest(0, Millis(0));
         match looked {
             Ok(true) if !engine.journal.is_busy() => TurnEnd::Done,

@@ -39,7 +39,10 @@ impl Engine {
             self.commit(Record::DropFact(Box::new(made(image, context))), prepared, now).map(drop)
         })?;
         let entry = match added {
-            Added::New(entry) => entry,
+            Added::New(entry) => {
+                self.inventory.series_looks.drop_changed();
+                entry
+            }
             Added::Known(entry) => {
                 same_request(&entry, request, &command.definition)?;
                 entry

@@ -47,6 +47,7 @@ impl Engine {
                 let fact = fact(entry, &inner, verb, (wanted, origin.clone()), now);
                 let permit = permit.map_or_else(|| self.journal.permit(), Ok)?;
                 self.commit_fact(permit, (entry, &mut inner), fact, now)?;
+                self.inventory.series_looks.drop_changed();
             }
             Ok(show_drop(entry, &inner))
         });

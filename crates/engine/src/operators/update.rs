@@ -93,6 +93,7 @@ impl Engine {
                 // The change may open the drop at once. Without room for that record, too, it is not changed.
                 let opening = self.journal.permit()?;
                 self.commit_fact(self.journal.permit()?, (entry, &mut inner), fact, now)?;
+                self.inventory.series_looks.drop_changed();
                 self.turn_with(opening, entry, &mut inner, now)?;
             }
             Ok(show_drop(entry, &inner))
