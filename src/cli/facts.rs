@@ -96,7 +96,9 @@ async fn send(
             }
             Err(faults) => {
                 progress.faulty = progress.faulty.saturating_add(1);
-                faults.iter().for_each(|fault| print_fault(place, fault, as_json, output));
+                for fault in &faults {
+                    print_fault(place, fault, as_json, output);
+                }
             }
         }
         if list.facts.len() >= LIST_MAX || list.bytes >= LIST_BYTES {

@@ -335,9 +335,13 @@ pub(super) fn encode(facts: &Facts, out: &mut Vec<u8>) {
         put_text(out, zone.as_ref().map_or("", ZoneId::as_str));
         put_u64(out, (*value).into());
         put_count(subjects.len(), out);
-        subjects.iter().for_each(|subject| out.extend_from_slice(&subject.0.to_le_bytes()));
+        for subject in subjects {
+            out.extend_from_slice(&subject.0.to_le_bytes());
+        }
         put_count(holds.len(), out);
-        holds.iter().for_each(|hold| out.extend_from_slice(hold.as_bytes()));
+        for hold in holds {
+            out.extend_from_slice(hold.as_bytes());
+        }
     }
 }
 
@@ -357,7 +361,9 @@ pub(super) fn encode_image(image: &FactsImage, out: &mut Vec<u8>) {
             for (drop, revision, tally) in tallies {
                 put_u64(out, drop.0.into());
                 put_u64(out, revision.0);
-                tally.counts().into_iter().for_each(|count| put_u64(out, count));
+                for count in tally.counts() {
+                    put_u64(out, count);
+                }
             }
         }
         FactsImage::Demand { shop, zone, hours } => {
@@ -367,7 +373,9 @@ pub(super) fn encode_image(image: &FactsImage, out: &mut Vec<u8>) {
             put_count(hours.len(), out);
             for (hour, revision, Demand { views, interest }) in hours {
                 put_u64(out, (*hour).into());
-                [revision.0, *views, *interest].into_iter().for_each(|number| put_u64(out, number));
+                for number in [revision.0, *views, *interest] {
+                    put_u64(out, number);
+                }
             }
         }
         FactsImage::Conduct(subject, FactConduct { cancelled, charged_back, returned }) => {

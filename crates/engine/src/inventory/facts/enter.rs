@@ -11,13 +11,17 @@ impl Inventory {
     /// Applies a record of facts, whose table is locked.
     pub(in crate::inventory) fn enter_facts(&self, table: &mut FactTable, lsn: Lsn, facts: &Facts) {
         self.load_facts(table, lsn, facts);
-        facts.facts.iter().for_each(|fact| self.recheck_return(fact));
+        for fact in &facts.facts {
+            self.recheck_return(fact);
+        }
     }
 
     /// The same for a start, which looks at the holds of returned orders at its end.
     pub(in crate::inventory) fn load_facts(&self, table: &mut FactTable, lsn: Lsn, facts: &Facts) {
         table.apply(lsn, facts, |drop| self.drops.with_number(drop, |_| ()).is_some());
-        facts.facts.iter().for_each(|fact| self.enter_conduct(fact));
+        for fact in &facts.facts {
+            self.enter_conduct(fact);
+        }
     }
 
     fn enter_conduct(&self, fact: &Fact) {
@@ -61,7 +65,9 @@ impl Inventory {
 
     /// An order of these subjects counts as returned by its hold, and not by facts.
     pub(in crate::inventory) fn forget_fact_returns_of(&self, subjects: &[SubjectKey], order: OrderKey) {
-        subjects.iter().for_each(|key| self.subjects.with_one(*key, |subject| subject.forget_fact_return(order)));
+        for key in subjects {
+            self.subjects.with_one(*key, |subject| subject.forget_fact_return(order));
+        }
     }
 
     /// Restores a part of what is kept of facts from a snapshot.

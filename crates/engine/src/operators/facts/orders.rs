@@ -188,7 +188,9 @@ impl OrderIndex {
             known.used = self.searches;
             let begin = known.orders.partition_point(|(order, _)| order < key);
             let of_order = known.orders.iter().skip(begin).take_while(|(order, _)| order == key);
-            of_order.for_each(|(_, slot)| add(found.entry((*drop, *key)).or_default(), *slot));
+            for (_, slot) in of_order {
+                add(found.entry((*drop, *key)).or_default(), *slot);
+            }
         }
         found
     }
