@@ -10,7 +10,7 @@ use stockade_types::time::Timestamp;
 use tokio::task::spawn_blocking;
 use tonic::Status;
 
-use super::status::{self, of_fault};
+use super::status::of_fault;
 use crate::reports::{Listed, Reports};
 
 /// Reports of a page that asks for none.
@@ -94,5 +94,6 @@ where
 }
 
 async fn blocking<T: Send + 'static>(f: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Status> {
-    spawn_blocking(f).await.map_err(|_panic| status::internal())?.map_err(of_fault)
+    // A panic would have ended the process through its hook.
+    spawn_blocking(f).await.unwrap_or(Err(Fault::JournalFailed)).map_err(of_fault)
 }

@@ -2,7 +2,7 @@
 
 use stockade_insight::report::{DemandBucket, MoneyLine, Report, Share};
 use stockade_proto as pb;
-use stockade_types::definition::Money;
+use stockade_types::definition::{Currency, Money};
 use stockade_types::time::{Millis, Timestamp};
 
 /// A report without findings.
@@ -168,7 +168,7 @@ fn read_money_line(line: &pb::MoneyLine) -> Option<MoneyLine> {
 }
 
 fn read_money(money: &pb::Money) -> Option<Money> {
-    Some(Money { currency: money.currency_code.parse().ok()?, minor_units: money.minor_units })
+    Some(Money { currency: Currency::of(&money.currency_code)?, minor_units: money.minor_units })
 }
 
 fn read_bucket(bucket: &pb::DemandBucket) -> DemandBucket {
