@@ -28,7 +28,7 @@ pub enum Came {
     Skip,
 }
 
-/// A series. Its occurrences are so many minutes after the start.
+/// A series. Its occurrences are in minutes after the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelSeries {
     pub makes: Makes,
@@ -71,7 +71,7 @@ pub struct ModelDefined {
     pub made: Vec<Made>,
 }
 
-/// A local time in UTC, so many minutes after the start, which is at eight in the morning of a 15th of January: as the
+/// A local time in UTC, this number of minutes after the start, which is at eight in the morning of a 15th of January: as the
 /// contract writes it, as a rule does, and as the id of a drop does.
 pub fn local(minute: u64) -> [String; 3] {
     assert_eq!(START.0, 1_800_000_000_000, "2027-01-15T08:00:00Z");
