@@ -7,9 +7,12 @@
 
 mod contract;
 pub mod text;
+mod fact_file;
 pub mod metrics;
 pub mod budget;
 pub mod webhooks;
+pub mod channels;
+pub mod reports;
 
 pub mod http2;
 pub mod grpc;

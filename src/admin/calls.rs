@@ -19,8 +19,10 @@ use tokio::sync::SemaphorePermit;
 use tonic::Status;
 
 use super::Admin;
+use super::facts;
 use super::hooks;
 use super::query;
+use super::reports;
 use crate::budget::Share;
 use crate::grpc::connect::{self, BadPath};
 use crate::grpc::{Services, starting, stopping};
@@ -70,12 +72,16 @@ pub(super) fn routes(calls: Calls) -> Router<Arc<Admin>> {
         return Router::new()
             .route("/{service}/{method}", any(refused))
             .route("/v1/{*rest}", any(refused))
+            .route("/reports/{drop}", any(refused))
             .route("/openapi.json", any(refused))
             .route("/asyncapi.json", any(refused));
     }
     Router::new()
         .route("/{service}/{method}", any(connect))
         .route("/v1/events", get(events))
+        .route("/v1/facts", post(facts::record))
+        .route("/v1/reports/{drop}", get(reports::report))
+        .route("/reports/{drop}", get(reports::shown))
         .route("/v1/hooks", post(hooks::create))
         .route("/v1/hooks/samples", get(hooks::samples))
         .route("/v1/hooks/{id}", delete(hooks::remove))

@@ -35,7 +35,7 @@ fn document() -> Result<Value, Box<dyn Error>> {
         }
     }
     // The pages name these.
-    for name in ["ListEventsResponse", "DropStatus"] {
+    for name in ["ListEventsResponse", "DropStatus", "RecordFactsRequest"] {
         if let Some(message) = contract.get_message_by_name(&format!("stockade.v1.{name}")) {
             schemas.message(&message);
         }

@@ -10,18 +10,26 @@ use super::buyer::BuyerOptions;
 use super::lines::{Goods, PoolOptions, goods};
 use crate::config::span;
 
+mod channels;
+mod facts;
 mod hold;
 mod offline;
 mod plan;
 mod series;
 mod serve;
 mod stock;
+mod report;
 mod webhook;
 
+pub(super) use channels::{ChannelsCommand, ChannelsOptions, TestChannelOptions};
+pub(super) use facts::{FactsCommand, FormatWord, ImportOptions};
 use hold::EXPLAIN_HELP;
 pub(super) use hold::{ExplainOptions, HoldCommand, ListHoldsOptions, ShowHoldOptions};
 pub(super) use offline::{CompletionOptions, DemoOptions, DumpOptions, JournalCommand, VerifyOptions};
 pub(super) use plan::{CloneOptions, FireOptions};
+pub(super) use report::{
+    CompareReportsOptions, ExportReportOptions, ListReportsOptions, ReportCommand, ReportForm, ShowReportOptions,
+};
 pub(super) use series::{ApplySeriesOptions, ListSeriesOptions, PreviewOptions, SeriesCommand, SeriesOptions};
 use serve::SERVE_HELP;
 pub(super) use serve::ServeFlags;
@@ -122,6 +130,15 @@ pub(super) enum Command {
     /// Have events delivered to a URL, as signed POSTs.
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Check, test and list the ways to people that a configuration has.
+    #[command(subcommand)]
+    Channels(ChannelsCommand),
+    /// Show what came of drops.
+    #[command(subcommand)]
+    Report(ReportCommand),
+    /// Record what other systems know of orders and of demand.
+    #[command(subcommand)]
+    Facts(FactsCommand),
     /// Check a data folder offline: journal, snapshots, and that every unit is accounted for. Changes nothing.
     #[command(after_help = "Examples:\n  stockade verify --data /var/lib/stockade\n  \
         stockade verify --data ./backup --json\n\n\

@@ -11,6 +11,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 
 use crate::metrics::edge::EdgeMetrics;
+use crate::reports::Reports;
 use crate::webhooks::Webhooks;
 
 mod batch;
@@ -20,7 +21,9 @@ mod decode;
 mod drops;
 mod edge;
 mod events;
+mod facts;
 mod health;
+mod insight;
 pub mod intake;
 mod observe;
 mod others;
@@ -48,6 +51,8 @@ pub use stream::Streams;
 use decode::Decode;
 use drops::DropsService;
 use events::Events;
+use facts::FactCalls;
+use insight::InsightCalls;
 use others::Others;
 use reservation::Reservations;
 use seats::Seats;
@@ -88,9 +93,11 @@ pub struct Opened {
     pub streams: Streams,
     /// What the public may see.
     pub storefront: Storefront,
+    /// Computes reports of drops.
+    pub reports: Arc<Reports>,
 }
 
-/// All services: reservations, drops, series, events, webhooks if events are kept, the storefront, health and
+/// All services: reservations, drops, series, events, facts, webhooks if events are kept, the storefront, health and
 /// reflection. Health starts as not serving, and streams are open.
 ///
 /// # Errors
@@ -100,6 +107,7 @@ pub async fn services(
     metrics: Arc<EdgeMetrics>,
     webhooks: Option<Arc<Webhooks>>,
 ) -> Result<Opened, BrokenContract> {
+    let reports = edge.reports();
     let (edge, streams, health) = (Arc::new(edge), Streams::new(), Health::new().await);
     let reflection =
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
@@ -114,13 +122,15 @@ pub async fn services(
         drops: DropsService::new(Arc::clone(&edge), streams.clone(), Arc::clone(&seats)),
         series: SeriesCalls::new(Arc::clone(&edge)),
         events: Events::new(Arc::clone(&edge), streams.clone(), Arc::clone(&seats)),
+        facts: FactCalls::new(Arc::clone(&edge)),
         storefront: StorefrontService::new(storefront.clone(), seats),
         webhooks: WebhookCalls::new(Arc::clone(&edge), webhooks),
+        insight: InsightCalls::new(Arc::clone(&reports)),
         others: Others::new(others),
         decode: Arc::new(Decode::new()?),
         codecs: connect::codecs()?,
         streams: streams.clone(),
         metrics,
     };
-    Ok(Opened { services: Arc::new(services), health, streams, storefront })
+    Ok(Opened { services: Arc::new(services), health, streams, storefront, reports })
 }

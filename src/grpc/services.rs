@@ -16,6 +16,8 @@ use super::connect::Codec;
 use super::decode::{Decode, Decoded};
 use super::drops::DropsService;
 use super::events::Events;
+use super::facts::FactCalls;
+use super::insight::InsightCalls;
 use super::intake::{Messages, Received};
 use super::observe::{Call, deadline};
 use super::others::Others;
@@ -45,8 +47,10 @@ pub struct Services {
     pub(super) drops: DropsService,
     pub(super) series: SeriesCalls,
     pub(super) events: Events,
+    pub(super) facts: FactCalls,
     pub(super) storefront: StorefrontService,
     pub(super) webhooks: WebhookCalls,
+    pub(super) insight: InsightCalls,
     /// Health and reflection.
     pub(super) others: Others,
     pub(super) decode: Arc<Decode>,
@@ -153,7 +157,13 @@ impl Services {
             Rpc::GetWebhook => Box::pin(incoming.read(|asked| webhooks.get(asked))).await,
             Rpc::ListWebhooks => Box::pin(incoming.read(|asked| webhooks.list(asked))).await,
             Rpc::DeleteWebhook => Box::pin(incoming.operation(|asked, origin| webhooks.delete(asked, origin))).await,
+            Rpc::RecordFacts => {
+                let facts = &self.facts;
+                Box::pin(incoming.operation(|asked, origin| facts.record(asked, origin))).await
+            }
             Rpc::TestWebhook => Box::pin(incoming.unary(|asked| webhooks.test(asked))).await,
+            Rpc::GetDropReport => Box::pin(incoming.unary(|asked| self.insight.report(asked))).await,
+            Rpc::ListDropReports => Box::pin(incoming.unary(|asked| self.insight.list(asked))).await,
         }
     }
 }

@@ -8,7 +8,7 @@ use stockade_engine::command::Operation;
 use stockade_types::metrics::{Counter, Gauge, Histogram, HistogramReading};
 
 /// The contract's calls, by name. The last stands for all others.
-const METHODS: [&str; 38] = [
+const METHODS: [&str; 39] = [
     "Reserve",
     "Extend",
     "Claim",
@@ -46,6 +46,7 @@ const METHODS: [&str; 38] = [
     "ListWebhooks",
     "DeleteWebhook",
     "TestWebhook",
+    "RecordFacts",
     "unknown",
 ];
 

@@ -121,6 +121,7 @@ fn bounds(config: &Config) -> (Bounds, Option<u64>) {
         max_ended_holds: usize::try_from(ended).unwrap_or(usize::MAX),
         retry_window: config.retry_window,
         archive_after: config.archive_after,
+        max_facts: memory.map_or(usual.max_facts, watermark::facts_for),
         start_room: memory.map_or(usual.start_room, watermark::start_room),
         ..usual
     };
@@ -191,6 +192,9 @@ impl OpenedEngine {
     pub fn close(self) -> Result<(), ServeError> {
         let Self { engine, clock, failed: _, background, watermark, folder } = self;
         drop((background, watermark));
+        if let Err(fault) = engine.record_all_demand(clock.now()) {
+            tracing::warn!(%fault, "what was asked last is not recorded");
+        }
         let taken = folder.as_ref().map(|folder| engine.snapshot(folder.snapshots.as_ref(), clock.now())).transpose();
         // Also after a failed snapshot: the journal is complete, and its trailer proves that.
         engine.journal().close(clock.now()).map_err(|error| ServeError::Journal(told_whole(&error)))?;

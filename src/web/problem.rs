@@ -81,6 +81,12 @@ impl Problem {
         Self::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content must be application/json")
     }
 
+    /// Another content than facts are written in.
+    pub(crate) fn facts_media_type() -> Self {
+        let detail = "the content must be application/json, application/x-ndjson or text/csv";
+        Self::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+    }
+
     /// Not for whom it came from.
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::plain(StatusCode::FORBIDDEN, detail)

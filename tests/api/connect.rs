@@ -14,14 +14,15 @@ const RESERVE: &str = "/stockade.v1.ReservationService/Reserve";
 const GET_DROP: &str = "/stockade.v1.DropService/GetDrop";
 
 /// An answer.
-struct Answer {
-    status: u16,
-    head: String,
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
     body: Vec<u8>,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    /// Its body, which is JSON.
+    pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}: {:?}", self.head, self.body))
     }
 }
@@ -48,7 +49,8 @@ async fn send_to(address: SocketAddr, first: &str, lines: &[&str], body: &[u8]) 
     Answer { status, head, body: body.iter().skip(4).copied().collect() }
 }
 
-async fn post(server: &Server, path: &str, content: &str, body: &[u8]) -> Answer {
+/// Posts a body to a server's HTTP endpoint.
+pub async fn post(server: &Server, path: &str, content: &str, body: &[u8]) -> Answer {
     send(server.http, &format!("POST {path}"), &[&format!("content-type: {content}")], body).await
 }
 

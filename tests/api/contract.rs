@@ -22,7 +22,7 @@ use crate::server::channel;
 use crate::shop::{adjustment, claim, release, returning};
 
 /// Served fields, by message. A field that is in no table must be refused.
-const SERVED: [(&str, &str); 67] = [
+const SERVED: [(&str, &str); 69] = [
     ("ReserveRequest", "hold_id drop_id lines customer ttl supersedes allow_partial override"),
     ("Line", "sku quantity pool"),
     ("Customer", "id tiers zones identities"),
@@ -93,6 +93,8 @@ const SERVED: [(&str, &str); 67] = [
     ("ListWebhooksRequest", "page_size page_token"),
     ("DeleteWebhookRequest", "webhook_id"),
     ("TestWebhookRequest", "webhook_id"),
+    ("RecordFactsRequest", "facts"),
+    ("Fact", "id kind time shop drop_id order_ref sku zone customer_id value"),
 ];
 /// Fields of requests that only the server sets.
 const OUTPUT_ONLY: [(&str, &str); 11] = [
@@ -310,6 +312,10 @@ pub fn good(request: &str) -> DynamicMessage {
         }
         "GetDropRequest" | "GetDropStatusRequest" | "PauseDropRequest" | "ResumeDropRequest" | "CloseDropRequest" => {
             pb::GetDropRequest { drop_id }.encode_to_vec()
+        }
+        "RecordFactsRequest" => {
+            let fact = pb::Fact { id: "f".into(), kind: pb::FactKind::View.into(), drop_id, ..Default::default() };
+            pb::RecordFactsRequest { facts: vec![fact] }.encode_to_vec()
         }
         "CreateWebhookRequest" => {
             pb::CreateWebhookRequest { webhook: Some(good_webhook()), ..Default::default() }.encode_to_vec()

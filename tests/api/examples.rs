@@ -196,6 +196,7 @@ async fn carts_that_are_left_behind_make_the_next_ones_shorter_and_fewer() {
             "all the time    left-behind: a customer with 2 unclaimed holds within 1day: holds of 1m 30s at most, \
              1 unit on hold at most",
             "all the time    sent-back: a customer with 3 returns within 90 days: 1 unit at most",
+            "all the time    cancelled: a customer with 2 cancellations within 90 days: 1 unit at most",
         ],
     );
     let ask = |n, who: &str, units| reserve(n, "fair-cart", who, vec![line("SNEAKER/42", units)]);
@@ -225,6 +226,24 @@ async fn carts_that_are_left_behind_make_the_next_ones_shorter_and_fewer() {
     let no = refused(&shop.client, ask(13, "cid", 2)).await;
     assert_eq!((no.reason(), no.limit.expect("a rule").id.as_str()), (Reason::LimitReached, "sent-back"));
     held(&shop.client, ask(13, "cid", 1)).await;
+
+    for n in [20, 21] {
+        let order = held(&shop.client, ask(n, "dan", 1)).await;
+        let claim = pb::ClaimRequest { hold_id: order.id, order_ref: format!("B-{n}"), ..Default::default() };
+        shop.client.claim(claim).await.expect("claimed");
+        let fact = pb::Fact {
+            id: format!("cancelled-{n}"),
+            kind: pb::FactKind::Cancelled.into(),
+            time: order.created_at,
+            drop_id: "fair-cart".into(),
+            order_ref: format!("B-{n}"),
+            ..pb::Fact::default()
+        };
+        let recorded = shop.client.record_facts(pb::RecordFactsRequest { facts: vec![fact] }).await;
+        assert_eq!(recorded.expect("recorded").recorded, 1);
+    }
+    let no = refused(&shop.client, ask(22, "dan", 1)).await;
+    assert_eq!((no.reason(), no.limit.expect("a rule").id.as_str()), (Reason::LimitReached, "cancelled"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,7 @@ mod examples;
 mod explain;
 mod events;
 mod events_tail;
+mod facts;
 mod holds;
 mod limits;
 mod lists;

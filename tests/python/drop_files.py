@@ -83,6 +83,9 @@ GOOD = {
     "conduct of all parts": SMALLEST
     + "conduct: [{id: c, identity_kind: card, counts: returns, at_least: 3, within: 90d, audience: {tiers: [a]}, "
     "hold_ttl: 90s, max_live_units: 1, max_units: 0, cooldown: 1m}]\n",
+    "conduct by facts": SMALLEST
+    + "conduct: [{id: c, counts: cancellations, at_least: 2, within: 400d, max_units: 1}, "
+    "{id: d, counts: chargebacks, at_least: 1, within: 400d, max_units: 0}]\n",
     "a tranche": SMALLEST + "tranches: [{id: t, sku: K, pool: general, units: 3, when: {after_open: 1h}}]\n",
 }
 

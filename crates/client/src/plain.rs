@@ -10,6 +10,7 @@ use futures_util::Stream;
 use stockade_proto as pb;
 use stockade_proto::drop_service_client::DropServiceClient;
 use stockade_proto::event_service_client::EventServiceClient;
+use stockade_proto::insight_service_client::InsightServiceClient;
 use stockade_proto::reservation_service_client::ReservationServiceClient;
 use stockade_proto::series_service_client::SeriesServiceClient;
 use stockade_proto::storefront_service_client::StorefrontServiceClient;
@@ -61,6 +62,7 @@ pub struct Client {
     drops: DropServiceClient<Channel>,
     series: SeriesServiceClient<Channel>,
     events: EventServiceClient<Channel>,
+    insight: InsightServiceClient<Channel>,
     storefront: StorefrontServiceClient<Channel>,
     endpoint: Arc<str>,
     timeout: Duration,
@@ -227,6 +229,7 @@ impl Client {
             drops: DropServiceClient::new(channel.clone()),
             series: SeriesServiceClient::new(channel.clone()),
             events: EventServiceClient::new(channel.clone()),
+            insight: InsightServiceClient::new(channel.clone()),
             storefront: StorefrontServiceClient::new(channel),
             endpoint: endpoint.into(),
             timeout: CALL_TIMEOUT,
@@ -342,6 +345,12 @@ impl Client {
         list_series: series, ListSeriesRequest -> ListSeriesResponse;
         /// The next occurrences of a series, also of one that is not created yet.
         preview_series: series, PreviewSeriesRequest -> PreviewSeriesResponse;
+        /// Records what other systems know of orders and of demand, each fact once by its id.
+        record_facts: insight, RecordFactsRequest -> RecordFactsResponse;
+        /// What came of a drop; while it runs, so far.
+        get_drop_report: insight, GetDropReportRequest -> GetDropReportResponse;
+        /// Lists recorded reports, the latest opening first, page by page.
+        list_drop_reports: insight, ListDropReportsRequest -> ListDropReportsResponse;
         /// Lists events, page by page.
         list_events: events, ListEventsRequest -> ListEventsResponse;
         /// Shows what the public may see of a drop.

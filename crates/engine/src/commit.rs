@@ -51,7 +51,7 @@ impl Engine {
                 self.count_transition(HoldState::Released);
                 self.count_transition(HoldState::Held);
             }
-            Applied::Drop | Applied::Defined | Applied::Changed(..) => {}
+            Applied::Drop | Applied::Defined | Applied::Facts | Applied::Changed(..) => {}
         }
         Ok(lsn)
     }

@@ -47,6 +47,7 @@ use stockade_types::metrics::{Counter, Gauge, Histogram};
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::inventory::Inventory;
+use crate::operators::facts::OrderIndex;
 use answer::Fault;
 use attempt::{Answer, Attempt, Chore, Decided, Undecided};
 use refusals::Refusals;
@@ -76,6 +77,8 @@ pub struct Bounds {
     pub max_archived_drops: usize,
     /// Most bytes that the remembered archived drops take, encoded.
     pub max_archived_bytes: usize,
+    /// Most facts that are known by their ids.
+    pub max_facts: usize,
     /// Most bytes that a start may use temporarily, in addition to what it loads.
     pub start_room: usize,
 }
@@ -109,6 +112,7 @@ impl Default for Bounds {
             max_drops: 100_000,
             max_archived_drops: 100_000,
             max_archived_bytes: 64 * 1024 * 1024,
+            max_facts: 10_000_000,
             start_room: usize::MAX,
         }
     }
@@ -141,6 +145,8 @@ pub struct Engine {
     /// The process uses nearly all memory that it may use. Written by one thread, read by all.
     short_of_memory: AtomicBool,
     refusals: Refusals,
+    /// The orders of some drops, for facts about them.
+    orders: Mutex<OrderIndex>,
     /// When it began to keep refusals.
     began: Timestamp,
     /// Held while a snapshot copies all holds, and for each piece of holds that are taken out.
@@ -154,7 +160,8 @@ impl Engine {
     #[must_use]
     pub fn new(inventory: Inventory, journal: Journal, bounds: Bounds) -> Self {
         // The start may have found more than these bounds allow.
-        inventory.drops.forget_archived(bounds.max_archived_drops, bounds.max_archived_bytes);
+        inventory.forget_archived(bounds.max_archived_drops, bounds.max_archived_bytes);
+        inventory.forget_unknown_facts();
         Self {
             inventory,
             journal,
@@ -163,6 +170,7 @@ impl Engine {
             metrics: EngineMetrics::default(),
             short_of_memory: AtomicBool::new(false),
             refusals: Refusals::default(),
+            orders: Mutex::default(),
             began: Timestamp::default(),
             scan_lock: Mutex::default(),
             clock_is_in_doubt: AtomicBool::new(false),

@@ -19,7 +19,9 @@ use siphasher::sip::SipHasher13;
 use siphasher::sip128::SipHasher13 as SipHasher13Wide;
 
 use crate::hold::ContentHash;
-use crate::ids::{CustomerId, DropId, HoldId, IdentityKind, PoolId, ShopId, Sku, SubjectKey};
+use crate::ids::{
+    CustomerId, DropId, FactId, FactKey, HoldId, IdentityKind, OrderKey, OrderRef, PoolId, ShopId, Sku, SubjectKey,
+};
 
 /// The data folder's secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -98,6 +100,32 @@ impl DigestKey {
             parts.extend_from_slice(value.as_bytes());
         };
         hash_parts(lay, |parts| SubjectKey(SipHasher13Wide::new_with_key(&self.0).hash(parts).as_u128()))
+    }
+
+    /// A fact's id within its shop. No kind of identity has a blank in its name.
+    #[must_use]
+    pub fn fact(&self, shop: &ShopId, id: &FactId) -> FactKey {
+        let lay = |parts: &mut Vec<u8>| {
+            lay_owner(parts, "fact id", shop);
+            parts.extend_from_slice(id.as_str().as_bytes());
+        };
+        hash_parts(lay, |parts| FactKey(SipHasher13Wide::new_with_key(&self.0).hash(parts).as_u128()))
+    }
+
+    /// Digest of what a fact says, whose parts `lay` appends.
+    #[must_use]
+    pub fn fact_content(&self, lay: impl FnOnce(&mut Vec<u8>)) -> u64 {
+        hash_parts(lay, |parts| SipHasher13::new_with_key(&self.0).hash(parts))
+    }
+
+    /// An order of a shop.
+    #[must_use]
+    pub fn order(&self, shop: &ShopId, order: &OrderRef) -> OrderKey {
+        let lay = |parts: &mut Vec<u8>| {
+            lay_owner(parts, "order ref", shop);
+            parts.extend_from_slice(order.as_str().as_bytes());
+        };
+        hash_parts(lay, |parts| OrderKey(SipHasher13::new_with_key(&self.0).hash(parts)))
     }
 
     /// Digest of what a reserve asks for, without its id and its ttl.

@@ -225,6 +225,12 @@ macro_rules! uuid_id {
     };
 }
 
+text_id!(
+    /// A fact's id, chosen by the system that reports it: opaque.
+    FactId,
+    check_opaque
+);
+
 uuid_id!(
     /// A hold's id: a UUID chosen by the caller; it is also the idempotency key.
     HoldId
@@ -253,6 +259,35 @@ impl SubjectKey {
     #[must_use]
     pub fn place(self) -> u64 {
         u64::try_from(self.0 >> 64).unwrap_or(0)
+    }
+}
+
+/// A fact's id within its shop, as a 128-bit keyed hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FactKey(pub u128);
+
+/// An order of a shop, as a keyed hash of 63 bits: it distinguishes the few orders of one subject. The lowest bit says
+/// whether the order's hold was found when this was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrderKey(pub u64);
+
+impl OrderKey {
+    /// The same order, whose hold was found or not.
+    #[must_use]
+    pub const fn with_hold(self, is_found: bool) -> Self {
+        Self(self.0 & !1 | if is_found { 1 } else { 0 })
+    }
+
+    /// Whether its hold was found.
+    #[must_use]
+    pub const fn has_hold(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    /// Whether it is the same order.
+    #[must_use]
+    pub const fn is_order(self, other: Self) -> bool {
+        self.0 >> 1 == other.0 >> 1
     }
 }
 

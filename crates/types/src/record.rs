@@ -6,22 +6,33 @@
 //! the entity after it.
 
 mod archive;
+mod channel;
 mod defined;
 mod delivered;
 mod drop_fact;
+mod drop_image;
+mod facts;
 mod format1;
 mod hold;
 mod hold_change;
 mod lifecycle;
 mod marks;
 mod occurrence;
+mod report;
 mod restart;
 mod stock;
+mod totals;
 
 pub use archive::{Archived, OldUsage, Sold, UsageImage};
+pub use channel::{AUDIENCES_MAX, ChannelFact, ChannelProgress, Sent};
 pub use defined::{DEFINED_BYTES_MAX, DefinedFact, DefinedImage, DefinedKind, DefinedUpdate, DefinedVerb};
 pub use delivered::{DELIVERED_MAX, Delivered};
 pub use drop_fact::{DropFact, DropVerb, ORIGIN_TEXT_MAX, Origin};
+pub use drop_image::{Announced, DropImage, LastUpdate, request_digest, update_digest};
+pub use facts::{
+    Demand, FACT_ENTRIES_MAX, FACT_HOLDS_MAX, FACT_KEPT, FACT_SUBJECTS_MAX, FACT_VALUE_MAX, FACTS_MAX, Fact,
+    FactConduct, FactKind, FactTally, Facts, FactsImage, KnownFact, NPS_MAX, OrderInstants, hour_of,
+};
 pub use format1::OldFact;
 pub use hold_change::{Actor, HoldChange, Made, MovedLine, Superseded, Verb};
 pub use lifecycle::{Closed, Lifecycle};
@@ -29,15 +40,16 @@ pub use marks::{
     FlowPlace, Mark, MarkKind, Marks, STOCK_MARKS_MAX, each_mark, each_planned, each_planned_mut, last_slot_ends,
 };
 pub use occurrence::{OccurrenceFact, OccurrenceVerb, REASON_MAX};
+pub use report::{REPORT_BYTES_MAX, ReportFact, ReportPart};
 pub use restart::Restart;
 pub use stock::{
     Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, PoolBasis, PoolFigures, Reconciliation, StockChange, StockImage,
 };
+pub use totals::{DemandFact, DemandSums, DropTotals, INTERVALS_MAX, Interval, REGISTERS, TotalsImage};
 
 use crate::codec::{DecodeError, Reader, put_u64};
-use crate::definition::Definition;
 use crate::hold::Hold;
-use crate::ids::{DropNo, Lsn};
+use crate::ids::DropNo;
 use crate::time::Timestamp;
 use marks::MarkScope;
 use stock::Says;
@@ -47,41 +59,6 @@ pub const DROP_IMAGE_BYTES_MAX: usize = 128 * 1024;
 /// Most bytes of one encoded record. A drop is only made, or changed, if a fact about it with all that its rules can add
 /// ([`DropFact::largest`]) takes no more.
 pub const RECORD_BYTES_MAX: usize = 255 * 1024;
-
-/// A drop's definition. The entity's revision is `Drop.revision` on the wire.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DropImage {
-    /// Its number in this engine.
-    pub number: DropNo,
-    /// When it was created.
-    pub created_at: Timestamp,
-    /// Its definition.
-    pub definition: Definition,
-    /// Digest of the definition as first requested: distinguishes a repeated `CreateDrop` from another one.
-    pub request: [u8; 32],
-    /// The last change of its definition.
-    pub update: Option<LastUpdate>,
-}
-
-/// The last change of a drop's definition: distinguishes a repeated `UpdateDrop` from another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastUpdate {
-    /// The revision that it changed.
-    pub base: Lsn,
-    /// Digest of the request: see [`update_digest`].
-    pub request: [u8; 32],
-    /// The changes so far of what calendars show, this one included; none if no update has changed that.
-    pub announced: Option<Announced>,
-}
-
-/// The changes of what calendars show of a drop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Announced {
-    /// How many there were.
-    pub changes: u32,
-    /// When the last one was made.
-    pub at: Timestamp,
-}
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +100,18 @@ pub enum Record {
     Occurrence(Box<OccurrenceFact>),
     /// How far the deliveries of webhooks are. In snapshots one for each webhook.
     Delivered(Delivered),
+    /// How far the messages of a channel are. In snapshots the last of it.
+    Channel(ChannelFact),
+    /// What other systems know of orders and of demand: one piece of it.
+    Facts(Facts),
+    /// A part of what is kept of facts.
+    FactsImage(FactsImage),
+    /// What the journal's records say of a drop in sum. Only in snapshots.
+    Totals(TotalsImage),
+    /// What was asked of a drop. In snapshots all of it.
+    Demand(Box<DemandFact>),
+    /// A part of what came of a drop.
+    Report(Box<ReportFact>),
 }
 
 /// First byte of an encoded record. A number is never reused for another meaning.
@@ -191,6 +180,16 @@ mod kind {
         LIFECYCLE_WITH_SIGNALS = 36,
         /// A drop of which what calendars show has changed; with rules or without.
         DROP_ANNOUNCED = 38,
+        /// How far the messages of a channel are.
+        CHANNEL = 39,
+        /// Facts of other systems, and what is kept of them.
+        FACTS = 40,
+        /// What the records say of a drop in sum.
+        TOTALS = 41,
+        /// What was asked of a drop.
+        DEMAND = 42,
+        /// A part of what came of a drop.
+        REPORT = 43,
     }
 
     /// The highest of them.
@@ -204,44 +203,6 @@ mod kind {
             (last, rest) = (*kind, behind);
         }
         last
-    }
-}
-
-impl DropImage {
-    /// The size of its record, in bytes.
-    #[must_use]
-    pub fn encoded_len(&self) -> usize {
-        let mut bytes = Vec::new();
-        self.encode(&mut bytes);
-        bytes.len()
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        let Self { number, created_at, definition, request, update } = self;
-        let in_parts = update.is_some() || definition.has_parts();
-        let announced = update.and_then(|update| update.announced);
-        out.push(match in_parts {
-            true if announced.is_some() => kind::DROP_ANNOUNCED,
-            true if definition.rules.has_news() => kind::DROP_WITH_SIGNALS,
-            true if definition.has_rules() => kind::DROP_WITH_RULES,
-            true => kind::DROP_IN_PARTS,
-            false => kind::DROP,
-        });
-        put_u64(out, number.0.into());
-        put_u64(out, created_at.0);
-        out.extend_from_slice(request);
-        if in_parts {
-            out.push(u8::from(update.is_some()).saturating_add(u8::from(announced.is_some())));
-        }
-        if let Some(LastUpdate { base, request, announced }) = update {
-            put_u64(out, base.0);
-            out.extend_from_slice(request);
-            if let Some(Announced { changes, at }) = announced {
-                put_u64(out, (*changes).into());
-                put_u64(out, at.0);
-            }
-        }
-        definition.encode(in_parts, out);
     }
 }
 
@@ -259,7 +220,10 @@ impl Record {
             Self::Lifecycle(Lifecycle { drop, .. })
             | Self::Stock(StockImage { drop, .. })
             | Self::Adjustments(AdjustmentsImage { drop, .. })
+            | Self::Totals(TotalsImage { drop, .. })
             | Self::Archived(Archived { drop, .. }) => Some(*drop),
+            Self::Demand(fact) => Some(fact.drop),
+            Self::Report(fact) => Some(fact.drop),
             Self::Hold(_)
             | Self::Made(_)
             | Self::Changed(_)
@@ -270,6 +234,9 @@ impl Record {
             | Self::Defined(_)
             | Self::Occurrence(_)
             | Self::Delivered(_)
+            | Self::Channel(_)
+            | Self::Facts(_)
+            | Self::FactsImage(_)
             | Self::Usage(_) => None,
         }
     }
@@ -281,6 +248,18 @@ impl Record {
             Some(image)
         } else if let Self::DropFact(fact) = self {
             Some(&fact.image)
+        } else {
+            None
+        }
+    }
+
+    /// The hold that it is about, as it is after it; of a succession the hold that was made.
+    #[must_use]
+    pub fn hold(&self) -> Option<&Hold> {
+        if let Self::Hold(hold) | Self::Made(Made { hold, .. }) | Self::Changed(HoldChange { hold, .. }) = self {
+            Some(hold)
+        } else if let Self::Superseded(superseded) = self {
+            Some(&superseded.made)
         } else {
             None
         }
@@ -308,6 +287,12 @@ impl Record {
             Self::Defined(_) => "defined",
             Self::Occurrence(_) => "occurrence",
             Self::Delivered(_) => "delivered",
+            Self::Channel(_) => "channel",
+            Self::Facts(_) => "facts",
+            Self::FactsImage(_) => "kept facts",
+            Self::Totals(_) => "totals",
+            Self::Demand(_) => "demand",
+            Self::Report(_) => "report",
         }
     }
 
@@ -339,6 +324,12 @@ impl Record {
             Self::Defined(fact) => defined::encode(fact, out),
             Self::Occurrence(fact) => occurrence::encode(fact, out),
             Self::Delivered(delivered) => delivered::encode(delivered, out),
+            Self::Channel(fact) => channel::encode(fact, out),
+            Self::Facts(facts) => facts::encode(facts, out),
+            Self::FactsImage(image) => facts::encode_image(image, out),
+            Self::Totals(image) => totals::encode_image(image, out),
+            Self::Demand(fact) => totals::encode_demand(fact, out),
+            Self::Report(fact) => report::encode(fact, out),
         }
     }
 
@@ -381,6 +372,11 @@ impl Record {
             Self::Defined(_) => kind::DEFINED,
             Self::Occurrence(_) => kind::OCCURRENCE,
             Self::Delivered(_) => kind::DELIVERED,
+            Self::Channel(_) => kind::CHANNEL,
+            Self::Facts(_) | Self::FactsImage(_) => kind::FACTS,
+            Self::Totals(_) => kind::TOTALS,
+            Self::Demand(_) => kind::DEMAND,
+            Self::Report(_) => kind::REPORT,
         })
     }
 
@@ -399,7 +395,7 @@ impl Record {
             | kind::DROP_IN_PARTS
             | kind::DROP_WITH_RULES
             | kind::DROP_WITH_SIGNALS
-            | kind::DROP_ANNOUNCED) => Self::Drop(Box::new(drop_image(&mut reader, kind)?)),
+            | kind::DROP_ANNOUNCED) => Self::Drop(Box::new(drop_image::decode(&mut reader, kind)?)),
             kind::DROP_FACT => fact(&mut reader, MarkScope::Schedule)?,
             kind::FACT_WITH_RULES => fact(&mut reader, MarkScope::Rules)?,
             kind::FACT_WITH_SIGNALS => fact(&mut reader, MarkScope::All)?,
@@ -426,8 +422,16 @@ impl Record {
                 Self::Usage(archive::decode_usage(&mut reader, kind == kind::USAGE_WITH_RETURNS)?)
             }
             kind::DELIVERED => Self::Delivered(delivered::decode(&mut reader)?),
+            kind::CHANNEL => Self::Channel(channel::decode(&mut reader)?),
+            kind::FACTS => match facts::decode(&mut reader)? {
+                facts::Decoded::Piece(facts) => Self::Facts(facts),
+                facts::Decoded::Image(image) => Self::FactsImage(image),
+            },
             kind::DEFINED => Self::Defined(Box::new(defined::decode(&mut reader)?)),
             kind::OCCURRENCE => Self::Occurrence(Box::new(occurrence::decode(&mut reader)?)),
+            kind::TOTALS => Self::Totals(totals::decode_image(&mut reader)?),
+            kind::DEMAND => Self::Demand(Box::new(totals::decode_demand(&mut reader)?)),
+            kind::REPORT => Self::Report(Box::new(report::decode(&mut reader)?)),
             _ => return Err(DecodeError::Bad("record kind")),
         };
         reader.finish()?;
@@ -437,53 +441,6 @@ impl Record {
 
 fn fact(reader: &mut Reader<'_>, scope: MarkScope) -> Result<Record, DecodeError> {
     Ok(Record::DropFact(Box::new(drop_fact::decode(reader, scope)?)))
-}
-
-/// The digest that distinguishes one `CreateDrop` from another: over the definition's bytes as they would be on disk.
-#[must_use]
-pub fn request_digest(definition: &Definition) -> [u8; 32] {
-    let mut bytes = Vec::new();
-    definition.encode(definition.has_parts(), &mut bytes);
-    blake3::hash(&bytes).into()
-}
-
-/// The digest that distinguishes one `UpdateDrop` of a revision from another: over the named fields (none means all)
-/// and the whole requested definition.
-#[must_use]
-pub fn update_digest(named: &[&str], wanted: &Definition) -> [u8; 32] {
-    let mut bytes = Vec::new();
-    for name in named {
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.push(b',');
-    }
-    bytes.push(b'=');
-    wanted.encode(wanted.has_parts(), &mut bytes);
-    blake3::hash(&bytes).into()
-}
-
-/// Reads a drop's image; its kind byte has been read.
-fn drop_image(reader: &mut Reader<'_>, kind: u8) -> Result<DropImage, DecodeError> {
-    let with_parts = [kind::DROP_IN_PARTS, kind::DROP_WITH_RULES, kind::DROP_WITH_SIGNALS, kind::DROP_ANNOUNCED];
-    let in_parts = with_parts.contains(&kind);
-    if !in_parts && kind != kind::DROP {
-        return Err(DecodeError::Bad("kind of a drop"));
-    }
-    let number = DropNo(reader.small("drop number")?);
-    let created_at = Timestamp(reader.u64()?);
-    let request = reader.array()?;
-    let update = match if in_parts { reader.u8()? } else { 0 } {
-        0 if kind != kind::DROP_ANNOUNCED => None,
-        1 if kind != kind::DROP_ANNOUNCED => {
-            Some(LastUpdate { base: Lsn(reader.u64()?), request: reader.array()?, announced: None })
-        }
-        2 if kind == kind::DROP_ANNOUNCED => {
-            let (base, request) = (Lsn(reader.u64()?), reader.array()?);
-            let announced = Announced { changes: reader.small("changes")?, at: Timestamp(reader.u64()?) };
-            Some(LastUpdate { base, request, announced: Some(announced) })
-        }
-        _ => return Err(DecodeError::Bad("flag")),
-    };
-    Ok(DropImage { number, created_at, definition: Definition::decode(reader, in_parts)?, request, update })
 }
 
 #[cfg(test)]

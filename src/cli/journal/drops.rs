@@ -80,6 +80,10 @@ impl KnownDrops {
                 OldFact::Change(id, _) => self.holds.contains(id),
                 OldFact::Superseded { .. } => matches,
             },
+            (None, Record::Facts(facts)) => {
+                let is_of = |number: DropNo| self.get(number).is_some_and(|drop| drop.id == *wanted);
+                facts.facts.iter().filter_map(|fact| fact.drop).any(is_of)
+            }
             (None, _) => matches,
         }
     }
@@ -116,6 +120,12 @@ fn hold_of(record: &Record) -> Option<&Hold> {
         | Record::Defined(_)
         | Record::Occurrence(_)
         | Record::Delivered(_)
+        | Record::Channel(_)
+        | Record::Facts(_)
+        | Record::FactsImage(_)
+        | Record::Totals(_)
+        | Record::Demand(_)
+        | Record::Report(_)
         | Record::Usage(_) => None,
     }
 }

@@ -13,7 +13,9 @@ use stockade_types::time::Timestamp;
 
 use super::defined;
 use super::drops::KnownDrops;
+use super::facts;
 use super::fields::{Fact, hex, is_nothing, millis, time};
+use super::measured;
 use super::rules;
 
 /// Converts a record.
@@ -51,6 +53,12 @@ pub(super) fn fact(record: &Record, drops: &KnownDrops) -> Fact {
         Record::Defined(change) => defined::defined(change),
         Record::Occurrence(result) => defined::occurrence(result),
         Record::Delivered(delivered) => defined::delivered(delivered),
+        Record::Channel(fact) => defined::channel(fact),
+        Record::Facts(reported) => facts::facts(reported, drops),
+        Record::FactsImage(image) => facts::kept(image),
+        Record::Totals(image) => measured::totals(of_drop("totals", image.drop, drops), image.totals),
+        Record::Demand(fact) => measured::demand(of_drop("demand", fact.drop, drops), fact),
+        Record::Report(fact) => measured::report(of_drop("report", fact.drop, drops), fact),
     }
 }
 

@@ -17,7 +17,9 @@ use super::output::Output;
 mod defined;
 mod drops;
 mod fact;
+mod facts;
 mod fields;
+mod measured;
 mod rules;
 
 use drops::KnownDrops;

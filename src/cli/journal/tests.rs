@@ -8,17 +8,19 @@ use stockade_types::hold::{
     Change, ContentHash, Hold, HoldExtras, HoldFields, HoldLine, HoldState, Identity, Lines, ShortLine,
 };
 use stockade_types::ids::{
-    AdjustmentId, CustomerId, DropId, DropNo, HoldId, ItemNo, LimitId, Lsn, OrderRef, PoolNo, SubjectKey,
+    AdjustmentId, CustomerId, DropId, DropNo, FactKey, HoldId, ItemNo, LimitId, Lsn, OrderRef, PoolNo, SubjectKey,
 };
 use stockade_types::record::{
-    Actor, Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, Closed, DefinedFact, DefinedImage,
-    DefinedKind, DefinedUpdate, DefinedVerb, DropFact, DropImage, DropVerb, HoldChange, LastUpdate, Lifecycle, Made,
-    Mark, MarkKind, OccurrenceFact, OccurrenceVerb, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Reconciliation,
-    Record, Restart, Sold, StockChange, StockImage, Superseded, UsageImage,
+    Actor, Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, ChannelFact, ChannelProgress, Closed,
+    DefinedFact, DefinedImage, DefinedKind, DefinedUpdate, DefinedVerb, DropFact, DropImage, DropVerb,
+    Fact as Reported, FactKind, FactTally, Facts, FactsImage, HoldChange, LastUpdate, Lifecycle, Made, Mark, MarkKind,
+    OccurrenceFact, OccurrenceVerb, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Reconciliation, Record, Restart,
+    Sent, Sold, StockChange, StockImage, Superseded, UsageImage,
 };
 use stockade_types::refusal::Reason;
 use stockade_types::series::{Guard, GuardKind, Series, SeriesState};
 use stockade_types::time::{Millis, Timestamp};
+use stockade_types::webhook::EventPlace;
 
 use super::drops::KnownDrops;
 use super::fact::fact;
@@ -250,6 +252,63 @@ fn a_series_and_its_occurrences_are_printed_whole() {
     assert_eq!((&skipped["kind"], &skipped["reason"]), (&"occurrence_skipped".into(), &"missed".into()));
     let of = (&skipped["drop_id"], &skipped["series_revision"]);
     assert_eq!(of, (&"weekly-20261204T1800".into(), &5.into()));
+}
+
+#[test]
+fn a_channel_is_printed_with_what_it_has_sent() {
+    let sent = Sent { audience: [0xab; 16], last_at: NOON, count: 2 };
+    let progress = ChannelProgress { decided_to: EventPlace { lsn: Lsn(6), place: 1 }, sent: vec![sent] };
+    let record = Record::Channel(ChannelFact { at: NOON, channel: id("push"), progress: Some(progress) });
+    let line = fact(&record, &KnownDrops::new(None)).line(Lsn(7), NOON, false);
+    let (audience, at) = ("ab".repeat(16), "2026-12-04T17:00:00.000Z");
+    let sent = format!("[{{\"audience\":\"{audience}\",\"count\":2,\"last_at\":\"{at}\"}}]");
+    assert_eq!(line, format!("       7 {at} channel  at={at} id=push decided_to=6 sent={sent}"));
+    let forgotten = Record::Channel(ChannelFact { at: NOON, channel: id("push"), progress: None });
+    let line = fact(&forgotten, &KnownDrops::new(None)).line(Lsn(7), NOON, false);
+    assert_eq!(line, format!("       7 {at} channel  at={at} id=push forgotten=true"));
+}
+
+#[test]
+fn facts_are_printed_whole_and_name_no_customer() {
+    let mut drops = KnownDrops::new(None);
+    drops.meet(&drop_record(0, "knife"));
+    let cancelled = Reported {
+        key: FactKey(0xa),
+        content: 0xb,
+        kind: FactKind::Returned,
+        time: NOON,
+        shop: id("default"),
+        drop: Some(DropNo(0)),
+        order: Some(id("A-1")),
+        sku: None,
+        zone: None,
+        value: 2,
+        subjects: vec![SubjectKey(0xc)],
+        holds: vec![HoldId::from_bytes([1; 16])],
+    };
+    let origin = Origin { peer: Some("[::1]:5".into()), ..Origin::ANONYMOUS };
+    let printed = |record: &Record| {
+        let line = fact(record, &drops).line(Lsn(7), NOON, true);
+        serde_json::from_str::<serde_json::Value>(&line).expect("JSON")
+    };
+    let recorded = Record::Facts(Facts { at: NOON, origin, facts: vec![cancelled] });
+    let line = printed(&recorded);
+    assert_eq!((&line["kind"], &line["peer"]), (&"facts".into(), &"[::1]:5".into()));
+    let wanted = serde_json::json!([{
+        "id_digest": format!("{:032x}", 0xa), "content_digest": format!("{:016x}", 0xb), "kind": "returned",
+        "time": NOON.to_string(), "shop": "default", "drop_number": 0, "drop_id": "knife", "order_ref": "A-1", "value": 2,
+        "subject_digests": [format!("{:032x}", 0xc)], "hold_ids": [HoldId::from_bytes([1; 16]).to_string()],
+    }]);
+    assert_eq!(line["facts"], wanted);
+    let of = |wanted: &str, record: &Record| {
+        let mut drops = KnownDrops::new(Some(id(wanted)));
+        drops.meet(&drop_record(0, "knife"));
+        drops.meet(record)
+    };
+    assert!(of("knife", &recorded) && !of("spoon", &recorded));
+    let tally = FactTally { views: 3, ..FactTally::default() };
+    let kept = printed(&Record::FactsImage(FactsImage::Tallies(vec![(DropNo(0), Lsn(4), tally)])));
+    assert_eq!((&kept["kind"], &kept["drops"][0]["tally"]["views"]), (&"fact_tallies".into(), &3.into()));
 }
 
 #[test]

@@ -106,6 +106,8 @@ pub(super) fn conduct_view(rule: &ConductRule) -> pb::ConductRule {
     let ConductRule { counts, at_least, within, audience, hold_ttl, limit } = rule;
     let counts = match counts {
         Conduct::UnclaimedHolds => pb::Conduct::UnclaimedHolds,
+        Conduct::Cancellations => pb::Conduct::Cancellations,
+        Conduct::Chargebacks => pb::Conduct::Chargebacks,
         Conduct::Returns => pb::Conduct::Returns,
     };
     pb::ConductRule {

@@ -2,7 +2,7 @@
 
 /// The most entries of each repeated field of a request, by the field's full name: as the contract says, or, where it
 /// says nothing, as `convert` checks.
-pub const ENTRIES_MAX: [(&str, u32); 40] = [
+pub const ENTRIES_MAX: [(&str, u32); 41] = [
     ("stockade.v1.BatchRequest.operations", 5_000),
     ("stockade.v1.BatchStreamRequest.operations", 5_000),
     ("stockade.v1.ReserveRequest.lines", 32),
@@ -42,6 +42,7 @@ pub const ENTRIES_MAX: [(&str, u32); 40] = [
     ("stockade.v1.EventFilter.channels", 64),
     ("stockade.v1.Series.rules", 64),
     ("stockade.v1.Series.guards", 8),
+    ("stockade.v1.RecordFactsRequest.facts", 5_000),
     ("google.protobuf.FieldMask.paths", 64),
 ];
 

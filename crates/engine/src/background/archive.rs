@@ -175,7 +175,7 @@ impl Engine {
         if !self.has_waited(&inner, now) {
             return Ok(false);
         }
-        if has_live_holds(entry) {
+        if entry.has_live_holds() {
             let again = now.minus(self.bounds.archive_after).plus(AGAIN);
             self.inventory.expect_archiving(entry.number, again);
             return Ok(false);
@@ -196,16 +196,9 @@ impl Engine {
     /// The caller excludes snapshots.
     fn has_folded(&self, folding: &Folding) {
         let Bounds { max_archived_drops, max_archived_bytes, .. } = self.bounds;
-        for forgotten in self.inventory.drops.forget_archived(max_archived_drops, max_archived_bytes) {
+        for forgotten in self.inventory.forget_archived(max_archived_drops, max_archived_bytes) {
             tracing::info!(drop = %forgotten.read().definition.id, "archived long ago, forgotten now");
         }
         tracing::info!(drops = folding.drops(), holds = folding.holds(), "holds of archived drops have left memory");
     }
-}
-
-fn has_live_holds(entry: &DropEntry) -> bool {
-    entry.pools().any(|pool| {
-        let (stock, _) = pool.stock();
-        stock.held > 0 || stock.paying > 0
-    })
 }

@@ -12,6 +12,7 @@ use stockade_types::record::Record;
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::Engine;
+use crate::inventory::FactsPart;
 
 /// When a snapshot is due: by time or by bytes journaled, whichever comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +119,11 @@ impl Engine {
             writer.put(revision, &image);
         }
         writer.flush()?;
+        let reports = self.inventory.reports.lock().images();
+        for (revision, image) in reports {
+            writer.put(revision, &image);
+        }
+        writer.flush()?;
         // Two closures share the writer: one fills it under a lock, the other writes it out without one.
         let writer_cell = std::cell::RefCell::new(&mut writer);
         self.inventory.holds.scan(
@@ -133,12 +139,20 @@ impl Engine {
             },
         )?;
         self.inventory.subjects.scan_folded(
-            |image| writer_cell.borrow_mut().put(Lsn::default(), &Record::Usage(image)),
+            |image| writer_cell.borrow_mut().put(Lsn::default(), &image),
             || {
                 between(Between::Shards);
                 writer_cell.borrow_mut().flush()
             },
         )?;
+        let mut next = Some(FactsPart::Tallies);
+        while let Some(part) = next {
+            let (images, rest) = self.inventory.facts.lock().images(part);
+            images.iter().for_each(|image| writer_cell.borrow_mut().put(Lsn::default(), image));
+            between(Between::Shards);
+            writer_cell.borrow_mut().flush()?;
+            next = rest;
+        }
         between(Between::WalkAndSync);
         let (upto, chain) = self.journal.sync()?;
         let written = writer.finish(upto, &chain.0, now)?;

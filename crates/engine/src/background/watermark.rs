@@ -33,6 +33,13 @@ const PARTS: u64 = 6;
 /// Holds that are allowed however little memory there is.
 const HOLDS_MIN: u64 = 1_000;
 
+/// Facts that are known by their ids may take a sixteenth of the memory; an entry of their table takes this many bytes
+/// just after a shard of it has grown.
+const FACTS_SHARE: u64 = 16;
+const A_FACT: u64 = 76;
+/// Facts that are known however little memory there is.
+const FACTS_MIN: u64 = 10_000;
+
 /// A start may temporarily use a sixteenth of the memory, in addition to what it loads.
 const START_SHARE: u64 = 16;
 
@@ -45,6 +52,13 @@ pub fn bounds_for(memory: u64) -> (u64, u64) {
     let live = part.saturating_mul(PARTS.saturating_sub(1)) / A_LIVE_HOLD;
     let ended = part / AN_ENDED_HOLD;
     (live.max(HOLDS_MIN).min(usual.max_holds), ended.max(HOLDS_MIN).min(usual_ended))
+}
+
+/// The most facts that are known by their ids for this much memory: a sixteenth of it, at most the default bound.
+#[must_use]
+pub fn facts_for(memory: u64) -> usize {
+    let facts = (memory / FACTS_SHARE / A_FACT).max(FACTS_MIN);
+    usize::try_from(facts).unwrap_or(usize::MAX).min(Bounds::default().max_facts)
 }
 
 /// Bytes that a start may gather before it enters them.

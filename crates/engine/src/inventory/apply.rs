@@ -11,13 +11,16 @@ use stockade_types::ids::{DropId, HoldId, Lsn, Sku, SubjectKey};
 use stockade_types::record::{DropImage, DropVerb, HoldChange, Made, Record, Restart, Superseded};
 use stockade_types::time::Timestamp;
 
+use super::channels::ChannelTable;
 use super::defined::DefinedTable;
 use super::drop_entry::{DropChange, DropEntry};
 use super::drop_inner::DropInner;
 use super::drops::Registry;
+use super::facts::FactTable;
 use super::limits::{CountedHoldRef, HoldKey};
 use super::occurrences::OccurrenceTable;
 use super::pool::{PoolUsage, Stock, UsageChange};
+use super::reports::Reports;
 use super::{CountedHold, HoldSlot, Inventory, LockedShard, LockedShards, Subject};
 
 /// What a record changes, locked. For a hold: its drop, whose gate is held; the shard that it lives or will live in;
@@ -30,6 +33,14 @@ pub enum Locked<'a, 's> {
     Defined(&'a mut DefinedTable),
     /// What came of the occurrences of series; the series are locked, too.
     Occurrences(&'a mut OccurrenceTable),
+    /// How far the messages of channels are.
+    Channels(&'a mut ChannelTable),
+    /// What is kept of facts.
+    Facts(&'a mut FactTable),
+    /// The reports of drops.
+    Reports(&'a mut Reports),
+    /// What is asked of a drop: it was counted already, and only the place of the record is new.
+    Demand(&'a DropEntry),
     /// A drop with its running state; its gate is closed.
     Drop(&'a DropEntry, &'a mut DropInner),
     /// No hold has the record's id.
@@ -55,8 +66,10 @@ pub struct LockedSubjects<'a> {
 pub enum Applied {
     /// A drop.
     Drop,
-    /// A definition, or what came of an occurrence.
+    /// A definition, what came of an occurrence or of a drop, what was asked, or how far webhooks or channels are.
     Defined,
+    /// What is kept of facts.
+    Facts,
     /// A hold was made.
     Made,
     /// A hold changed from one state to another.
@@ -166,6 +179,22 @@ impl Inventory {
                 table.delivered(lsn, &delivered);
                 Some(Applied::Defined)
             }
+            (Locked::Channels(table), Record::Channel(fact)) => {
+                table.apply(lsn, &fact);
+                Some(Applied::Defined)
+            }
+            (Locked::Reports(reports), Record::Report(fact)) => {
+                reports.keep(lsn, fact.into());
+                Some(Applied::Defined)
+            }
+            (Locked::Demand(entry), Record::Demand(fact)) => {
+                entry.demand_was_recorded(lsn, fact.at);
+                Some(Applied::Defined)
+            }
+            (Locked::Facts(table), Record::Facts(facts)) => {
+                self.enter_facts(table, lsn, &facts);
+                Some(Applied::Facts)
+            }
             (Locked::Drop(entry, inner), record) => {
                 match entry.change(inner, lsn, &record)? {
                     DropChange::Itself => {}
@@ -179,6 +208,10 @@ impl Inventory {
                 Locked::Registry(_)
                 | Locked::Defined(_)
                 | Locked::Occurrences(_)
+                | Locked::Channels(_)
+                | Locked::Facts(_)
+                | Locked::Reports(_)
+                | Locked::Demand(_)
                 | Locked::NewHold(..)
                 | Locked::Hold(..)
                 | Locked::Succession(..),
@@ -226,6 +259,9 @@ impl Inventory {
     pub fn enter_with(&self, changed: &HoldTransition<'_>, keys: &[SubjectKey], subjects: &mut [Subject]) {
         let HoldTransition { drop, place, lsn, before, after } = changed;
         changed.enter_subjects(keys, subjects);
+        if changed.comes_back() {
+            self.forget_fact_returns(changed, subjects);
+        }
         let mut is_first = false;
         each_usage(*before, after, |line, before, after| {
             let change = UsageChange { hold: *place, before, after };
@@ -237,6 +273,16 @@ impl Inventory {
             self.expect_due(after.expires_at());
         }
         self.count_owned(changed);
+    }
+}
+
+impl Inventory {
+    /// The hold counts as returned from now on, and facts about its order don't.
+    #[cold]
+    fn forget_fact_returns(&self, changed: &HoldTransition<'_>, subjects: &mut [Subject]) {
+        if let Some(order) = self.returned_order(&changed.drop.scope, changed.after) {
+            subjects.iter_mut().for_each(|subject| subject.forget_fact_return(order));
+        }
     }
 }
 
@@ -255,6 +301,13 @@ impl HoldTransition<'_> {
                 }
             }
         }
+    }
+
+    /// Whether units of a sale come back by the change.
+    #[inline]
+    fn comes_back(&self) -> bool {
+        let was_at = || self.before.and_then(|before| before.conduct_at);
+        self.after.state == HoldState::Claimed && self.after.conduct_at().is_some_and(|at| was_at() != Some(at))
     }
 
     /// Whether the hold had units before.

@@ -132,8 +132,10 @@ impl Inventory {
     fn fold_hold(&self, drop: &DropEntry, place: HoldSlot, hold: &Hold, counted: bool) {
         let hold_key = HoldKey { drop: hold.drop, place, created_at: hold.created_at() };
         let keys = self.subjects_of(&drop.scope, hold);
+        let returned = self.returned_order(&drop.scope, hold);
         self.subjects.with(&keys, |subjects| {
             for subject in subjects {
+                returned.into_iter().for_each(|order| subject.forget_fact_return(order));
                 if counted && let Some(counted) = CountedHoldRef::of(hold) {
                     subject.enter(hold_key, Some(counted), None);
                 }

@@ -44,6 +44,12 @@ impl BulkLoad {
     /// # Errors
     /// [`ReplayError`] when the record contradicts those before it: the journal is damaged, or not ours.
     pub fn apply(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
+        self.apply_record(lsn, record)?;
+        self.0.count_followed(lsn, record);
+        Ok(())
+    }
+
+    fn apply_record(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
         match record {
             Record::Hold(hold) | Record::Made(Made { actor: _, hold }) => self.apply_hold(lsn, hold),
             Record::Changed(change) => self.apply_change(lsn, change),
@@ -72,12 +78,29 @@ impl BulkLoad {
                 self.0.definitions.delivered(lsn, delivered);
                 Ok(())
             }
+            Record::Channel(fact) => {
+                self.0.channels.lock().apply(lsn, fact);
+                Ok(())
+            }
+            Record::Report(fact) => {
+                self.0.reports.lock().keep(lsn, Arc::new(fact.as_ref().clone()));
+                Ok(())
+            }
             Record::Drop(_)
             | Record::Lifecycle(_)
             | Record::DropFact(_)
             | Record::Adjusted(_)
+            | Record::Demand(_)
             | Record::Archived(_) => self.apply_to_drop(lsn, record),
-            Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) => Err(fits::only_in_snapshots(lsn)),
+            Record::Facts(facts) => {
+                self.0.load_facts(&mut self.0.facts.lock(), lsn, facts);
+                Ok(())
+            }
+            Record::Stock(_)
+            | Record::Adjustments(_)
+            | Record::Usage(_)
+            | Record::FactsImage(_)
+            | Record::Totals(_) => Err(fits::only_in_snapshots(lsn)),
         }
     }
 
@@ -99,11 +122,25 @@ impl BulkLoad {
                 self.0.definitions.delivered(revision, delivered);
                 Ok(())
             }
+            Record::Channel(fact) => {
+                self.0.channels.lock().apply(revision, fact);
+                Ok(())
+            }
+            Record::FactsImage(image) => {
+                self.0.restore_facts(image);
+                Ok(())
+            }
             Record::Drop(_)
             | Record::Lifecycle(_)
             | Record::Archived(_)
             | Record::Stock(_)
+            | Record::Totals(_)
+            | Record::Demand(_)
             | Record::Adjustments(_) => self.apply_to_drop(revision, image),
+            Record::Report(fact) => {
+                self.0.reports.lock().keep(revision, Arc::new(fact.as_ref().clone()));
+                Ok(())
+            }
             // What was deleted is not in a snapshot.
             Record::Defined(_)
             | Record::DropFact(_)
@@ -113,6 +150,7 @@ impl BulkLoad {
             | Record::Superseded(_)
             | Record::Old(_)
             | Record::Restart(_)
+            | Record::Facts(_)
             | Record::Adjusted(_) => Err(fits::only_in_journals(revision)),
         }
     }
@@ -279,6 +317,7 @@ impl Inventory {
         let mut ended = Vec::new();
         let mut unsound = None;
         let mut gathered = BulkUsage::new(&drops, &self.subjects, room);
+        let has_facts = !self.facts.lock().is_empty();
         let any_archived = drops.iter().any(|drop| drop.has_no_pools());
         let gone = |hold: &Hold| among(&drops, hold.drop).filter(|drop| drop.has_no_pools()).map(Arc::as_ref);
         self.holds.for_each_shard(|mut shard| {
@@ -300,6 +339,9 @@ impl Inventory {
                     }
                     None => unsound = Some(ReplayError::Orphan(hold.id)),
                 });
+                if has_facts && let Some(order) = self.returned_order(&drop.scope, hold) {
+                    self.forget_fact_returns_of(&self.subjects_of(&drop.scope, hold), order);
+                }
                 if CountedHoldRef::of(hold).is_some() {
                     gathered.used(&self.subjects_of(&drop.scope, hold), place, hold);
                 }

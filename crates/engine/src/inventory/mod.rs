@@ -8,6 +8,7 @@ mod adjustments;
 pub mod apply;
 mod archive;
 mod bulk_load;
+mod channels;
 mod chunks;
 mod defined;
 mod drop_entry;
@@ -15,6 +16,7 @@ mod drop_guard;
 mod drop_scope;
 pub mod drops;
 mod expiry;
+mod facts;
 mod fits;
 mod follow;
 mod format1;
@@ -31,7 +33,11 @@ pub mod pool;
 mod drop_inner;
 mod slab;
 mod succession;
+pub mod totals;
+mod reports;
 mod watched;
+
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -39,12 +45,14 @@ pub use adjustments::ItemAdjustments;
 pub use apply::{Applied, HoldTransition, Locked, LockedSubjects, ReplayError};
 pub use archive::Folding;
 pub use bulk_load::BulkLoad;
+pub use channels::{CHANNELS_MAX, ChannelTable};
 pub use defined::{Defined, DefinedBounds, DefinedTable, Definitions};
 pub use drop_entry::DropEntry;
 pub use drop_guard::{DropReadGuard, DropWriteGuard};
 pub use drop_inner::{DropInner, DropState};
 pub use drop_scope::DropScope;
 pub use drops::{Added, DropTable, Drops, NewDropNumber, Registry};
+pub use facts::{DEMAND_HOURS_MAX, FactTable, FactsPart};
 pub use holds::{CountedHold, HoldSlot, Holds, LockedShard, LockedShards};
 pub use item_stock::ItemStock;
 pub use limits::{Keys, Subject, Subjects, Violations};
@@ -52,6 +60,7 @@ pub use moments::Moments;
 pub use occurrences::{OCCURRENCES_MAX, Occurred, OccurrenceTable, SeriesLooks};
 pub use openings::Openings;
 pub use pool::{Availability, Pool, Stock};
+pub use reports::Reports;
 pub use watched::Watched;
 
 use stockade_counter::sync::{AtomicU64, Ordering};
@@ -76,6 +85,10 @@ pub struct Inventory {
     pub definitions: Definitions,
     /// What came of the occurrences of series.
     pub occurrences: Mutex<OccurrenceTable>,
+    /// How far the messages of channels are.
+    pub channels: Mutex<ChannelTable>,
+    /// What is kept of facts.
+    pub facts: Mutex<FactTable>,
     /// When each series is looked at next.
     pub series_looks: SeriesLooks,
     /// Openings of drops before they were moved.
@@ -88,6 +101,8 @@ pub struct Inventory {
     pub watched: Watched,
     /// Drops that have opened and not closed: what the public sees of their stock is made known.
     pub on_sale: Watched,
+    /// What came of drops whose sale is over.
+    pub reports: Mutex<Reports>,
     /// Holds by id.
     pub holds: Holds,
     /// What each subject has.
@@ -128,6 +143,9 @@ impl Inventory {
             drops: Drops::default(),
             definitions: Definitions::default(),
             occurrences: Mutex::default(),
+            channels: Mutex::default(),
+            facts: Mutex::default(),
+            reports: Mutex::default(),
             series_looks: SeriesLooks::default(),
             openings: Openings::default(),
             moments: Moments::default(),
@@ -167,7 +185,7 @@ impl Inventory {
     }
 
     #[inline]
-    fn customer_of(&self, scope: &DropScope, hold: &Hold) -> SubjectKey {
+    pub(crate) fn customer_of(&self, scope: &DropScope, hold: &Hold) -> SubjectKey {
         scope.customers(&self.key).subject(&hold.customer)
     }
 
@@ -262,12 +280,22 @@ impl Inventory {
         }
     }
 
-    /// Each definition's last record, and that of each occurrence of a series, with their LSNs.
+    /// The last record of each definition, each occurrence of a series and each channel, with their LSNs.
     #[must_use]
     pub fn definition_images(&self) -> Vec<(Lsn, Record)> {
         let mut images = self.definitions.images();
         images.extend(self.occurrences.lock().images());
+        images.extend(self.channels.lock().images());
         images
+    }
+
+    /// Forgets the oldest archived drops beyond these bounds, with what facts told of them. Returns those that
+    /// were forgotten.
+    pub fn forget_archived(&self, most: usize, weight: usize) -> Vec<Arc<DropEntry>> {
+        let forgotten = self.drops.forget_archived(most, weight);
+        let mut facts = self.facts.lock();
+        forgotten.iter().for_each(|drop| facts.forget_drop(drop.number));
+        forgotten
     }
 
     /// Announces that a hold is due at `at`; its deadline is in its pools' queues by now. Always a read-modify-write:
@@ -318,6 +346,12 @@ impl Inventory {
         }
         for (revision, image) in self.definition_images() {
             put(&mut bytes, revision, image);
+        }
+        for (revision, image) in self.reports.lock().images() {
+            put(&mut bytes, revision, image);
+        }
+        for image in self.facts.lock().all_images() {
+            put(&mut bytes, Lsn::default(), image);
         }
         let mut holds = Vec::new();
         self.holds.for_each_shard(|shard| holds.extend(shard.iter().map(|(_, hold)| hold.clone())));

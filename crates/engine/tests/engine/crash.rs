@@ -7,14 +7,17 @@
 
 use std::sync::Arc;
 
+use stockade_engine::command::Target;
+use stockade_engine::operators::facts::ReportedFact;
 use stockade_simulation::prelude::*;
+use stockade_types::record::FactKind;
 
 /// Seeds that choose which unsynced writes survive a crash.
 const SEEDS: u64 = 3;
 
 /// Steps while the drop is open, and with those long after its closing.
 const OPEN: u64 = 30;
-const STEPS: u64 = OPEN + 7;
+const STEPS: u64 = OPEN + 9;
 
 /// Runs one step. Returns whether it was acknowledged.
 fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
@@ -38,6 +41,12 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
             let mut command = reserve(hold, "d", customer, wanted);
             (command.supersedes, command.allow_partial) = (Some(before(1)), step != 14);
             engine.try_ask(&command, now).inspect(|answer| assert!(matches!(answer.value, Outcome::Hold(_))))
+        }
+        // An order is cancelled and sent back, by facts that come twice, and then by a return.
+        _ if step == 17 || step == 27 => return tell(engine, now, step),
+        _ if step == 26 => {
+            let target = Target { hold: hold_id(3), drop: None, customer: None };
+            engine.try_ask(&Return { target, returned: Vec::new(), restock: true }, now)
         }
         _ if step == 18 || step == 28 => {
             let command = update(engine, "d", now, |wanted| {
@@ -84,6 +93,26 @@ fn step(engine: &Engine, world: &mut World, step: u64) -> bool {
     durable(engine, answer.map_err(Decided::from)).is_ok()
 }
 
+/// Records facts of the drop's orders and of demand: some of them again, one of this step alone.
+fn tell(engine: &Engine, now: Timestamp, step: u64) -> bool {
+    let fact = |(place, kind): (u8, FactKind)| ReportedFact {
+        index: place.into(),
+        id: format!("{kind:?}-{place}").parse().expect("an id"),
+        kind,
+        time: START,
+        shop: "default".parse().expect("a shop"),
+        drop: Some(drop_id("d")),
+        order: Some("order".parse().expect("a ref")),
+        sku: None,
+        zone: Some("north".parse().expect("a zone")),
+        customer: Some("ada".parse().expect("an id")),
+        value: 1,
+    };
+    let place = u8::try_from(step).expect("small");
+    let facts = FactKind::ALL.map(|kind| fact((0, kind))).into_iter().chain([fact((place, FactKind::View))]);
+    durable(engine, engine.record_facts(&facts.collect::<Vec<_>>(), Context::anonymous(now))).is_ok()
+}
+
 /// Closes and archives the drop, and opens another one of its shop.
 fn afterwards(engine: &Engine, world: &World, step: u64) -> bool {
     let now = world.now;
@@ -103,6 +132,7 @@ fn afterwards(engine: &Engine, world: &World, step: u64) -> bool {
             let answer = engine.try_ask(&reserve(hold_id(step), "e", "ada", &[("A", 1)]), now);
             durable(engine, answer.map_err(Decided::from)).is_ok()
         }
+        7 => tell(engine, now, step),
         _ => engine.snapshot(&world.snapshots, now).is_ok(),
     }
 }
@@ -208,7 +238,7 @@ fn a_follower_has_the_state_of_each_place_from_whichever_place_it_follows() {
     let live = engine.inventory().digest();
     let (records, states) = (records(&world), states(&world));
     assert_eq!(states.last(), Some(&live));
-    for kind in ["DropFact", "Made", "Changed", "Superseded", "Restart", "Adjusted"] {
+    for kind in ["DropFact", "Made", "Changed", "Superseded", "Restart", "Adjusted", "Facts"] {
         assert!(records.iter().any(|(_, record)| format!("{record:?}").starts_with(kind)), "no record is a {kind}");
     }
     for at_once in 0..records.len() {

@@ -255,7 +255,7 @@ impl<'s> Scan<'s> {
             let place = Place { file: file.name.clone(), offset: 0, lsn };
             Err(LogError::Damage { place, what })
         };
-        let (head, window) = match read_head(self.storage, &file)? {
+        let (head, window) = match read_head(self.storage_of(&file.name), &file)? {
             Ok(read) => read,
             Err(what) => return damage(file.first, format!("the segment's head {what}")),
         };

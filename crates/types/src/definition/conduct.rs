@@ -1,4 +1,5 @@
-//! Rules of conduct: what it costs a subject to have let holds run out lately, or to have sent orders back.
+//! Rules of conduct: what it costs a subject to have let holds run out lately, or to have cancelled
+//! orders, charged them back or sent them back.
 
 use super::audience::Audience;
 use super::limit::{self, Limit};
@@ -11,8 +12,8 @@ pub const CONDUCT_RULES_MAX: usize = 8;
 pub const CONDUCT_AT_LEAST_MAX: u32 = 1_000;
 /// The longest time within which unclaimed holds count: ended holds are remembered for so long.
 pub const UNCLAIMED_WITHIN_MAX: Millis = Millis::from_secs(24 * 60 * 60);
-/// The longest time within which returns count.
-pub const RETURNS_WITHIN_MAX: Millis = Millis::from_secs(400 * 24 * 60 * 60);
+/// The longest time within which what became of orders counts.
+pub const ORDERS_WITHIN_MAX: Millis = Millis::from_secs(400 * 24 * 60 * 60);
 /// The shortest time within which anything counts.
 pub const CONDUCT_WITHIN_MIN: Millis = Millis::from_secs(60);
 
@@ -22,6 +23,10 @@ pub enum Conduct {
     /// Holds that ended without a claim: expired, or released after more than half of their time. A hold whose deadline
     /// an outage moved does not count, nor does one that another superseded.
     UnclaimedHolds,
+    /// Orders that were cancelled, as facts tell.
+    Cancellations,
+    /// Orders that were charged back, as facts tell.
+    Chargebacks,
     /// Orders of which units were returned.
     Returns,
 }
@@ -32,6 +37,8 @@ impl Conduct {
     pub const fn label(self) -> &'static str {
         match self {
             Self::UnclaimedHolds => "unclaimed_holds",
+            Self::Cancellations => "cancellations",
+            Self::Chargebacks => "chargebacks",
             Self::Returns => "returns",
         }
     }
@@ -41,13 +48,15 @@ impl Conduct {
     pub const fn within_max(self) -> Millis {
         match self {
             Self::UnclaimedHolds => UNCLAIMED_WITHIN_MAX,
-            Self::Returns => RETURNS_WITHIN_MAX,
+            Self::Cancellations | Self::Chargebacks | Self::Returns => ORDERS_WITHIN_MAX,
         }
     }
 
     const fn number(self) -> u8 {
         match self {
             Self::UnclaimedHolds => 1,
+            Self::Cancellations => 2,
+            Self::Chargebacks => 3,
             Self::Returns => 4,
         }
     }
@@ -85,6 +94,8 @@ impl ConductRule {
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let counts = match reader.u8()? {
             1 => Conduct::UnclaimedHolds,
+            2 => Conduct::Cancellations,
+            3 => Conduct::Chargebacks,
             4 => Conduct::Returns,
             _ => return Err(DecodeError::Bad("conduct")),
         };

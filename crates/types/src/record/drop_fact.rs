@@ -205,7 +205,7 @@ pub(super) fn decode(reader: &mut Reader<'_>, scope: MarkScope) -> Result<DropFa
     let marks = (0..reader.count(2)?).map(|_| decode_mark(reader, scope)).collect::<Result<_, _>>()?;
     let stock = (0..reader.count(7)?).map(|_| PoolFigures::decode(reader)).collect::<Result<_, _>>()?;
     let kind = reader.u8()?;
-    let image = drop_image(reader, kind)?;
+    let image = drop_image::decode(reader, kind)?;
     let lifecycle = Lifecycle { drop: image.number, ..lifecycle };
     Ok(DropFact { verb, at, origin, image, lifecycle, marks, stock })
 }

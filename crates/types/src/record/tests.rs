@@ -1,7 +1,10 @@
 //! Every kind of record: round trip, damage, and its largest size.
 
 mod changes;
+mod channel;
 mod defined;
+mod facts;
+mod measured;
 mod occurrence;
 mod rules;
 
@@ -11,7 +14,8 @@ use smallvec::SmallVec;
 
 use super::*;
 use crate::definition::{
-    ITEM_UNITS_MAX, ITEMS_MAX, Item, LABELS_MAX, LIMITS_MAX, Limit, Pool, Rules, Schedule, Scope, TITLE_MAX, Terms,
+    Definition, ITEM_UNITS_MAX, ITEMS_MAX, Item, LABELS_MAX, LIMITS_MAX, Limit, Pool, Rules, Schedule, Scope,
+    TITLE_MAX, Terms,
 };
 use crate::hold::{Change, ContentHash, HoldExtras, HoldFields, HoldLine, HoldState, Identity, Lines, ShortLine};
 use crate::ids::{
@@ -145,8 +149,17 @@ fn reconciliation(drift: i64, applied: i64) -> StockChange {
 }
 
 fn samples() -> Vec<Record> {
-    [plain_samples(), rules::samples(), rules::samples_with_signals(), defined::samples(), occurrence::samples()]
-        .concat()
+    [
+        plain_samples(),
+        rules::samples(),
+        rules::samples_with_signals(),
+        defined::samples(),
+        channel::samples(),
+        occurrence::samples(),
+        facts::samples(),
+        measured::samples(),
+    ]
+    .concat()
 }
 
 fn plain_samples() -> Vec<Record> {

@@ -2,7 +2,7 @@
 
 use stockade_proto as pb;
 use stockade_types::definition::{
-    CONDUCT_AT_LEAST_MAX, CONDUCT_RULES_MAX, CONDUCT_WITHIN_MIN, Conduct, ConductRule, Limit, RETURNS_WITHIN_MAX, Scope,
+    CONDUCT_AT_LEAST_MAX, CONDUCT_RULES_MAX, CONDUCT_WITHIN_MIN, Conduct, ConductRule, Limit, ORDERS_WITHIN_MAX, Scope,
 };
 use stockade_types::ids::{IdentityKind, LimitId};
 
@@ -56,13 +56,15 @@ fn of_rule(faults: &mut Faults, path: &str, name: Option<LimitId>, rule: &pb::Co
     if within.is_none() {
         faults.invalid(format_args!("{path}.within"), "must be set");
     }
-    let longest = counts.map_or(RETURNS_WITHIN_MAX, Conduct::within_max);
+    let longest = counts.map_or(ORDERS_WITHIN_MAX, Conduct::within_max);
     if lasts.is_some_and(|lasts| !(CONDUCT_WITHIN_MIN..=longest).contains(&lasts)) {
         faults.invalid(
             format_args!("{path}.within"),
             match counts {
                 Some(Conduct::UnclaimedHolds) => "must be 1 minute to 24h: ended holds are remembered for so long",
-                Some(Conduct::Returns) | None => "must be 1 minute to 400 days",
+                Some(Conduct::Cancellations | Conduct::Chargebacks | Conduct::Returns) | None => {
+                    "must be 1 minute to 400 days"
+                }
             },
         );
     }
@@ -101,16 +103,14 @@ fn of_rule(faults: &mut Faults, path: &str, name: Option<LimitId>, rule: &pb::Co
     })
 }
 
-/// What a rule counts. What only facts tell of is not built yet.
+/// What a rule counts.
 fn counted(faults: &mut Faults, path: &str, number: i32) -> Option<Conduct> {
     let field = format_args!("{path}.counts");
     match enumeration(faults, field, number)? {
         pb::Conduct::UnclaimedHolds => Some(Conduct::UnclaimedHolds),
+        pb::Conduct::Cancellations => Some(Conduct::Cancellations),
+        pb::Conduct::Chargebacks => Some(Conduct::Chargebacks),
         pb::Conduct::Returns => Some(Conduct::Returns),
-        pb::Conduct::Cancellations | pb::Conduct::Chargebacks => {
-            faults.unbuilt(true, field);
-            None
-        }
         pb::Conduct::Unspecified => {
             faults.invalid(field, "must be set");
             None

@@ -385,10 +385,16 @@ fn each_part_of_a_rule_of_conduct_is_checked() {
     for (field, change) in table {
         assert_eq!(faulty(change), [format!("drop.conduct{field}")]);
     }
-    let mut by_facts = full();
-    by_facts.conduct[0].counts = pb::Conduct::Chargebacks.into();
-    let Err(Rejection::Unbuilt(fields)) = defined(by_facts) else { panic!("it can't be counted yet") };
-    assert_eq!(fields, ["drop.conduct[0].counts"]);
+    for by_facts in [pb::Conduct::Cancellations, pb::Conduct::Chargebacks] {
+        let within = |days| {
+            faulty(|d| {
+                d.conduct[0].counts = by_facts.into();
+                d.conduct[0].within = Some(seconds(days * 86_400));
+            })
+        };
+        assert_eq!(within(400), [""; 0]);
+        assert_eq!(within(401), ["drop.conduct[0].within"]);
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use stockade_types::time::Timestamp;
 
 use super::archived::Folded;
 use super::conduct::{ConductLog, Deed, each, nth_newest};
+use super::fact_conduct::orders;
 use super::sorted::Sorted;
 use super::subject::{CountedHoldRef, HoldKey};
 use crate::inventory::holds::HoldSlot;
@@ -207,13 +208,14 @@ impl Many {
 
     /// What its remembered holds did, in a fixed order.
     pub(super) fn deeds(&self) -> Vec<Deed> {
-        let of = |counts| each(self.conduct.of(counts)).map(move |at| (counts, at));
+        let of = |counts| self.conduct.of(counts).into_iter().flat_map(each).map(move |at| (counts, at));
         of(Conduct::UnclaimedHolds).chain(of(Conduct::Returns)).collect()
     }
 
     pub(super) fn nth_newest(&self, counts: Conduct, from: Timestamp, nth: u32) -> Option<Timestamp> {
         let archived = (counts == Conduct::Returns).then(|| self.folded.returns());
-        nth_newest([self.conduct.of(counts)].into_iter().chain(archived), from, nth)
+        let orders = self.folded.facts().map_or(&[][..], |facts| orders(facts, counts));
+        nth_newest(self.conduct.of(counts).into_iter().chain(archived), orders, from, nth)
     }
 
     /// As [`Many::enter`], for a hold whose only line is of this item.

@@ -1,9 +1,9 @@
-//! What a subject owns from archived drops. No hold contains it any more and it is never removed: limits of a series or
+//! What a subject owns from archived drops, and what facts tell of its orders. No hold contains it any more and it is never removed: limits of a series or
 //! shop count it as long as its drop is remembered. So it is kept small: 24 bytes for each item and hour, and 16 for each order with returns.
 
 use stockade_types::ids::{DropNo, ItemNo};
 use stockade_types::packed::Packed;
-use stockade_types::record::OldUsage;
+use stockade_types::record::{FactConduct, OldUsage};
 use stockade_types::time::Timestamp;
 
 use super::aggregate::{ReservedUnits, Sum};
@@ -29,6 +29,8 @@ pub struct Folded {
     units: Sorted<(Timestamp, DropNo, ItemNo), u64>,
     /// Orders of which units were returned, by the instant of their last return: the newest.
     returns: Instants,
+    /// What facts tell of its orders.
+    facts: Option<Box<FactConduct>>,
 }
 
 impl Folded {
@@ -54,13 +56,29 @@ impl Folded {
         &self.returns
     }
 
+    /// What facts tell of its orders, if they tell anything.
+    pub(super) fn facts(&self) -> Option<&FactConduct> {
+        self.facts.as_deref()
+    }
+
+    /// Changes that.
+    pub(super) fn change_facts(&mut self, change: impl FnOnce(&mut FactConduct)) {
+        let mut facts = self.facts.take().unwrap_or_default();
+        change(&mut facts);
+        self.facts = Some(facts).filter(|facts| !facts.is_empty());
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.units.is_empty() && self.returns.is_empty()
+        self.units.is_empty() && self.has_no_conduct()
+    }
+
+    fn has_no_conduct(&self) -> bool {
+        self.returns.is_empty() && self.facts.is_none()
     }
 
     /// The only entry, if there is exactly one.
     pub(super) fn only(&self) -> Option<OldUsage> {
-        if self.units.len() == 1 && self.returns.is_empty() { self.iter().next() } else { None }
+        if self.units.len() == 1 && self.has_no_conduct() { self.iter().next() } else { None }
     }
 
     /// All entries, oldest first.

@@ -1,6 +1,6 @@
 //! What a subject did lately that rules of conduct count, and which rules apply to it because of that.
 //!
-//! All of it follows from the remembered holds, and from the returns of archived drops. A hold that is due counts once
+//! All of it follows from the remembered holds, from the returns of archived drops, and from facts. A hold that is due counts once
 //! it is given back: the caller gives back a subject's due holds before it asks.
 
 use std::cmp::Reverse;
@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use smallvec::SmallVec;
 use stockade_types::definition::{Conduct, ConductRule};
 use stockade_types::hold::{HoldState, Identity};
-use stockade_types::ids::{TierId, ZoneId};
+use stockade_types::ids::{OrderKey, TierId, ZoneId};
 use stockade_types::invariant;
 use stockade_types::time::Timestamp;
 
@@ -45,21 +45,26 @@ impl ConductLog {
         }
         for (deed, change) in [(before, -1), (after, 1)] {
             let Some((counts, at)) = deed else { continue };
-            add(self.of_mut(counts), at, change);
+            if let Some(instants) = self.of_mut(counts) {
+                add(instants, at, change);
+            }
         }
     }
 
-    pub(super) const fn of(&self, counts: Conduct) -> &Instants {
+    /// None for what facts alone tell.
+    pub(super) const fn of(&self, counts: Conduct) -> Option<&Instants> {
         match counts {
-            Conduct::UnclaimedHolds => &self.unclaimed,
-            Conduct::Returns => &self.returned,
+            Conduct::UnclaimedHolds => Some(&self.unclaimed),
+            Conduct::Returns => Some(&self.returned),
+            Conduct::Cancellations | Conduct::Chargebacks => None,
         }
     }
 
-    const fn of_mut(&mut self, counts: Conduct) -> &mut Instants {
+    const fn of_mut(&mut self, counts: Conduct) -> Option<&mut Instants> {
         match counts {
-            Conduct::UnclaimedHolds => &mut self.unclaimed,
-            Conduct::Returns => &mut self.returned,
+            Conduct::UnclaimedHolds => Some(&mut self.unclaimed),
+            Conduct::Returns => Some(&mut self.returned),
+            Conduct::Cancellations | Conduct::Chargebacks => None,
         }
     }
 }
@@ -77,13 +82,17 @@ pub(super) fn each(instants: &Instants) -> impl Iterator<Item = Timestamp> {
     instants.iter().flat_map(|(at, count)| (0..count).map(move |_| at))
 }
 
-/// When the `nth` newest hold did it, among those that did it at `from` or later; none if fewer did.
+/// When the `nth` newest hold or order did it, among those that did it at `from` or later; none if fewer did. `orders`
+/// are ascending.
 pub(super) fn nth_newest<'a>(
     sources: impl IntoIterator<Item = &'a Instants>,
+    orders: &[(Timestamp, OrderKey)],
     from: Timestamp,
     nth: u32,
 ) -> Option<Timestamp> {
-    let mut newest: SmallVec<[(Timestamp, u32); 8]> = SmallVec::new();
+    let most = usize::try_from(nth).unwrap_or(usize::MAX);
+    let of_orders = orders.iter().rev().map(|(at, _)| *at).take_while(|at| *at >= from).take(most);
+    let mut newest: SmallVec<[(Timestamp, u32); 8]> = of_orders.map(|at| (at, 1)).collect();
     for instants in sources {
         let mut seen = 0_u32;
         instants.each_down_to(&from, |at, count| {

@@ -10,6 +10,7 @@ mod sorted;
 mod archived;
 mod aggregate;
 mod conduct;
+mod fact_conduct;
 mod subject;
 mod subjects;
 mod bound;

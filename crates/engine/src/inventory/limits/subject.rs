@@ -6,14 +6,15 @@
 use prefetch_index::prefetch_index;
 use stockade_types::definition::Conduct;
 use stockade_types::hold::{Hold, HoldState, LinesView};
-use stockade_types::ids::{DropNo, ItemNo};
+use stockade_types::ids::{DropNo, ItemNo, OrderKey};
 use stockade_types::packed::Packed;
-use stockade_types::record::OldUsage;
+use stockade_types::record::{FactConduct, FactKind, OldUsage};
 use stockade_types::time::{Millis, Timestamp};
 
 use super::aggregate::{LiveSet, Many, ReservedUnits, SingleLine, Sum};
 use super::archived::{Folded, Purchase};
 use super::conduct::{Deed, deed, each, nth_newest};
+use super::fact_conduct::{self, orders};
 use crate::inventory::holds::{CountedHold, HoldSlot};
 
 /// What one subject has.
@@ -150,6 +151,49 @@ impl Subject {
         }
     }
 
+    /// Enters what a fact tells of one of its orders.
+    pub fn enter_fact(&mut self, kind: FactKind, at: Timestamp, order: OrderKey) {
+        self.change_facts(|facts| fact_conduct::enter(facts, kind, at, order));
+    }
+
+    /// Takes in what a snapshot has of its orders.
+    pub(in crate::inventory) fn restore_facts(&mut self, image: &FactConduct) {
+        let FactConduct { cancelled, charged_back, returned } = image;
+        let lists =
+            [(FactKind::Cancelled, cancelled), (FactKind::Chargeback, charged_back), (FactKind::Returned, returned)];
+        self.change_facts(|facts| {
+            for (kind, orders) in lists {
+                orders.iter().for_each(|(at, order)| fact_conduct::enter(facts, kind, *at, *order));
+            }
+        });
+    }
+
+    /// `ReturnUnits` was called for the hold of an order: facts about that do not count any more.
+    pub fn forget_fact_return(&mut self, order: OrderKey) {
+        if self.facts().is_some_and(|facts| !facts.returned.is_empty()) {
+            self.change_facts(|facts| fact_conduct::forget_return(facts, order));
+        }
+    }
+
+    fn change_facts(&mut self, change: impl FnOnce(&mut FactConduct)) {
+        match self {
+            Self::Many(many) => many.folded_mut().change_facts(change),
+            Self::None | Self::One(_) | Self::Old(_) | Self::Olds(_) => {
+                self.change(|many| many.folded_mut().change_facts(change));
+            }
+        }
+    }
+
+    /// What facts tell of its orders, if they tell anything.
+    #[must_use]
+    pub fn facts(&self) -> Option<&FactConduct> {
+        match self {
+            Self::None | Self::One(_) | Self::Old(_) => None,
+            Self::Olds(folded) => folded.facts(),
+            Self::Many(many) => many.folded().facts(),
+        }
+    }
+
     /// What was folded into it, in a fixed order.
     #[must_use]
     pub fn folded(&self) -> Vec<OldUsage> {
@@ -180,7 +224,8 @@ impl Subject {
                 (did == counts && at >= from && nth <= 1).then_some(at)
             }
             Self::Olds(folded) => {
-                nth_newest([folded.returns()].into_iter().filter(|_| counts == Conduct::Returns), from, nth)
+                let returns = [folded.returns()].into_iter().filter(|_| counts == Conduct::Returns);
+                nth_newest(returns, folded.facts().map_or(&[][..], |facts| orders(facts, counts)), from, nth)
             }
             Self::Many(many) => many.nth_newest(counts, from, nth),
         }
@@ -302,6 +347,7 @@ impl Subject {
             Self::Many(many) => image.live = many.live_image(),
         }
         (image.folded, image.folded_returns) = (self.folded(), self.folded_returns());
+        image.facts = self.facts().cloned().unwrap_or_default();
         image.deeds = match self {
             Self::None | Self::Old(_) | Self::Olds(_) => Vec::new(),
             Self::One(one) => one.deed().into_iter().collect(),
@@ -430,6 +476,8 @@ pub(in crate::inventory) struct Image {
     folded: Vec<OldUsage>,
     /// The same of returns.
     folded_returns: Vec<Timestamp>,
+    /// What facts tell of its orders.
+    facts: FactConduct,
     /// What remembered holds did that rules of conduct count.
     deeds: Vec<Deed>,
 }

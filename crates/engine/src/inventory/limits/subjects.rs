@@ -6,7 +6,8 @@ use prefetch_index::prefetch_index;
 use smallvec::SmallVec;
 use stockade_counter::sync::{AtomicU64, Ordering};
 use stockade_types::ids::SubjectKey;
-use stockade_types::record::UsageImage;
+use stockade_types::record::{FactsImage, Record, UsageImage};
+use stockade_types::time::Timestamp;
 
 use super::subject::{Image, Subject};
 use crate::inventory::index::{Index, PLACES};
@@ -144,21 +145,24 @@ impl Subjects {
         }
     }
 
-    /// Visits what subjects own from archived drops, each stripe locked by itself, and calls `between` after each while
+    /// Visits what subjects own from archived drops and what facts tell of them, each stripe locked by itself, and calls `between` after each while
     /// none is locked.
     ///
     /// # Errors
     /// What `between` returns; the walk ends there.
     pub fn scan_folded<E>(
         &self,
-        mut visit: impl FnMut(UsageImage),
+        mut visit: impl FnMut(Record),
         mut between: impl FnMut() -> Result<(), E>,
     ) -> Result<(), E> {
         for stripe in &self.stripes {
             for (_, entry) in stripe.lock().slab.iter() {
                 let (usage, returns) = (entry.subject.folded(), entry.subject.folded_returns());
                 if !usage.is_empty() || !returns.is_empty() {
-                    visit(UsageImage { subject: entry.key(), usage, returns });
+                    visit(Record::Usage(UsageImage { subject: entry.key(), usage, returns }));
+                }
+                if let Some(facts) = entry.subject.facts() {
+                    visit(Record::FactsImage(FactsImage::Conduct(entry.key(), facts.clone())));
                 }
             }
             between()?;
@@ -174,6 +178,12 @@ impl Subjects {
         }
         all.sort_unstable();
         all
+    }
+
+    /// Whether a subject bought something in an archived drop whose hour had ended by `at`.
+    #[must_use]
+    pub fn bought_before(&self, key: SubjectKey, at: Timestamp) -> bool {
+        self.with_one(key, |subject| subject.folded().iter().any(|usage| usage.at <= at))
     }
 
     /// One subject, changed in its place: the usual case, a customer without identities.
