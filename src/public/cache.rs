@@ -187,7 +187,9 @@ mod tests {
         let pieces = usize::try_from(BURST).expect("few");
         assert!(asked(&cache, "large", (1, 1_000), pieces * PIECE).await.is_ok());
         assert!(asked(&cache, "small", (1, 1_000), 1).await.is_err());
-        assert!(asked(&cache, "small", (1, 1_000 + INTERVAL.0), 1).await.is_ok());
+        // Its pieces count besides itself.
+        assert!(asked(&cache, "small", (1, 1_000 + INTERVAL.0), 1).await.is_err());
+        assert!(asked(&cache, "small", (1, 1_000 + 2 * INTERVAL.0), 1).await.is_ok());
     }
 
     #[tokio::test]

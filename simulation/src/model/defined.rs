@@ -1,5 +1,5 @@
-//! What the naive model knows of series and webhooks: the occurrences of a series are a list of minutes, what came of each
-//! is entered by it, and how far deliveries are is a number.
+//! What the naive model knows of series and webhooks: the occurrences of a series are a list of minutes, what came of
+//! each is entered by it, and how far deliveries are is a number.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub enum Came {
     Skip,
 }
 
-/// A series. Its occurrences are so many minutes after the start.
+/// A series. Its occurrences are in minutes after the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelSeries {
     pub makes: Makes,
@@ -71,8 +71,8 @@ pub struct ModelDefined {
     pub made: Vec<Made>,
 }
 
-/// A local time in UTC, so many minutes after the start, which is at eight in the morning of a 15th of January: as the
-/// contract writes it, as a rule does, and as the id of a drop does.
+/// A local time in UTC, this number of minutes after the start, which is at eight in the morning of a 15th of January:
+/// as the contract writes it, as a rule does, and as the id of a drop does.
 pub fn local(minute: u64) -> [String; 3] {
     assert_eq!(START.0, 1_800_000_000_000, "2027-01-15T08:00:00Z");
     let total = 8 * 60 + minute;

@@ -52,7 +52,7 @@ pub(super) struct Statuses {
     runtime: Handle,
     streams: Streams,
     cells: DashMap<DropId, Arc<Cell>>,
-    /// All drops there are: ids of nobody are told from them by it.
+    /// All drops there are, to know ids of nobody by.
     catalog: Arc<Catalog>,
     /// Reads of drops that are in `cells`,
     reads: Pace,

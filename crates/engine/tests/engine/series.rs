@@ -379,8 +379,8 @@ fn looks_that_follow_one_another_know_the_drops_that_each_has_made_and_what_othe
     let overlap = || vec![Guard { kind: GuardKind::Overlap, skips: true }];
     let series =
         |id: &str, starts_at: &str| Series { guards: overlap(), create_ahead_days: 1, ..named(id, starts_at, &[]) };
-    // At the same time, in the hour behind, and in the one behind that, which an operator sells in.
-    let all = [("a", "12-04T18:00:00"), ("b", "12-04T18:30:00"), ("c", "12-04T20:00:00"), ("d", "12-04T23:00:00")];
+    // Two at the same time, one behind both, and one while an operator sells.
+    let all = [("a", "12-04T18:00:00"), ("b", "12-04T18:30:00"), ("c", "12-04T21:00:00"), ("d", "12-04T23:00:00")];
     for (id, starts_at) in all {
         made(&engine, &series(id, &format!("2026-{starts_at}")), "2026-12-01T12:00:00Z");
     }
