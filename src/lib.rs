@@ -5,11 +5,14 @@
 
 #![warn(unreachable_pub)]
 
+mod contract;
 pub mod text;
 mod fact_file;
 pub mod metrics;
 pub mod budget;
 pub mod webhooks;
+pub mod channels;
+pub mod reports;
 
 pub mod http2;
 pub mod grpc;

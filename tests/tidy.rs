@@ -18,18 +18,19 @@ const FOLDERS: [&str; 10] =
 const MARKERS: [&str; 3] = ["TODO", "FIXME", "XXX"];
 
 /// The crates, and which of the others each may depend on.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 9] = [
     ("types", &[]),
     ("counter", &["types"]),
     ("journal", &["types", "counter"]),
     ("engine", &["types", "counter", "journal"]),
     ("feed", &["types", "journal"]),
+    ("insight", &["types", "feed"]),
     ("proto", &[]),
     ("client", &["proto"]),
     ("drill", &["types", "proto", "client"]),
 ];
 /// Crates that run without a runtime and know no wire.
-const SYNCHRONOUS: [&str; 5] = ["types", "counter", "journal", "engine", "feed"];
+const SYNCHRONOUS: [&str; 6] = ["types", "counter", "journal", "engine", "feed", "insight"];
 const RUNTIME_AND_WIRE: [&str; 7] = ["tokio", "tokio-stream", "futures-util", "tonic", "axum", "hyper", "prost"];
 /// Crates whose modules stand in reading order: each uses only those above it.
 const ORDERED: [&str; 3] = ["src", "crates/types/src", "crates/journal/src"];

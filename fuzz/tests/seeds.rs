@@ -21,7 +21,10 @@ use stockade_engine::{Bounds, Engine};
 use stockade_journal::storage::SimulatedStorage;
 use stockade_journal::{Durability, FileLogOptions, inspect};
 use stockade_proto as pb;
+use stockade_types::ids::Lsn;
+use stockade_types::record::{ChannelFact, ChannelProgress, Record, Sent};
 use stockade_types::time::{Millis, Timestamp};
+use stockade_types::webhook::EventPlace;
 
 const START: Timestamp = Timestamp(1_796_403_600_000);
 
@@ -223,6 +226,16 @@ fn extremes() -> [(&'static str, Vec<u8>); 15] {
     ]
 }
 
+/// A record of how far a channel is.
+fn channel() -> Vec<u8> {
+    let sent = vec![Sent { audience: [7; 16], last_at: START, count: 2 }];
+    let progress = ChannelProgress { decided_to: EventPlace { lsn: Lsn(300), place: 1 }, sent };
+    let fact = ChannelFact { at: START, channel: "push".parse().expect("a name"), progress: Some(progress) };
+    let mut bytes = Vec::new();
+    Record::Channel(fact).encode(&mut bytes);
+    bytes
+}
+
 /// A short history with every verb; it leaves two snapshots and a journal of several segments.
 fn history(durability: Durability, closed: bool) -> (SimulatedStorage, SimulatedStorage) {
     let [root, journal, snapshots] = [(); 3].map(|()| SimulatedStorage::new());
@@ -302,6 +315,7 @@ fn write_seeds() -> io::Result<()> {
             keep("record", &format!("{n}"), &bytes)?;
         }
     }
+    keep("record", "channel", &channel())?;
     for name in ["open", "torn", "rotten", "os-hole"] {
         let folder = path("../tests/fixtures/journal").join(name);
         let mut files: Vec<_> = fs::read_dir(folder)?.collect::<io::Result<_>>()?;

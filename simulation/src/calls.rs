@@ -63,8 +63,8 @@ pub struct Before {
     pub was: Model,
     /// The same model; later with the operation applied.
     pub seen: Model,
-    /// The state after the first of an operation's records, if it has two.
-    pub halfway: Option<Model>,
+    /// The states after an operation's records but the last.
+    pub earlier: Vec<Model>,
 }
 
 impl Simulation {
@@ -114,7 +114,7 @@ impl Simulation {
         let live = self.truth.holds.iter().filter(|(_, hold)| hold.is_live());
         let due = live.map(|(id, _)| *id).filter(|id| !seen.holds.get(id).is_some_and(ModelHold::is_live));
         let (due, was) = (due.collect(), seen.clone());
-        Before { appended: self.engine().journal().appended().0, due, was, seen, halfway: None }
+        Before { appended: self.engine().journal().appended().0, due, was, seen, earlier: Vec::new() }
     }
 
     fn send(&mut self, sent: &Sent) -> Checked {
@@ -186,8 +186,8 @@ impl Simulation {
     /// Explains each record that an operation has appended. It must be the expiry of a due hold, or, last, the
     /// requested operation; that record must exist if the operation changes anything.
     pub(crate) fn explain(&mut self, before: Before) -> Checked {
-        let Before { appended, due, was, seen, halfway } = before;
-        let mut states: Vec<Model> = halfway.into_iter().chain((seen != was).then_some(seen)).collect();
+        let Before { appended, due, was, seen, earlier } = before;
+        let mut states: Vec<Model> = earlier.into_iter().chain((seen != was).then_some(seen)).collect();
         let engine = self.engine();
         let last = engine.journal().appended().0;
         let mut expired: BTreeMap<u64, u64> = BTreeMap::new();

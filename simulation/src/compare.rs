@@ -6,6 +6,7 @@ use stockade_types::hold::Hold;
 use stockade_types::ids::DropNo;
 use stockade_types::time::Timestamp;
 
+use crate::defined;
 use crate::model::says::show;
 use crate::model::state::Model;
 use crate::model::stock::shown;
@@ -73,6 +74,7 @@ pub fn all(engine: &Engine, model: &Model, now: Timestamp) -> Result<(), String>
             return Err(format!("drop {id}: model {ours}, engine {theirs}"));
         }
     }
+    defined::compare(engine, model, now)?;
     conserved(engine)
 }
 

@@ -23,7 +23,8 @@ const IMPORTANT: &[(&str, &str)] = &[
          stage, supersede, fire a flow by hand, reserve at a price, reserve a shorter life by conduct, \
          reserve from a named pool, reserve over windows, reserve through a window, adjust, reconcile, \
          reconcile again, archive, archive in a snapshot, turn a drop, snapshot, steer, sweep, trim, \
-         update",
+         update, create a series, create a series again, update a series, open a drop of a series, \
+         create a webhook, update a webhook, delete a webhook, keep what was delivered",
     ),
     ("call", "acknowledged, cancelled, unknown"),
     ("clock", "jumped ahead, jumped back, refused a start"),
@@ -44,6 +45,7 @@ const IMPORTANT: &[(&str, &str)] = &[
         "cut a torn tail, from a snapshot, gave grace, of unacknowledged records, without unacknowledged records",
     ),
     ("rot", "in the journal cut, in the journal refused, in a snapshot passed over"),
+    ("occurrence", "made, skipped"),
     ("stop", "in order"),
     ("followers", "met"),
     ("verified", "offline"),
@@ -54,7 +56,7 @@ const IMPORTANT: &[(&str, &str)] = &[
          window opens",
     ),
     ("fired by an update", ""),
-    ("made known:", "back, band, sold out"),
+    ("made known:", "back, band, before a closing, before a closing by hand, sold out"),
     ("update of rules", "invalid, made, precondition"),
     ("seed", "with rules, without rules"),
     ("recovery", ""),

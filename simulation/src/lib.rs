@@ -12,6 +12,7 @@
     reason = "a simulation that is wrong itself must stop; its runner tells the seed"
 )]
 
+mod defined;
 mod dice;
 #[expect(missing_docs, clippy::missing_panics_doc, clippy::missing_errors_doc, reason = "for tests alone")]
 pub mod model;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use stockade_engine::command::Steer;
 use stockade_engine::context::Context;
 use stockade_feed::{Feed, FeedError, HistoryError};
 
@@ -16,7 +17,8 @@ use crate::simulation::{Checked, Simulation};
 
 impl Simulation {
     pub(crate) fn operate(&mut self) -> Checked {
-        match self.dice.below(11) {
+        match self.dice.below(14) {
+            11..=13 => self.define(),
             9..=10 => self.reconcile(),
             0..=2 => self.adjust(),
             3..=5 => self.update(),
@@ -113,6 +115,14 @@ impl Simulation {
     fn steer(&mut self) -> Checked {
         let mut before = self.before();
         let (drop, steer) = (self.dice.place(2), draw::steer(&mut self.dice));
+        // Units of holds that are due and not given back are not free yet.
+        let changes = Model { now: before.seen.now, ..self.truth.clone() }.last_changes(drop);
+        if steer == Steer::Close && !changes.is_empty() {
+            before.seen.make_known(drop, &changes);
+            before.earlier.push(before.seen.clone());
+            self.coverage.count("made known: before a closing by hand");
+            self.made_known(drop, &changes);
+        }
         let expected = before.seen.steer(drop, steer);
         let said = steered(&self.engine(), drop, steer, self.machine.instant());
         self.coverage.count("did steer");
@@ -133,7 +143,7 @@ impl Simulation {
         }
         if before.seen.next_due().is_some() {
             // What is due by the change fires with it.
-            before.halfway = Some(before.seen.clone());
+            before.earlier.push(before.seen.clone());
             before.seen.turn_all();
             self.coverage.count("fired by an update");
         }
@@ -162,7 +172,7 @@ impl Simulation {
         self.explain(before)
     }
 
-    fn operated(&mut self, what: &str, expected: &str, said: Said) -> Checked {
+    pub(crate) fn operated(&mut self, what: &str, expected: &str, said: Said) -> Checked {
         self.log(&format!("{what} -> {}", said.text));
         if said.text != expected {
             return self.violated(format!("expected {expected}, got {}", said.text));

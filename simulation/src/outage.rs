@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use stockade_engine::Engine;
 use stockade_engine::background::agenda::{Agenda, AgendaEntry};
+use stockade_engine::inventory::OccurrenceTable;
 use stockade_engine::lifecycle::recover::{CLOCK_TOLERANCE, RecoverError, Recovered, recover_driven};
 use stockade_engine::lifecycle::verify::verify_folder;
 use stockade_journal::storage::simulated::StorageOperation;
@@ -230,6 +231,9 @@ impl Simulation {
         (self.looked, self.compared) = (None, None);
         if self.options.plant == Some(Plant::ForgottenMarks) {
             forget_marks(&engine);
+        }
+        if self.options.plant == Some(Plant::ForgottenOccurrences) {
+            *engine.inventory().occurrences.lock() = OccurrenceTable::default();
         }
         // Moments that passed during the outage are applied now. If the journal can't accept their records, the next
         // step finds that.

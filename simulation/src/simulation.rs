@@ -75,6 +75,10 @@ pub enum Plant {
     EarlyMark,
     /// A start forgets what of a drop's rules has fired.
     ForgottenMarks,
+    /// A start forgets what came of the occurrences of series.
+    ForgottenOccurrences,
+    /// What is kept of deliveries is behind what was delivered.
+    LateDelivery,
 }
 
 /// How the process ends.
@@ -232,7 +236,8 @@ impl Simulation {
             Step::Sweep => self.sweep(),
             Step::Look => {
                 self.look()?;
-                self.make_known()
+                self.make_known()?;
+                self.look_at_series()
             }
             Step::Operator => self.operate(),
             Step::Agenda => self.run_agenda(),

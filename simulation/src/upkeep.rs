@@ -8,6 +8,7 @@ use stockade_types::ids::Lsn;
 use stockade_types::time::{Millis, Timestamp};
 
 use crate::compare;
+use crate::model::sale::is_of_sale;
 use crate::model::state::ModelDrop;
 use crate::model::words::drop_id;
 use crate::model::{DROPS, HOUR};
@@ -57,20 +58,35 @@ impl Simulation {
     }
 
     /// Adds to the history the records that these moments have appended after the LSN `before`, where the history must
-    /// end: one for each drop of which something is due, with all of that.
+    /// end: for each drop of which something is due those of all of that, one but where a closing makes known how the
+    /// stock has changed.
     pub(crate) fn moments_made(&mut self, before: u64) -> Checked {
         let after = self.engine().journal().appended().0;
         if self.history.last() != before {
             return self.violated(format!("the journal goes to {before}, the history to {}", self.history.last()));
         }
         self.truth.now = self.machine.now();
+        let mut of_drop = Vec::new().into_iter();
+        let mut turning = 0;
         for lsn in before + 1..=after {
-            let Some(drop) = self.truth.next_due() else {
-                return self.violated(format!("record {lsn} says that a moment has come, and none is due"));
-            };
-            let come = self.truth.turn(drop);
-            self.coverage.count("did turn a drop");
-            self.fired(drop, (&come, "moment"));
+            if of_drop.len() == 0 {
+                let Some(drop) = self.truth.next_due() else {
+                    return self.violated(format!("record {lsn} says that a moment has come, and none is due"));
+                };
+                self.coverage.count("did turn a drop");
+                (turning, of_drop) = (drop, self.truth.clone().turn(drop).into_iter());
+            }
+            let (come, state) = of_drop.next().expect("a record of the drop");
+            self.truth = state;
+            if come.first().is_some_and(|what| is_of_sale(what)) {
+                self.coverage.count("made known: before a closing");
+                self.made_known(turning, &come);
+            } else if turning >= DROPS.len() {
+                self.coverage.count("did open a drop of a series");
+                self.log("a drop of a series opens");
+            } else {
+                self.fired(turning, (&come, "moment"));
+            }
             self.history.append(self.machine.now(), &self.truth);
         }
         match self.truth.next_due() {
@@ -136,7 +152,7 @@ impl Simulation {
         self.truth.now = now;
         let on_sale: Vec<usize> = (0..DROPS.len()).filter(|drop| self.truth.is_on_sale(*drop)).collect();
         self.have_turns(AgendaEntry::Sale, self.machine.instant());
-        if is_time && !on_sale.is_empty() {
+        if is_time && (!on_sale.is_empty() || self.truth.has_open_series()) {
             self.compared = Some(now);
             for drop in on_sale {
                 let changes = self.truth.changes_of_sale(drop);
@@ -145,12 +161,7 @@ impl Simulation {
                 }
                 self.truth.make_known(drop, &changes);
                 self.history.append(now, &self.truth);
-                for what in &changes {
-                    let words = ["sold out", "back", "band"];
-                    let kind = words.into_iter().find(|word| what.starts_with(word)).unwrap_or("else");
-                    self.coverage.count(&format!("made known: {kind}"));
-                }
-                self.log(&format!("of {drop} was made known {changes:?}"));
+                self.made_known(drop, &changes);
             }
         }
         let appended = self.engine().journal().appended().0;
@@ -159,6 +170,16 @@ impl Simulation {
         }
         let last = self.history.last();
         self.violated(format!("after the stock was compared the journal goes to {appended}, the history to {last}"))
+    }
+
+    /// Tells what was made known of a drop's stock, and counts each kind.
+    pub(crate) fn made_known(&mut self, drop: usize, changes: &[String]) {
+        for what in changes {
+            let words = ["sold out", "back", "band"];
+            let kind = words.into_iter().find(|word| what.starts_with(word)).unwrap_or("else");
+            self.coverage.count(&format!("made known: {kind}"));
+        }
+        self.log(&format!("of {drop} was made known {changes:?}"));
     }
 
     /// Makes the journal's next segment in advance.
@@ -217,6 +238,7 @@ impl Simulation {
         self.make_known()?;
         self.sweep()?;
         self.archive()?;
+        self.look_at_series()?;
         if self.options.plant.is_some() {
             return Ok(());
         }
@@ -344,7 +366,7 @@ impl Simulation {
     }
 
     /// Whether the journal accepts no records any more.
-    fn broken(&self) -> bool {
+    pub(crate) fn broken(&self) -> bool {
         self.engine().journal().permit().is_err()
     }
 

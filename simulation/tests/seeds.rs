@@ -108,6 +108,8 @@ fn a_mark_that_comes_before_its_moment_is_seen() {
         "expected",
         "time starts at",
         "after the stock was compared",
+        // What a closing makes known has the instant at which it was found.
+        "recovered at",
     ];
     seen(Plant::EarlyMark, &tells);
 }
@@ -115,4 +117,14 @@ fn a_mark_that_comes_before_its_moment_is_seen() {
 #[test]
 fn marks_that_are_forgotten_at_a_start_are_seen() {
     seen(Plant::ForgottenMarks, &["recovered at"]);
+}
+
+#[test]
+fn occurrences_that_are_forgotten_at_a_start_are_seen() {
+    seen(Plant::ForgottenOccurrences, &["recovered at", "occurrences of series"]);
+}
+
+#[test]
+fn a_delivery_that_is_kept_late_is_seen() {
+    seen(Plant::LateDelivery, &["webhook"]);
 }

@@ -1,28 +1,17 @@
 //! `/asyncapi.json`: the events, as `AsyncAPI` 3 has them.
 
-use std::sync::LazyLock;
-
-use axum::body::Bytes;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::{Map, Value, json};
 use stockade_feed::Kind;
-use tonic::Status;
 
-use super::calls::json;
-use super::schema::{Schemas, contract};
-use crate::web::Problem;
+use super::document::{self, Document};
+use super::schema::Schemas;
+use crate::contract::contract;
 
-/// The document: made once, since the contract does not change.
-static DOCUMENT: LazyLock<Result<Bytes, String>> = LazyLock::new(|| {
-    let document = document().map_err(|error| error.to_string())?;
-    serde_json::to_vec(&document).map(Bytes::from).map_err(|error| error.to_string())
-});
+static DOCUMENT: Document = Document::new(|| document::made(document()));
 
 pub(super) async fn page() -> Response {
-    match &*DOCUMENT {
-        Ok(document) => json(document.clone()),
-        Err(error) => Problem::from(&Status::internal(error.clone())).into_response(),
-    }
+    document::page(&DOCUMENT)
 }
 
 fn document() -> Result<Value, prost_reflect::DescriptorError> {

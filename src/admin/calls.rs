@@ -22,6 +22,7 @@ use super::Admin;
 use super::facts;
 use super::hooks;
 use super::query;
+use super::reports;
 use crate::budget::Share;
 use crate::grpc::connect::{self, BadPath};
 use crate::grpc::{Services, starting, stopping};
@@ -71,6 +72,7 @@ pub(super) fn routes(calls: Calls) -> Router<Arc<Admin>> {
         return Router::new()
             .route("/{service}/{method}", any(refused))
             .route("/v1/{*rest}", any(refused))
+            .route("/reports/{drop}", any(refused))
             .route("/openapi.json", any(refused))
             .route("/asyncapi.json", any(refused));
     }
@@ -78,6 +80,8 @@ pub(super) fn routes(calls: Calls) -> Router<Arc<Admin>> {
         .route("/{service}/{method}", any(connect))
         .route("/v1/events", get(events))
         .route("/v1/facts", post(facts::record))
+        .route("/v1/reports/{drop}", get(reports::report))
+        .route("/reports/{drop}", get(reports::shown))
         .route("/v1/hooks", post(hooks::create))
         .route("/v1/hooks/samples", get(hooks::samples))
         .route("/v1/hooks/{id}", delete(hooks::remove))

@@ -12,6 +12,7 @@ use stockade_types::time::{Millis, Timestamp};
 
 use super::exposition::{Family, Kind, Label, Series, Value};
 use crate::budget::Budget;
+use crate::channels::ChannelMetrics;
 use crate::metrics::edge::{EdgeMetrics, Ending};
 use crate::metrics::transport::{Shed, TransportMetrics};
 use crate::webhooks::WebhookMetrics;
@@ -104,6 +105,20 @@ pub(super) fn webhooks(metrics: &WebhookMetrics) -> Vec<Family> {
             single(Value::Whole(metrics.behind.get())),
         ),
     ]
+}
+
+/// Messages of channels.
+#[must_use]
+pub(super) fn channels(metrics: &ChannelMetrics) -> Family {
+    let messages = metrics.messages().map(|(channel, outcome, count)| Series {
+        labels: vec![("channel", Cow::Owned(channel.to_owned())), label("outcome", outcome)],
+        value: Value::Whole(count),
+    });
+    counter(
+        "stockade_channel_messages",
+        "Messages of channels, by channel and what became of them.",
+        messages.collect(),
+    )
 }
 
 /// The engine's readings.

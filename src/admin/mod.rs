@@ -17,6 +17,7 @@ use stockade_types::time::{Millis, Timestamp};
 use tokio::sync::Semaphore;
 
 use crate::budget::Budget;
+use crate::channels::ChannelMetrics;
 use crate::grpc::Services;
 use crate::metrics::edge::EdgeMetrics;
 use crate::metrics::transport::TransportMetrics;
@@ -25,6 +26,7 @@ use crate::webhooks::WebhookMetrics;
 
 mod asyncapi;
 mod calls;
+mod document;
 mod exposition;
 mod facts;
 mod families;
@@ -32,6 +34,7 @@ mod hooks;
 mod openapi;
 mod process;
 mod query;
+mod reports;
 mod schema;
 
 pub use calls::{Calls, Connection};
@@ -89,6 +92,8 @@ pub struct Admin {
     pub transport: Arc<TransportMetrics>,
     /// Counters of webhooks.
     pub webhooks: Arc<WebhookMetrics>,
+    /// Counters of channels; none before they are known.
+    pub channels: OnceLock<ChannelMetrics>,
     /// The budget of bytes in flight.
     budget: Arc<Budget>,
     /// By how much engine time was stepped ahead since the start, in milliseconds.
@@ -123,6 +128,7 @@ impl Admin {
             edge: Arc::new(EdgeMetrics::default()),
             transport: Arc::default(),
             webhooks: Arc::default(),
+            channels: OnceLock::new(),
             budget,
             clock_steps: Gauge::default(),
             clock_ahead: AtomicI64::new(0),
@@ -162,6 +168,7 @@ impl Admin {
         all.extend(families::edge(&self.edge));
         all.extend(families::transport(&self.transport, &self.budget));
         all.extend(families::webhooks(&self.webhooks));
+        all.extend(self.channels.get().map(families::channels));
         all.extend(process::families(self.started));
         all
     }

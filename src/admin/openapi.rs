@@ -1,34 +1,24 @@
 //! `/openapi.json`: the pages of the HTTP endpoint and the calls of the contract, as `OpenAPI` 3.1 has them.
 
 use std::error::Error;
-use std::sync::LazyLock;
 
-use axum::body::Bytes;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use prost_reflect::MethodDescriptor;
 use prost_types::method_options::IdempotencyLevel;
 use serde_json::{Map, Value, json};
-use tonic::Status;
 
-use super::calls::json;
-use super::schema::{Schemas, comment, contract};
+use super::document::{self, Document};
+use super::schema::{Schemas, comment};
+use crate::contract::contract;
 use crate::grpc::served;
-use crate::web::Problem;
 
 /// The pages beside the calls, those for anyone among them.
 const PAGES: &str = include_str!("pages.json");
 
-/// The document: made once, since the contract does not change.
-static DOCUMENT: LazyLock<Result<Bytes, String>> = LazyLock::new(|| {
-    let document = document().map_err(|error| error.to_string())?;
-    serde_json::to_vec(&document).map(Bytes::from).map_err(|error| error.to_string())
-});
+static DOCUMENT: Document = Document::new(|| document::made(document()));
 
 pub(super) async fn page() -> Response {
-    match &*DOCUMENT {
-        Ok(document) => json(document.clone()),
-        Err(error) => Problem::from(&Status::internal(error.clone())).into_response(),
-    }
+    document::page(&DOCUMENT)
 }
 
 fn document() -> Result<Value, Box<dyn Error>> {

@@ -2,22 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
-use stockade_proto::DESCRIPTORS;
 
 /// Where the schemas are in a document.
 const COMPONENTS: &str = "#/components/schemas/";
 /// The package of the contract, which names of schemas leave out.
 const PACKAGE: &str = "stockade.v1.";
-
-/// The contract.
-///
-/// # Errors
-/// If its descriptors can't be read, which is a bug of the build.
-pub(super) fn contract() -> Result<DescriptorPool, prost_reflect::DescriptorError> {
-    DescriptorPool::decode(DESCRIPTORS)
-}
 
 /// The schemas of messages and of all that they contain, by name.
 #[derive(Debug, Default)]

@@ -10,6 +10,7 @@ use super::buyer::BuyerOptions;
 use super::lines::{Goods, PoolOptions, goods};
 use crate::config::span;
 
+mod channels;
 mod facts;
 mod hold;
 mod offline;
@@ -17,13 +18,18 @@ mod plan;
 mod series;
 mod serve;
 mod stock;
+mod report;
 mod webhook;
 
+pub(super) use channels::{ChannelsCommand, ChannelsOptions, TestChannelOptions};
 pub(super) use facts::{FactsCommand, FormatWord, ImportOptions};
 use hold::EXPLAIN_HELP;
 pub(super) use hold::{ExplainOptions, HoldCommand, ListHoldsOptions, ShowHoldOptions};
 pub(super) use offline::{CompletionOptions, DemoOptions, DumpOptions, JournalCommand, VerifyOptions};
 pub(super) use plan::{CloneOptions, FireOptions};
+pub(super) use report::{
+    CompareReportsOptions, ExportReportOptions, ListReportsOptions, ReportCommand, ReportForm, ShowReportOptions,
+};
 pub(super) use series::{ApplySeriesOptions, ListSeriesOptions, PreviewOptions, SeriesCommand, SeriesOptions};
 use serve::SERVE_HELP;
 pub(super) use serve::ServeFlags;
@@ -124,6 +130,12 @@ pub(super) enum Command {
     /// Have events delivered to a URL, as signed POSTs.
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Check, test and list the ways to people that a configuration has.
+    #[command(subcommand)]
+    Channels(ChannelsCommand),
+    /// Show what came of drops.
+    #[command(subcommand)]
+    Report(ReportCommand),
     /// Record what other systems know of orders and of demand.
     #[command(subcommand)]
     Facts(FactsCommand),

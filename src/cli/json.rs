@@ -1,11 +1,11 @@
 //! Answers as JSON: the canonical protobuf mapping, with the contract's field names.
 
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use prost_reflect::{DynamicMessage, SerializeOptions};
 use serde::Serializer;
-use stockade_proto::DESCRIPTORS;
 
 use super::failure::Failure;
+use crate::contract::contract;
 
 /// A message of the contract, such as `GetDropResponse`, as indented JSON.
 ///
@@ -28,7 +28,7 @@ pub(super) fn line(name: &str, message: &impl Message) -> Result<String, Failure
 }
 
 fn write<S: Serializer>(name: &str, message: &impl Message, serializer: S) -> Result<(), Failure> {
-    let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|_bad| Failure::Bug("the descriptors do not parse"))?;
+    let pool = contract().map_err(|_bad| Failure::Bug("the descriptors do not parse"))?;
     let descriptor = pool.get_message_by_name(&format!("stockade.v1.{name}"));
     let descriptor = descriptor.ok_or(Failure::Bug("a message is not of the contract"))?;
     let bytes = message.encode_to_vec();

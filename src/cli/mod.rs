@@ -10,6 +10,7 @@ use clap::Parser as _;
 mod apply;
 mod args;
 mod buyer;
+mod channels;
 mod completions;
 mod demo;
 mod descriptors;
@@ -26,6 +27,7 @@ mod json;
 mod lines;
 mod operators;
 mod output;
+mod reports;
 mod series;
 mod series_schema;
 mod serve;
@@ -36,7 +38,8 @@ mod watch;
 mod webhooks;
 
 use args::{
-    Cli, Command, DropCommand, EventsCommand, FactsCommand, HoldCommand, JournalCommand, SeriesCommand, WebhookCommand,
+    ChannelsCommand, Cli, Command, DropCommand, EventsCommand, FactsCommand, HoldCommand, JournalCommand,
+    ReportCommand, SeriesCommand, WebhookCommand,
 };
 use failure::{Failure, USAGE};
 use output::Output;
@@ -124,6 +127,13 @@ fn execute(cli: Cli, output: &mut Output) -> Result<Finding, Failure> {
         Command::Explain(options) => talk(explain::explain(&options, output)),
         Command::Events(EventsCommand::Tail(options)) => talk(events::tail(&options, output)),
         Command::Webhook(command) => webhook(command, output),
+        Command::Channels(ChannelsCommand::Check(options)) => channels::check(&options, output),
+        Command::Channels(ChannelsCommand::List(options)) => channels::list(&options, output),
+        Command::Channels(ChannelsCommand::Test(options)) => talk(channels::test(&options, output)),
+        Command::Report(ReportCommand::Show(options)) => talk(reports::show(&options, output)),
+        Command::Report(ReportCommand::List(options)) => talk(reports::list(&options, output)),
+        Command::Report(ReportCommand::Compare(options)) => talk(reports::compare(&options, output)),
+        Command::Report(ReportCommand::Export(options)) => talk(reports::export(&options, output)),
         Command::Facts(FactsCommand::Import(options)) => talk(facts::import(&options, output)),
     }
 }

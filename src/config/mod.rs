@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use stockade_types::time::Millis;
 
+mod channels;
+mod fields;
 mod log_filter;
 mod parse;
 mod sources;
@@ -78,8 +80,8 @@ impl Config {
         sources.read_environment(&environment);
         let named = file.or_else(|| environment("STOCKADE_CONFIG").map(PathBuf::from));
         match &named {
-            Some(file) => sources.read_file(file),
-            None if Path::new(DEFAULT_FILE).exists() => sources.read_file(Path::new(DEFAULT_FILE)),
+            Some(file) => sources.read_file(file, &environment),
+            None if Path::new(DEFAULT_FILE).exists() => sources.read_file(Path::new(DEFAULT_FILE), &environment),
             None => {}
         }
         Self::from_sources(sources)
@@ -106,6 +108,12 @@ impl Config {
                 .map(|((one, at), (other, _))| format!("{one} and {other} are both {at}: they need an address each"))
                 .collect();
             sources.errors.extend(faults);
+        }
+        if let Some(Self { ephemeral: true, channels, .. }) = &config
+            && let Some(channel) = channels.first()
+        {
+            let what = "channels need a journal that is kept: leave ephemeral out, or the channels";
+            sources.errors.push(format!("{}: {what}", channel.place));
         }
         config.filter(|_| sources.errors.is_empty()).ok_or(ConfigErrors(sources.errors))
     }

@@ -1,13 +1,17 @@
 //! The sources of settings. All three supply text; the source of the highest precedence that sets a setting wins.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
+use super::channels;
+use super::fields::File;
 use super::parse::Parsed;
 use super::table::{PREFIX, SETTINGS};
+use crate::channels::Channel;
 
 /// A setting as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub fn environment_names() -> Vec<String> {
     std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect()
 }
 
+/// The key of channels. It is no setting: only the file has it.
+const CHANNELS: &str = "channels";
 /// Variables that are not settings of a server.
 const OTHERS: [&str; 2] = ["STOCKADE_CONFIG", "STOCKADE_ENDPOINT"];
 /// Prefixes of the variables that Kubernetes sets for a service named `stockade`.
@@ -66,6 +72,8 @@ pub(super) struct Sources {
     given: BTreeMap<&'static str, Given>,
     /// Settings whose text can't be parsed.
     faulty: BTreeSet<&'static str>,
+    /// The channels of the file.
+    pub channels: Vec<Channel>,
     /// All errors.
     pub errors: Vec<String>,
 }
@@ -73,7 +81,8 @@ pub(super) struct Sources {
 impl Sources {
     /// Flags have the highest precedence.
     pub(super) fn new(flags: Vec<Given>) -> Self {
-        let mut sources = Self { given: BTreeMap::new(), faulty: BTreeSet::new(), errors: Vec::new() };
+        let mut sources =
+            Self { given: BTreeMap::new(), faulty: BTreeSet::new(), channels: Vec::new(), errors: Vec::new() };
         for flag in flags {
             sources.add(flag);
         }
@@ -94,16 +103,16 @@ impl Sources {
         }
     }
 
-    /// Reads a TOML file with the settings as its top-level keys.
-    pub(super) fn read_file(&mut self, file: &Path) {
+    /// Reads a TOML file with the settings as its top-level keys, and channels, whose secrets are in the environment.
+    pub(super) fn read_file(&mut self, file: &Path, environment: &impl Fn(&str) -> Option<String>) {
         match fs::read_to_string(file) {
-            Ok(text) => self.read_toml(&file.display().to_string(), &text),
+            Ok(text) => self.read_toml((&file.display().to_string(), &text), environment),
             Err(error) => self.errors.push(format!("{}: can't be read: {error}", file.display())),
         }
     }
 
     /// Reads the text of such a file.
-    pub(super) fn read_toml(&mut self, name: &str, text: &str) {
+    pub(super) fn read_toml(&mut self, (name, text): (&str, &str), environment: &impl Fn(&str) -> Option<String>) {
         let (table, errors) = DeTable::parse_recoverable(text);
         let mut broken = BTreeSet::new();
         for error in errors {
@@ -128,10 +137,17 @@ impl Sources {
                 continue;
             }
             let origin = format!("{name}:{line}:{column}: {}", key.get_ref());
+            if key.get_ref() == CHANNELS {
+                let file = File { name, text, errors: RefCell::default() };
+                self.channels = channels::channels(&file, (key.span().start, value.get_ref()), environment);
+                self.errors.extend(file.errors.into_inner());
+                continue;
+            }
             let named = key.get_ref().replace('-', "_");
             let Some(setting) = SETTINGS.iter().find(|setting| setting.key == named).map(|setting| setting.flag) else {
                 let keys: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
-                self.errors.push(format!("{origin} is not a setting; settings are {}", keys.join(", ")));
+                self.errors
+                    .push(format!("{origin} is not a setting; settings are {}, and [[channels]]", keys.join(", ")));
                 continue;
             };
             if let Some(first) = seen.insert(setting, line) {
@@ -188,7 +204,7 @@ fn text_of(value: &DeValue<'_>) -> Option<String> {
 }
 
 /// The line and the column of a byte, both from 1.
-fn place(text: &str, at: usize) -> (usize, usize) {
+pub(super) fn place(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let (lines, line) = before.rsplit_once('\n').map_or((0, before), |(above, line)| (above.split('\n').count(), line));
     (lines.saturating_add(1), line.chars().count().saturating_add(1))

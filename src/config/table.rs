@@ -11,6 +11,7 @@ use super::log_filter::LogFilter;
 use super::parse;
 use super::sources::Sources;
 use super::{Durability, KeepEvents, LogFormat, SnapshotEvery};
+use crate::channels::Channel;
 
 /// The prefix of our variables.
 pub(super) const PREFIX: &str = "STOCKADE_";
@@ -74,6 +75,8 @@ macro_rules! settings {
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct Config {
             $(#[doc = $what] pub $key: $kind,)*
+            /// The channels, which only the file has.
+            pub channels: Vec<Channel>,
         }
 
         /// Every setting.
@@ -88,7 +91,7 @@ macro_rules! settings {
         /// Every setting from the sources. `None` if a default can't be parsed, which a test rules out.
         pub(super) fn read(sources: &mut Sources) -> Option<Config> {
             $(let $key = settings!(@take $preset sources, $flag, $default, $parser);)*
-            Some(Config { $($key: $key?,)* })
+            Some(Config { $($key: $key?,)* channels: std::mem::take(&mut sources.channels) })
         }
     };
     (@preset is $text:literal) => { Preset::Text($text) };
@@ -129,6 +132,8 @@ settings! {
          none keeps nothing";
     archive_after "archive-after": Millis, Takes::Value("DURATION"), is "45d", parse::millis,
         "How long after its closing a drop without live holds is archived: nothing of it can be returned any more";
+    keep_reports "keep-reports": Millis, Takes::Value("DURATION"), is "800d", parse::millis,
+        "How long the report of a drop is kept";
     webhooks_to_private "webhooks-to-private": bool, Takes::Switch, is "false", parse::switch,
         "Let webhooks reach addresses that are not public, and by http; otherwise public ones by https alone";
     retry_window "retry-window": Millis, Takes::Value("DURATION"), is "24h", parse::millis,

@@ -12,7 +12,7 @@ fn load(flags: &[(&'static str, &str)], environment: &[(&str, &str)], file: &str
     let mut sources = Sources::new(flags);
     let found = |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, text)| (*text).to_owned());
     sources.read_environment(&found);
-    sources.read_toml("stockade.toml", file);
+    sources.read_toml(("stockade.toml", file), &found);
     Config::from_sources(sources)
 }
 
@@ -27,6 +27,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(config.keep_events, KeepEvents { age: Millis(7 * 86_400_000), bytes: 10 << 30 });
     assert_eq!((config.retry_window, config.outage_grace), (Millis(86_400_000), Millis(30_000)));
     assert_eq!(config.archive_after, Millis(45 * 86_400_000));
+    assert_eq!(config.keep_reports, Millis(800 * 86_400_000));
     assert_eq!((config.max_holds, config.max_ended_holds), (None, None));
     assert_eq!((config.drain_delay, config.drain_timeout), (Duration::ZERO, Duration::from_secs(10)));
     assert_eq!((config.ephemeral, config.accept_clock), (false, false));
@@ -80,6 +81,7 @@ fn changed() -> Config {
         snapshot_every: SnapshotEvery { period: Millis(60_000), bytes: 1 << 20 },
         keep_events: KeepEvents { age: Millis(86_400_000), bytes: 1 << 30 },
         archive_after: Millis(14 * 86_400_000),
+        keep_reports: Millis(400 * 86_400_000),
         retry_window: Millis(3_600_000),
         max_holds: Some(7),
         max_ended_holds: Some(8),
@@ -94,6 +96,7 @@ fn changed() -> Config {
         log: LogFilter { level: LevelFilter::INFO, targets: vec![("stockade::grpc".to_owned(), LevelFilter::DEBUG)] },
         log_format: LogFormat::Json,
         accept_clock: true,
+        channels: Vec::new(),
     }
 }
 

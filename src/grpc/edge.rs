@@ -15,6 +15,7 @@ use stockade_types::time::{Clock, Timestamp};
 use tokio::sync::Semaphore;
 
 use crate::metrics::edge::{EdgeMetrics, Ending};
+use crate::reports::Reports;
 
 /// How long a request waits for doubt to pass. After that it fails and may be sent again.
 const IN_DOUBT_TIMEOUT: Duration = Duration::from_millis(10);
@@ -41,6 +42,11 @@ impl Edge {
     #[must_use]
     pub fn new(engines: Arc<EngineHandle>, clock: Arc<dyn Clock>, metrics: Arc<EdgeMetrics>) -> Self {
         Self { engines, clock, metrics, lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)) }
+    }
+
+    /// Reports of this engine's drops.
+    pub(super) fn reports(&self) -> Arc<Reports> {
+        Reports::new(Arc::clone(&self.engines), Arc::clone(&self.clock))
     }
 
     /// The engine of the current term. Its decisions wait for its own journal.

@@ -11,6 +11,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 
 use crate::metrics::edge::EdgeMetrics;
+use crate::reports::Reports;
 use crate::webhooks::Webhooks;
 
 mod batch;
@@ -22,6 +23,7 @@ mod edge;
 mod events;
 mod facts;
 mod health;
+mod insight;
 pub mod intake;
 mod observe;
 mod others;
@@ -42,6 +44,7 @@ pub use health::Health;
 pub use seats::WATCHERS_MAX;
 pub use services::Services;
 pub use status::{starting, stopping};
+pub(crate) use storefront::Pace;
 pub use storefront::{Latest, Listing, PublicStatus, Snapshot, StatusPage, Storefront};
 pub use stream::Streams;
 
@@ -49,6 +52,7 @@ use decode::Decode;
 use drops::DropsService;
 use events::Events;
 use facts::FactCalls;
+use insight::InsightCalls;
 use others::Others;
 use reservation::Reservations;
 use seats::Seats;
@@ -89,6 +93,8 @@ pub struct Opened {
     pub streams: Streams,
     /// What the public may see.
     pub storefront: Storefront,
+    /// Computes reports of drops.
+    pub reports: Arc<Reports>,
 }
 
 /// All services: reservations, drops, series, events, facts, webhooks if events are kept, the storefront, health and
@@ -101,6 +107,7 @@ pub async fn services(
     metrics: Arc<EdgeMetrics>,
     webhooks: Option<Arc<Webhooks>>,
 ) -> Result<Opened, BrokenContract> {
+    let reports = edge.reports();
     let (edge, streams, health) = (Arc::new(edge), Streams::new(), Health::new().await);
     let reflection =
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
@@ -118,11 +125,12 @@ pub async fn services(
         facts: FactCalls::new(Arc::clone(&edge)),
         storefront: StorefrontService::new(storefront.clone(), seats),
         webhooks: WebhookCalls::new(Arc::clone(&edge), webhooks),
+        insight: InsightCalls::new(Arc::clone(&reports)),
         others: Others::new(others),
         decode: Arc::new(Decode::new()?),
         codecs: connect::codecs()?,
         streams: streams.clone(),
         metrics,
     };
-    Ok(Opened { services: Arc::new(services), health, streams, storefront })
+    Ok(Opened { services: Arc::new(services), health, streams, storefront, reports })
 }

@@ -50,6 +50,8 @@ pub(super) enum Rpc {
     DeleteWebhook,
     TestWebhook,
     RecordFacts,
+    GetDropReport,
+    ListDropReports,
 }
 
 /// The description of a call.
@@ -70,7 +72,7 @@ const fn row(rpc: Rpc, path: &'static str, request: &'static str, request_bytes_
 }
 
 /// All calls, the most frequent ones first.
-pub(super) static CALLS: [Row; 38] = [
+pub(super) static CALLS: [Row; 40] = [
     row(Rpc::Reserve, "/stockade.v1.ReservationService/Reserve", "stockade.v1.ReserveRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Claim, "/stockade.v1.ReservationService/Claim", "stockade.v1.ClaimRequest", SMALL_REQUEST_BYTES),
     row(Rpc::Release, "/stockade.v1.ReservationService/Release", "stockade.v1.ReleaseRequest", SMALL_REQUEST_BYTES),
@@ -175,6 +177,18 @@ pub(super) static CALLS: [Row; 38] = [
         "/stockade.v1.InsightService/RecordFacts",
         "stockade.v1.RecordFactsRequest",
         REQUEST_BYTES_MAX,
+    ),
+    row(
+        Rpc::GetDropReport,
+        "/stockade.v1.InsightService/GetDropReport",
+        "stockade.v1.GetDropReportRequest",
+        SMALL_REQUEST_BYTES,
+    ),
+    row(
+        Rpc::ListDropReports,
+        "/stockade.v1.InsightService/ListDropReports",
+        "stockade.v1.ListDropReportsRequest",
+        SMALL_REQUEST_BYTES,
     ),
     row(
         Rpc::GetDropStatus,

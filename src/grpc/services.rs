@@ -17,6 +17,7 @@ use super::decode::{Decode, Decoded};
 use super::drops::DropsService;
 use super::events::Events;
 use super::facts::FactCalls;
+use super::insight::InsightCalls;
 use super::intake::{Messages, Received};
 use super::observe::{Call, deadline};
 use super::others::Others;
@@ -49,6 +50,7 @@ pub struct Services {
     pub(super) facts: FactCalls,
     pub(super) storefront: StorefrontService,
     pub(super) webhooks: WebhookCalls,
+    pub(super) insight: InsightCalls,
     /// Health and reflection.
     pub(super) others: Others,
     pub(super) decode: Arc<Decode>,
@@ -160,6 +162,8 @@ impl Services {
                 Box::pin(incoming.operation(|asked, origin| facts.record(asked, origin))).await
             }
             Rpc::TestWebhook => Box::pin(incoming.unary(|asked| webhooks.test(asked))).await,
+            Rpc::GetDropReport => Box::pin(incoming.unary(|asked| self.insight.report(asked))).await,
+            Rpc::ListDropReports => Box::pin(incoming.unary(|asked| self.insight.list(asked))).await,
         }
     }
 }

@@ -3,17 +3,18 @@
 use std::sync::OnceLock;
 
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+use prost_reflect::{DynamicMessage, MessageDescriptor};
 use stockade_proto as pb;
-use stockade_proto::DESCRIPTORS;
 use stockade_types::time::Millis;
+
+use crate::contract::contract;
 
 /// The message's name in the contract.
 const NAME: &str = "stockade.v1.DropStatus";
 
 fn descriptor() -> Option<&'static MessageDescriptor> {
     static DESCRIPTOR: OnceLock<Option<MessageDescriptor>> = OnceLock::new();
-    DESCRIPTOR.get_or_init(|| DescriptorPool::decode(DESCRIPTORS).ok()?.get_message_by_name(NAME)).as_ref()
+    DESCRIPTOR.get_or_init(|| contract().ok()?.get_message_by_name(NAME)).as_ref()
 }
 
 /// A status as JSON. A test shows that each can be written.

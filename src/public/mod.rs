@@ -2,8 +2,8 @@
 //! same, and sets no cookie.
 //!
 //! Answers are made from statuses that the storefront reads at most a few times a second for a drop, each once for all
-//! who ask for it. Everything is bounded: streams, and the bytes of all answers. Beyond a bound a reader is turned away
-//! with `503` and `Retry-After`.
+//! who ask for it. Everything is bounded: streams, the bytes of all answers, and how often lists and calendars are made
+//! for parameters that readers choose. Beyond a bound a reader is turned away with `503` and `Retry-After`.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,6 +12,7 @@ use hyper::header::{HOST, HeaderMap, HeaderName};
 use hyper::{Method, Request, Response};
 use percent_encoding::percent_decode_str;
 use stockade_types::ids::DropId;
+use stockade_types::time::Timestamp;
 use tokio::sync::Semaphore;
 
 use crate::grpc::Storefront;
@@ -35,11 +36,13 @@ mod answer;
 
 pub(crate) use body::Body;
 
-use cache::{Cache, Made, Page, Stamp};
+use cache::{Cache, FreeCache, Made, Page, Stamp};
 use room::Room;
 
 /// Most bytes of a path.
 const PATH_MAX: usize = 512;
+/// The part of the bytes of all answers that those to free parameters may take.
+const PART_OF_FREE: usize = 4;
 
 /// Bounds of what the public may take.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +61,8 @@ pub struct Public {
     address: Option<String>,
     room: Room,
     cache: Cache,
+    /// Of lists and calendars by free parameters.
+    free: FreeCache,
     streams: Arc<Semaphore>,
     metrics: Arc<TransportMetrics>,
 }
@@ -99,9 +104,10 @@ impl Public {
     /// Within these bounds, reached under this address.
     #[must_use]
     pub fn new(bounds: PublicBounds, address: Option<String>, metrics: Arc<TransportMetrics>) -> Self {
-        let room = Room::of(bounds.bytes);
+        let of_free = bounds.bytes / PART_OF_FREE;
+        let (room, free) = (Room::of(bounds.bytes.saturating_sub(of_free)), FreeCache::new(Room::of(of_free)));
         let streams = Arc::new(Semaphore::new(bounds.streams.min(Semaphore::MAX_PERMITS)));
-        Self { storefront: OnceLock::new(), address, cache: Cache::new(room.clone()), room, streams, metrics }
+        Self { storefront: OnceLock::new(), address, cache: Cache::new(room.clone()), free, room, streams, metrics }
     }
 
     /// From now on requests are answered. Before that each is turned away.
@@ -150,12 +156,13 @@ impl Public {
         }
         let place = place(path).ok_or_else(|| Problem::not_found("there is nothing at this path"))?;
         let query = Query::parse(request.uri().query())?;
+        let is_plain = request.uri().query().is_none_or(str::is_empty);
         let headers = request.headers();
         let page = match place {
             Place::Stream(id) => return self.stream(storefront, &drop_id(id)?, headers, is_head).await,
             Place::List => self.of_all(storefront, "list", pages::list).await,
-            Place::Calendar => self.calendar(storefront, query, headers).await,
-            Place::Statuses => self.statuses(storefront, query).await,
+            Place::Calendar => self.calendar(storefront, (query, is_plain), headers).await,
+            Place::Statuses => self.statuses(storefront, (query, is_plain)).await,
             Place::Status(id) => self.of_drop(storefront, ("status", id), api::status).await,
             Place::BadgePicture(id) => self.of_drop(storefront, ("badge", id), badge::svg).await,
             Place::BadgeJson(id) => self.of_drop(storefront, ("badge as JSON", id), badge::json).await,
@@ -194,20 +201,38 @@ impl Public {
         self.cache.page(form.to_owned(), Stamp(listing.number, listing.at.0), || Ok(make(&listing)))
     }
 
-    async fn statuses(&self, storefront: &Storefront, query: Query) -> Result<Arc<Page>, Problem> {
+    async fn statuses(&self, storefront: &Storefront, (query, is_plain): (Query, bool)) -> Result<Arc<Page>, Problem> {
         let asked = api::asked_list(query)?;
         let listing = storefront.listing().await?;
-        let stamp = Stamp(listing.number, listing.at.0);
-        self.cache.page(format!("statuses {asked:?}"), stamp, || Ok(api::list(&listing.page(&asked))))
+        let as_of = (Stamp(listing.number, listing.at.0), storefront.now());
+        let make = || Ok(api::list(&listing.page(&asked)));
+        self.listed((format!("statuses {asked:?}"), is_plain), as_of, make).await
     }
 
-    async fn calendar(&self, storefront: &Storefront, query: Query, headers: &HeaderMap) -> Result<Arc<Page>, Problem> {
+    async fn calendar(
+        &self,
+        storefront: &Storefront,
+        (query, is_plain): (Query, bool),
+        headers: &HeaderMap,
+    ) -> Result<Arc<Page>, Problem> {
         let asked = calendar::asked(query)?;
         let address = self.address_for(headers);
         let listing = storefront.listing().await?;
         let key = format!("calendar {address:?} {asked:?}");
-        self.cache
-            .page(key, Stamp(listing.number, listing.at.0), || Ok(calendar::made(&listing, &asked, address.as_deref())))
+        let as_of = (Stamp(listing.number, listing.at.0), storefront.now());
+        let make = || Ok(calendar::made(&listing, &asked, address.as_deref()));
+        // A host that a request names is a parameter, too.
+        self.listed((key, is_plain && self.address.is_some()), as_of, make).await
+    }
+
+    /// An answer about all drops; one that is not plain is to parameters that the reader has chosen.
+    async fn listed(
+        &self,
+        (key, is_plain): (String, bool),
+        (stamp, now): (Stamp, Timestamp),
+        make: impl FnOnce() -> Result<Made, Problem>,
+    ) -> Result<Arc<Page>, Problem> {
+        if is_plain { self.cache.page(key, stamp, make) } else { self.free.page(key, (stamp, now), make).await }
     }
 
     /// The address under which this server is reached: as configured, else as the request names it.

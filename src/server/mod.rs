@@ -16,6 +16,7 @@ use tracing::field::display;
 
 use crate::admin::{self, Admin, Calls, Phase};
 use crate::budget::Budget;
+use crate::channels::Sending;
 use crate::config::Config;
 use crate::grpc::{self, BrokenContract, Edge, Health, Opened, Streams};
 use crate::metrics::transport::TransportMetrics;
@@ -23,6 +24,7 @@ use crate::public::Public;
 use crate::webhooks::{Delivering, NotStarted};
 
 mod accept_rate;
+mod answer_deadline;
 mod clock;
 mod connections;
 mod http;
@@ -180,10 +182,12 @@ pub async fn run(
     };
     let clock: Arc<dyn Clock> = opened.clock.clone();
     let _none = engines.swap(Some(Arc::clone(&opened.engine)));
+    let sending = webhooks::start_channels(&config, &opened, &admin)?;
     let (webhooks, delivering) = webhooks::start(&config, &opened, &admin, files.saturating_sub(least))?.unzip();
     let edge = Edge::new(Arc::clone(&engines), clock, Arc::clone(&admin.edge));
-    let Opened { services, health, streams, storefront } =
+    let Opened { services, health, streams, storefront, reports } =
         grpc::services(edge, Arc::clone(&admin.edge), webhooks).await?;
+    let reporting = AbortOnDrop(reports.start(config.keep_reports));
     if let Some((public, _, _)) = &public {
         public.open(storefront);
     }
@@ -193,7 +197,17 @@ pub async fn run(
     let serving = ConnectionContext { services, budget, connections, metrics };
     let wall_clock = WallClock::new(&opened.clock);
     let public = public.map(|(_, endpoint, _)| endpoint);
-    let endpoints = StatusEndpoints { admin, health, address, http, public, wall_clock, delivering };
+    let endpoints = StatusEndpoints {
+        admin,
+        health,
+        address,
+        http,
+        public,
+        wall_clock,
+        delivering,
+        sending,
+        _reporting: reporting,
+    };
     let grpc = GrpcEndpoint::open(grpc, serving, streams, engines)?;
     serve(&config, endpoints, opened, grpc, shutdown).await
 }
@@ -208,6 +222,9 @@ struct StatusEndpoints {
     public: Option<PublicEndpoint>,
     wall_clock: WallClock,
     delivering: Option<Delivering>,
+    sending: Option<Sending>,
+    /// Records reports until this is dropped.
+    _reporting: AbortOnDrop<()>,
 }
 
 /// Serves the public, which is turned away until the engine is open. Returns how many connections it may have, too.
@@ -285,11 +302,14 @@ async fn serve(
         }
     }
     drain(config, &mut endpoints, &mut opened, grpc).await?;
-    let delivering = endpoints.delivering.take();
+    let (delivering, sending) = (endpoints.delivering.take(), endpoints.sending.take());
     let close = move || {
-        // Before the journal ends, which keeps how far deliveries are.
+        // Before the journal ends, which keeps how far deliveries and messages are.
         if let Some(delivering) = delivering {
             delivering.stop();
+        }
+        if let Some(sending) = sending {
+            sending.stop();
         }
         opened.close()
     };

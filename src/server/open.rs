@@ -192,6 +192,9 @@ impl OpenedEngine {
     pub fn close(self) -> Result<(), ServeError> {
         let Self { engine, clock, failed: _, background, watermark, folder } = self;
         drop((background, watermark));
+        if let Err(fault) = engine.record_all_demand(clock.now()) {
+            tracing::warn!(%fault, "what was asked last is not recorded");
+        }
         let taken = folder.as_ref().map(|folder| engine.snapshot(folder.snapshots.as_ref(), clock.now())).transpose();
         // Also after a failed snapshot: the journal is complete, and its trailer proves that.
         engine.journal().close(clock.now()).map_err(|error| ServeError::Journal(told_whole(&error)))?;

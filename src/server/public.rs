@@ -7,20 +7,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::net::sockopt;
 use stockade_counter::sync::parallelism;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::answer_deadline::{Answers, Written};
 use super::rate_limited::Seldom;
 use super::sockets;
 use crate::metrics::transport::{Shed, TransportMetrics};
-use crate::public::{Public, PublicBounds};
+use crate::public::{Body, Public, PublicBounds};
 
 /// Most threads.
 const THREADS_MAX: usize = 4;
@@ -28,6 +32,8 @@ const THREADS_MAX: usize = 4;
 const NICENESS: i32 = 10;
 /// A request's head must arrive within this time, also the next one's on an open connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// An ordinary answer must be taken within this time, or up to twice that if it follows another. Until then it takes room.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// A peer that acknowledges nothing for this time is gone, in milliseconds.
 const UNACKNOWLEDGED_MAX: u32 = 60_000;
 /// Most bytes of a head, and of the buffers for reading and writing.
@@ -152,23 +158,52 @@ async fn accept(listener: TcpListener, public: Arc<Public>, places: Arc<Semaphor
     }
 }
 
+/// Serves a connection until the peer ends it, or does not take an answer in time.
 async fn serve(socket: TcpStream, public: Arc<Public>) {
     let prepared =
         sockets::prepare(&socket).and_then(|()| Ok(sockopt::set_tcp_user_timeout(&socket, UNACKNOWLEDGED_MAX)?));
     if prepared.is_err() {
         return;
     }
-    let answer = service_fn(move |request| {
+    let served = serve_with(socket, ANSWER_WITHIN, move |request| {
         let public = Arc::clone(&public);
         // Boxed, so that a connection that only streams does not hold the memory for deciding an answer.
-        let answering: std::pin::Pin<Box<dyn Future<Output = _> + Send>> =
-            Box::pin(async move { Ok::<_, Infallible>(public.answer(request).await) });
+        let answering: Answering = Box::pin(async move { public.answer(request).await });
         answering
+    });
+    match served.await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(%error, "a connection of the public ended"),
+        None => tracing::debug!("a connection of the public did not take its answer in time"),
+    }
+}
+
+type Answering = std::pin::Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+/// Answers the requests of a connection; `None` once an answer was not taken in time.
+async fn serve_with<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: S,
+    answer_within: Duration,
+    answer: impl Fn(Request<Incoming>) -> Answering,
+) -> Option<hyper::Result<()>> {
+    let answers = Arc::new(Answers::default());
+    let begun = Arc::clone(&answers);
+    let service = service_fn(move |request| {
+        let (answering, begun) = (answer(request), Arc::clone(&begun));
+        async move {
+            let answer = answering.await;
+            if matches!(answer.body(), Body::Whole(Some(_))) {
+                begun.begin();
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(BUFFER_BYTES);
-    if let Err(error) = http.serve_connection(TokioIo::new(socket), answer).await {
-        tracing::debug!(%error, "a connection of the public ended");
+    let socket = TokioIo::new(Written::new(socket, Arc::clone(&answers)));
+    tokio::select! {
+        served = http.serve_connection(socket, service) => Some(served),
+        () = answers.overdue(answer_within) => None,
     }
 }
 
@@ -183,7 +218,72 @@ async fn turn_away(socket: TcpStream) {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use futures_util::StreamExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+    use tokio::task::JoinHandle;
+
     use super::*;
+
+    /// How long an answer may take here.
+    const WITHIN: Duration = Duration::from_millis(200);
+    const LENGTH: usize = 64 * 1024;
+
+    /// A connection over which each request is answered with bytes, or with pieces that never end.
+    fn served(is_stream: bool) -> (DuplexStream, JoinHandle<Option<hyper::Result<()>>>) {
+        let (client, server) = tokio::io::duplex(1024);
+        let answer = move |_request| {
+            let pieces = futures_util::stream::repeat(Bytes::from_static(b"piece"));
+            let whole = Body::Whole(Some(Bytes::from(vec![b'x'; LENGTH])));
+            let body = if is_stream { Body::Stream(pieces.boxed()) } else { whole };
+            let answering: Answering = Box::pin(async move { Response::new(body) });
+            answering
+        };
+        (client, tokio::spawn(serve_with(server, WITHIN, answer)))
+    }
+
+    async fn ask(client: &mut DuplexStream) {
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("asked");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_take_an_answer_in_time_loses_its_connection() {
+        let (mut client, serving) = served(false);
+        ask(&mut client).await;
+        // A byte at a time is no way to keep it.
+        let slow = tokio::spawn(async move {
+            let mut byte = [0];
+            while client.read_exact(&mut byte).await.is_ok() {
+                tokio::time::sleep(WITHIN / 200).await;
+            }
+        });
+        let ended = timeout(WITHIN * 20, serving).await.expect("in time").expect("no panic");
+        assert!(ended.is_none());
+        slow.await.expect("cut off");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_its_answers_keeps_its_connection() {
+        let (mut client, serving) = served(false);
+        for _ in 0..4 {
+            ask(&mut client).await;
+            let (mut taken, mut bytes) = (0, [0; 4096]);
+            while taken < LENGTH {
+                taken += client.read(&mut bytes).await.expect("more");
+            }
+            tokio::time::sleep(WITHIN * 2).await;
+            assert!(!serving.is_finished(), "between two requests nothing is overdue");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_has_no_deadline() {
+        let (mut client, serving) = served(true);
+        ask(&mut client).await;
+        tokio::time::sleep(WITHIN * 4).await;
+        let mut bytes = [0; 512];
+        assert!(client.read(&mut bytes).await.expect("more") > 0 && !serving.is_finished());
+    }
 
     #[test]
     fn the_public_gets_a_part_of_files_and_memory() {

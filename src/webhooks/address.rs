@@ -125,6 +125,14 @@ impl CheckedResolver {
     pub fn new(reach: Reach, lookup: Lookup, at_once: usize) -> Self {
         Self { reach, lookup, turns: Arc::new(Semaphore::new(at_once)) }
     }
+
+    /// The addresses of a name that may be connected to; one at least.
+    ///
+    /// # Errors
+    /// The lookup's, or [`NotPublic`].
+    pub async fn addresses(&self, name: Name) -> Result<Addrs, Box<dyn Error + Send + Sync>> {
+        resolved(self.reach, self.lookup, Arc::clone(&self.turns), name).await
+    }
 }
 
 impl Resolve for CheckedResolver {

@@ -3,10 +3,11 @@
 //! The `data` of each is the contract's `Event` in protobuf's canonical JSON.
 
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+use prost_reflect::{DynamicMessage, MessageDescriptor};
 use serde::Serialize;
 use stockade_proto as pb;
-use stockade_proto::DESCRIPTORS;
+
+use crate::contract::contract;
 
 /// The content type of a body with one event.
 pub const ONE: &str = "application/cloudevents+json";
@@ -47,7 +48,7 @@ impl Envelopes {
     /// # Errors
     /// [`BrokenEvents`].
     pub fn new(journal: String) -> Result<Self, BrokenEvents> {
-        let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|_bad| BrokenEvents)?;
+        let pool = contract().map_err(|_bad| BrokenEvents)?;
         let event = pool.get_message_by_name("stockade.v1.Event").ok_or(BrokenEvents)?;
         Ok(Self { journal, event })
     }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use stockade_feed::{Event, Feed, Filter};
 use stockade_proto as pb;
 use stockade_types::ids::{DefinedId, Lsn};
-use stockade_types::time::{Clock, Timestamp};
+use stockade_types::time::{Clock, Timestamp, wall_clock};
 use stockade_types::webhook::{EventPatterns, Webhook};
 use tokio::sync::Semaphore;
 
@@ -15,7 +16,7 @@ use super::envelope::Envelopes;
 use super::metrics::WebhookMetrics;
 use super::outcome::Outcome;
 use super::post::{Answer, Delivery, Poster, Way};
-use super::signature::Secret;
+use super::signature::{Secret, signature};
 use super::store::Store;
 use super::turns::{Pace, Turns};
 
@@ -152,9 +153,9 @@ impl Shared {
         let answer = match (&self.poster, body) {
             (Ok(poster), Ok(body)) => {
                 let secrets = hook.secrets(self.clock.now());
-                let (url, body) = (hook.webhook.url.as_str(), body.into());
-                let way = Way::of(pace, more);
-                poster.post(Delivery { url, id: &id, content, body, secrets: &secrets, way }).await
+                let headers = signed(&id, content, &body, &secrets);
+                let (url, way) = (hook.webhook.url.as_str(), Way::of(pace, more));
+                poster.post(Delivery { url, headers, body: body.into(), way }).await
             }
             (Err(why), _) => unsent(why.clone()),
             (_, Err(why)) => unsent(why.to_string()),
@@ -166,4 +167,18 @@ impl Shared {
 
 fn unsent(error: String) -> Answer {
     Answer { outcome: Outcome::Unreachable, status: 0, error, took: Duration::ZERO }
+}
+
+/// The headers of a delivery, with the signature.
+fn signed(id: &str, content: &'static str, body: &[u8], secrets: &[Secret]) -> HeaderMap {
+    let seconds = wall_clock().0 / 1_000;
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));
+    headers.insert(HeaderName::from_static("webhook-timestamp"), HeaderValue::from(seconds));
+    let signature = signature(id, seconds, body, secrets);
+    for (name, text) in [("webhook-id", id), ("webhook-signature", signature.as_str())] {
+        // Ids and signatures are printable ASCII.
+        headers.extend(HeaderValue::from_str(text).ok().map(|value| (HeaderName::from_static(name), value)));
+    }
+    headers
 }

@@ -15,7 +15,7 @@ pub mod post;
 pub mod retry;
 pub mod signature;
 mod store;
-mod tail;
+pub mod tail;
 pub mod turns;
 pub mod window;
 mod worker;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 use stockade_types::metrics::Stopwatch;
@@ -14,7 +14,6 @@ use tokio::time::timeout;
 
 use super::address::{CheckedResolver, Lookup, NotPublic, Reach, system_lookup};
 use super::outcome::Outcome;
-use super::signature::{Secret, signature};
 use super::turns::Pace;
 use crate::text::escaped;
 
@@ -42,14 +41,10 @@ const AGENT: &str = concat!("stockade/", env!("CARGO_PKG_VERSION"));
 pub struct Delivery<'a> {
     /// Where to.
     pub url: &'a str,
-    /// The value of `webhook-id`.
-    pub id: &'a str,
-    /// The content type.
-    pub content: &'static str,
+    /// The headers, the content type among them.
+    pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
-    /// What it is signed with, each by itself.
-    pub secrets: &'a [Secret],
     /// How to connect.
     pub way: Way,
 }
@@ -151,22 +146,14 @@ impl Poster {
     }
 
     async fn exchange(&self, url: Url, delivery: Delivery<'_>) -> (Outcome, u16, String) {
-        let Delivery { url: _, id, content, body, secrets, way } = delivery;
+        let Delivery { url: _, headers, body, way } = delivery;
         let now = wall_clock();
-        let seconds = now.0 / 1_000;
         let client = match way {
             Way::Keeping => &self.keeping,
             Way::Closing => &self.closing,
             Way::Apart => &self.apart,
         };
-        let request = client
-            .post(url)
-            .header(CONTENT_TYPE, content)
-            .header("webhook-id", id)
-            .header("webhook-timestamp", seconds)
-            .header("webhook-signature", signature(id, seconds, &body, secrets))
-            .body(body);
-        match request.send().await {
+        match client.post(url).headers(headers).body(body).send().await {
             Ok(response) => answered(response, now).await,
             Err(error) => failed(&error),
         }
@@ -241,9 +228,8 @@ mod tests {
 
     async fn posted(reach: Reach, lookup: Lookup, url: &str) -> Answer {
         let poster = Poster::with_lookup(reach, lookup).expect("certificates");
-        let secrets = [Secret::random().expect("random")];
-        let body = Bytes::from_static(b"{}");
-        poster.post(Delivery { url, id: "id", content: "text/plain", body, secrets: &secrets, way: Way::Closing }).await
+        let (headers, body) = (HeaderMap::new(), Bytes::from_static(b"{}"));
+        poster.post(Delivery { url, headers, body, way: Way::Closing }).await
     }
 
     #[tokio::test]

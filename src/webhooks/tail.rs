@@ -16,7 +16,7 @@ const GATHERED_FOR_EACH: Duration = Duration::from_micros(5);
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 
 /// Decodes new records and announces them. Runs until it is dropped, or the journal ends.
-pub(super) async fn run(feed: Arc<Feed>, news: watch::Sender<()>) {
+pub async fn run(feed: Arc<Feed>, news: watch::Sender<()>) {
     let _following = feed.follow();
     let _tail = Tail(Arc::clone(&feed));
     let mut end = feed.begin_tail();

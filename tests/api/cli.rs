@@ -295,5 +295,6 @@ fn the_demo_is_clean_and_leaves_nothing_behind() {
     ] {
         assert!(lines.iter().any(|reported| reported == line), "{line} in\n{reported}");
     }
+    assert!(reported.contains("its webhook has received, each signed: signal.fired half-gone"), "{reported}");
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "its folder is gone");
 }

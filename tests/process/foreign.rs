@@ -38,7 +38,7 @@ fn run(program: &str, arguments: &[&str]) {
 /// Runs one of our Python scripts with the binary, if its packages are installed.
 fn run_python(script: &str) {
     let python = stockade::config::environment("STOCKADE_TEST_PYTHON").unwrap_or_else(|| "python3".to_owned());
-    let packages = "import cloudevents.core, dateutil, google.rpc, grpc, grpc_health, grpc_reflection, grpc_tools, \
+    let packages = "import aiosmtpd, cloudevents.core, dateutil, google.rpc, grpc, grpc_health, grpc_reflection, grpc_tools, \
                     icalendar, jsonschema, openapi_spec_validator, standardwebhooks, yaml";
     if is_there("python", &python, &["-c", packages]) {
         run(&python, &[&format!("{}/tests/python/{script}", env!("CARGO_MANIFEST_DIR")), BINARY]);
@@ -84,6 +84,11 @@ fn rules_of_series_give_what_dateutil_gives() {
 }
 
 #[test]
+fn a_report_is_what_events_and_answers_say() {
+    run_python("report.py");
+}
+
+#[test]
 fn a_typescript_client_walks_the_life_of_a_hold() {
     run_typescript("walk");
 }
@@ -91,6 +96,11 @@ fn a_typescript_client_walks_the_life_of_a_hold() {
 #[test]
 fn webhooks_satisfy_the_official_libraries_of_python() {
     run_python("webhooks.py");
+}
+
+#[test]
+fn a_foreign_mail_server_gets_mails_of_channels() {
+    run_python("mail.py");
 }
 
 #[test]

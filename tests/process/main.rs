@@ -8,6 +8,7 @@
 )]
 
 mod callers;
+mod channels;
 mod crash;
 mod descriptors;
 mod disk;

@@ -114,11 +114,11 @@ impl Receiver {
     pub async fn wait_for(&self, deliveries: usize) -> Vec<Received> {
         let began = Instant::now();
         loop {
-            let received = self.received();
-            if received.len() >= deliveries {
-                return received;
+            let received = self.kept.lock().received.len();
+            if received >= deliveries {
+                return self.received();
             }
-            assert!(began.elapsed() < WITHIN, "{} of {deliveries} deliveries came", received.len());
+            assert!(began.elapsed() < WITHIN, "{received} of {deliveries} deliveries came");
             sleep(Duration::from_millis(10)).await;
         }
     }

@@ -226,6 +226,10 @@ impl Stockade {
         preview_series: PreviewSeriesRequest -> PreviewSeriesResponse;
         /// Records what other systems know of orders and of demand, each fact once by its id.
         record_facts: RecordFactsRequest -> RecordFactsResponse;
+        /// What came of a drop; while it runs, so far.
+        get_drop_report: GetDropReportRequest -> GetDropReportResponse;
+        /// Lists recorded reports, the latest opening first, page by page.
+        list_drop_reports: ListDropReportsRequest -> ListDropReportsResponse;
         /// Creates a webhook.
         create_webhook: CreateWebhookRequest -> CreateWebhookResponse;
         /// Changes a webhook.

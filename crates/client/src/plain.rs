@@ -347,6 +347,10 @@ impl Client {
         preview_series: series, PreviewSeriesRequest -> PreviewSeriesResponse;
         /// Records what other systems know of orders and of demand, each fact once by its id.
         record_facts: insight, RecordFactsRequest -> RecordFactsResponse;
+        /// What came of a drop; while it runs, so far.
+        get_drop_report: insight, GetDropReportRequest -> GetDropReportResponse;
+        /// Lists recorded reports, the latest opening first, page by page.
+        list_drop_reports: insight, ListDropReportsRequest -> ListDropReportsResponse;
         /// Lists events, page by page.
         list_events: events, ListEventsRequest -> ListEventsResponse;
         /// Shows what the public may see of a drop.

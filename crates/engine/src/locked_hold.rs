@@ -21,6 +21,7 @@ use crate::attempt::{Answer, Decided};
 use crate::command::{Operation, Target, WantedUnits};
 use crate::commit::Prepared;
 use crate::context::Context;
+use crate::inventory::totals::HoldCount;
 use crate::inventory::{DropEntry, DropInner, DropTable, HoldSlot, Locked, LockedShard};
 use crate::refusals::{NumberedLine, Refused};
 
@@ -220,9 +221,14 @@ impl Engine {
         change: &Change,
         context: Context<'_>,
     ) -> Result<(), Fault> {
-        let record = Record::Changed(HoldChange::of(own.hold(), change, context.now, context.actor()));
+        let change = HoldChange::of(own.hold(), change, context.now, context.actor());
+        let counts_as = HoldCount::of(&change);
         let locked = Locked::Hold(own.drop, (own.shard, own.place), None);
-        self.commit(record, Prepared { permit, locked, taken: None }, context.now).map(drop)
+        self.commit(Record::Changed(change), Prepared { permit, locked, taken: None }, context.now)?;
+        if let Some(what) = counts_as {
+            own.drop.count_hold(what);
+        }
+        Ok(())
     }
 }
 

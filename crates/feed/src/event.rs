@@ -12,7 +12,7 @@ use stockade_types::hold::{Hold, HoldState};
 use stockade_types::ids::{AdjustmentId, DropId, DropNo, ItemNo, Lsn, SeriesId, ShopId};
 use stockade_types::record::{
     Actor, Adjusted, AdjustedBy, DefinedFact, DefinedKind, DefinedVerb, HoldChange, Lifecycle, Made, MarkKind,
-    MovedLine, OccurrenceFact, OccurrenceVerb, PoolFigures, Record, Restart, Superseded, Verb,
+    MovedLine, OccurrenceFact, OccurrenceVerb, PoolFigures, Record, ReportFact, ReportPart, Restart, Superseded, Verb,
 };
 use stockade_types::series::{Series, drop_id};
 use stockade_types::time::Timestamp;
@@ -90,6 +90,15 @@ pub enum Detail {
         /// The occurrence that has no drop; none: the series itself.
         occurrence: Option<NoDrop>,
     },
+    /// The report of a drop.
+    Report {
+        /// Which drop.
+        drop: DropId,
+        /// Its shop.
+        shop: ShopId,
+        /// Its series.
+        series: Option<SeriesId>,
+    },
     /// The engine.
     Restart {
         /// The last instant in the journal before the outage.
@@ -125,9 +134,11 @@ impl Event {
         match &self.detail {
             Detail::Drop { mark: Some(mark), .. } => drop_facts::name(self.drop.as_deref()?, *mark),
             Detail::Series { id, .. } => Some(id.as_str()),
-            Detail::Drop { mark: None, .. } | Detail::Hold { .. } | Detail::Stock { .. } | Detail::Restart { .. } => {
-                None
-            }
+            Detail::Drop { mark: None, .. }
+            | Detail::Hold { .. }
+            | Detail::Stock { .. }
+            | Detail::Report { .. }
+            | Detail::Restart { .. } => None,
         }
     }
 
@@ -141,7 +152,7 @@ impl Event {
     /// The shop that it is about.
     #[must_use]
     pub fn shop(&self) -> Option<&ShopId> {
-        if let Detail::Series { shop, .. } = &self.detail {
+        if let Detail::Series { shop, .. } | Detail::Report { shop, .. } = &self.detail {
             Some(shop)
         } else {
             self.drop.as_deref().map(|drop| &drop.shop)
@@ -151,16 +162,24 @@ impl Event {
     /// The series that it is about, or that its drop belongs to.
     #[must_use]
     pub fn series(&self) -> Option<&SeriesId> {
-        if let Detail::Series { id, .. } = &self.detail { Some(id) } else { self.drop.as_deref()?.series.as_ref() }
+        match &self.detail {
+            Detail::Series { id, .. } => Some(id),
+            Detail::Report { series, .. } => series.as_ref(),
+            Detail::Hold { .. } | Detail::Drop { .. } | Detail::Stock { .. } | Detail::Restart { .. } => {
+                self.drop.as_deref()?.series.as_ref()
+            }
+        }
     }
 
     /// The drop that it is about, also one that was not made.
     #[must_use]
     pub fn drop_id(&self) -> Option<&DropId> {
-        if let Detail::Series { occurrence, .. } = &self.detail {
-            occurrence.as_ref().map(|occurrence| &occurrence.drop)
-        } else {
-            self.drop.as_deref().map(|drop| &drop.id)
+        match &self.detail {
+            Detail::Series { occurrence, .. } => occurrence.as_ref().map(|occurrence| &occurrence.drop),
+            Detail::Report { drop, .. } => Some(drop),
+            Detail::Hold { .. } | Detail::Drop { .. } | Detail::Stock { .. } | Detail::Restart { .. } => {
+                self.drop.as_deref().map(|drop| &drop.id)
+            }
         }
     }
 
@@ -174,7 +193,7 @@ impl Event {
             Detail::Drop { stock, .. } => figures(stock).saturating_add(self.drop.as_deref().map_or(0, weight)),
             Detail::Stock { stock, .. } => figures(stock),
             Detail::Series { occurrence, .. } => occurrence.as_ref().map_or(0, |of| of.reason.len()),
-            Detail::Restart { .. } => 0,
+            Detail::Report { .. } | Detail::Restart { .. } => 0,
         };
         size_of::<Self>().saturating_add(more)
     }
@@ -210,6 +229,7 @@ pub(crate) fn events<E>(lsn: Lsn, record: Record, named: impl FnOnce(DropNo) -> 
         Record::Restart(restart) => of_restart(lsn, restart).into_iter().collect(),
         Record::Defined(fact) => of_series(lsn, *fact).into_iter().collect(),
         Record::Occurrence(fact) => of_occurrence(lsn, *fact).into_iter().collect(),
+        Record::Report(fact) => of_report(lsn, *fact).into_iter().collect(),
         // Of format 1, or in snapshots only.
         Record::Drop(_)
         | Record::Lifecycle(_)
@@ -220,8 +240,11 @@ pub(crate) fn events<E>(lsn: Lsn, record: Record, named: impl FnOnce(DropNo) -> 
         | Record::Adjustments(_)
         | Record::Archived(_)
         | Record::Delivered(_)
+        | Record::Channel(_)
         | Record::Facts(_)
         | Record::FactsImage(_)
+        | Record::Totals(_)
+        | Record::Demand(_)
         | Record::Usage(_) => Events::new(),
     };
     let count = events.len();
@@ -326,6 +349,12 @@ fn of_occurrence(lsn: Lsn, fact: OccurrenceFact) -> Option<Event> {
     let occurrence = Some(NoDrop { drop: drop_id(&series, local), reason });
     let detail = Detail::Series { id: series, shop, occurrence };
     Some(Event { actor: origin.actor, scheduled_for: Some(opens_at), ..Event::new(lsn, kind, at, detail) })
+}
+
+fn of_report(lsn: Lsn, fact: ReportFact) -> Option<Event> {
+    let ReportFact { drop: _, id, shop, series, opens_at: _, at, part, bytes: _ } = fact;
+    let detail = Detail::Report { drop: id, shop, series };
+    (part == ReportPart::Figures).then(|| Event::new(lsn, Kind::ReportReady, at, detail))
 }
 
 fn of_restart(lsn: Lsn, Restart { stopped_at, grace_until, at }: Restart) -> Option<Event> {

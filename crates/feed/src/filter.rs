@@ -45,10 +45,15 @@ impl Filter {
     /// Whether it accepts no event at all.
     #[must_use]
     pub fn fits_nothing(&self) -> bool {
-        let fits = |kind: &Kind| {
-            (self.names.is_empty() || kind.has_name()) && (self.channels.is_empty() || kind.has_channels())
-        };
-        !self.kinds.iter().any(fits)
+        !Kind::ALL.into_iter().any(|kind| self.has(kind))
+    }
+
+    /// Whether it accepts events of a type, of some drop.
+    #[must_use]
+    pub fn has(&self, kind: Kind) -> bool {
+        self.kinds.contains(&kind)
+            && (self.names.is_empty() || kind.has_name())
+            && (self.channels.is_empty() || kind.has_channels())
     }
 
     /// Whether it accepts an event.

@@ -120,8 +120,12 @@ fn place_of(record: &Record, id: HoldId) -> Option<(Lsn, Timestamp)> {
         | Record::Defined(_)
         | Record::Occurrence(_)
         | Record::Delivered(_)
+        | Record::Channel(_)
         | Record::Facts(_)
         | Record::FactsImage(_)
+        | Record::Totals(_)
+        | Record::Demand(_)
+        | Record::Report(_)
         | Record::Usage(_) => return None,
     };
     (of == id).then_some(place)

@@ -70,11 +70,12 @@ pub enum Kind {
     OccurrenceSkipped,
     /// The drop of one of its occurrences was refused.
     OccurrenceFailed,
+    /// A drop's sale is over, and its report is recorded.
+    ReportReady,
 }
 
 /// Types that the contract names but no record has yet.
-pub(super) const LATER: [&str; 9] = [
-    "report.ready",
+pub(super) const LATER: [&str; 8] = [
     "guardrail.tripped",
     "room.opened",
     "room.closed",
@@ -87,7 +88,7 @@ pub(super) const LATER: [&str; 9] = [
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::HoldCreated,
         Self::HoldExtended,
         Self::HoldPaying,
@@ -120,6 +121,7 @@ impl Kind {
         Self::SeriesUpdated,
         Self::OccurrenceSkipped,
         Self::OccurrenceFailed,
+        Self::ReportReady,
     ];
 
     /// Its name without the prefix.
@@ -158,6 +160,7 @@ impl Kind {
             Self::SeriesUpdated => "series.updated",
             Self::OccurrenceSkipped => "series.occurrence_skipped",
             Self::OccurrenceFailed => "series.occurrence_failed",
+            Self::ReportReady => "report.ready",
         }
     }
 
@@ -196,7 +199,8 @@ impl Kind {
             | Self::DropBackInStock
             | Self::DropBandChanged
             | Self::StockAdjusted
-            | Self::EngineRestarted => false,
+            | Self::EngineRestarted
+            | Self::ReportReady => false,
         }
     }
 

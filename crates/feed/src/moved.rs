@@ -70,8 +70,12 @@ impl Feed {
             | Record::Defined(_)
             | Record::Occurrence(_)
             | Record::Delivered(_)
+            | Record::Channel(_)
             | Record::Facts(_)
             | Record::FactsImage(_)
+            | Record::Totals(_)
+            | Record::Demand(_)
+            | Record::Report(_)
             | Record::Usage(_) => Ok(0),
         }
     }

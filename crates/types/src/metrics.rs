@@ -9,13 +9,20 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 
 /// Cells of a counter: enough that a mid-size machine's threads rarely share one.
-const CELLS: usize = 8;
+pub const CELLS: usize = 8;
 
 static NEXT_CELL: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// This thread's cell, assigned round-robin.
     static CELL: usize = NEXT_CELL.fetch_add(1, Ordering::Relaxed) % CELLS;
+}
+
+/// The number of this thread's cell, below [`CELLS`].
+#[inline]
+#[must_use]
+pub fn thread_cell() -> usize {
+    CELL.with(|cell| *cell)
 }
 
 /// A count that only grows.
@@ -33,7 +40,7 @@ impl Counter {
     #[inline]
     pub fn add(&self, count: u64) {
         // Relaxed: the count orders no other data.
-        if let Some(cell) = self.0.get(CELL.with(|cell| *cell)) {
+        if let Some(cell) = self.0.get(thread_cell()) {
             cell.fetch_add(count, Ordering::Relaxed);
         }
     }

@@ -6,6 +6,7 @@
 //! the entity after it.
 
 mod archive;
+mod channel;
 mod defined;
 mod delivered;
 mod drop_fact;
@@ -17,10 +18,13 @@ mod hold_change;
 mod lifecycle;
 mod marks;
 mod occurrence;
+mod report;
 mod restart;
 mod stock;
+mod totals;
 
 pub use archive::{Archived, OldUsage, Sold, UsageImage};
+pub use channel::{AUDIENCES_MAX, ChannelFact, ChannelProgress, Sent};
 pub use defined::{DEFINED_BYTES_MAX, DefinedFact, DefinedImage, DefinedKind, DefinedUpdate, DefinedVerb};
 pub use delivered::{DELIVERED_MAX, Delivered};
 pub use drop_fact::{DropFact, DropVerb, ORIGIN_TEXT_MAX, Origin};
@@ -32,12 +36,16 @@ pub use facts::{
 pub use format1::OldFact;
 pub use hold_change::{Actor, HoldChange, Made, MovedLine, Superseded, Verb};
 pub use lifecycle::{Closed, Lifecycle};
-pub use marks::{FlowPlace, Mark, MarkKind, Marks, each_planned, each_planned_mut, last_slot_ends};
+pub use marks::{
+    FlowPlace, Mark, MarkKind, Marks, STOCK_MARKS_MAX, each_mark, each_planned, each_planned_mut, last_slot_ends,
+};
 pub use occurrence::{OccurrenceFact, OccurrenceVerb, REASON_MAX};
+pub use report::{REPORT_BYTES_MAX, ReportFact, ReportPart};
 pub use restart::Restart;
 pub use stock::{
     Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, PoolBasis, PoolFigures, Reconciliation, StockChange, StockImage,
 };
+pub use totals::{DemandFact, DemandSums, DropTotals, INTERVALS_MAX, Interval, REGISTERS, TotalsImage};
 
 use crate::codec::{DecodeError, Reader, put_u64};
 use crate::hold::Hold;
@@ -48,8 +56,8 @@ use stock::Says;
 
 /// Most bytes of a drop's image. The largest has 256 items; a test holds it to this.
 pub const DROP_IMAGE_BYTES_MAX: usize = 128 * 1024;
-/// Most bytes of one encoded record: of a fact about the largest drop with as many rules as there may be, all of which
-/// fire at once, with its stock; a test holds it to this.
+/// Most bytes of one encoded record. A drop is only made, or changed, if a fact about it with all that its rules can add
+/// ([`DropFact::largest`]) takes no more.
 pub const RECORD_BYTES_MAX: usize = 255 * 1024;
 
 /// One record.
@@ -92,10 +100,18 @@ pub enum Record {
     Occurrence(Box<OccurrenceFact>),
     /// How far the deliveries of webhooks are. In snapshots one for each webhook.
     Delivered(Delivered),
+    /// How far the messages of a channel are. In snapshots the last of it.
+    Channel(ChannelFact),
     /// What other systems know of orders and of demand: one piece of it.
     Facts(Facts),
     /// A part of what is kept of facts.
     FactsImage(FactsImage),
+    /// What the journal's records say of a drop in sum. Only in snapshots.
+    Totals(TotalsImage),
+    /// What was asked of a drop. In snapshots all of it.
+    Demand(Box<DemandFact>),
+    /// A part of what came of a drop.
+    Report(Box<ReportFact>),
 }
 
 /// First byte of an encoded record. A number is never reused for another meaning.
@@ -164,8 +180,16 @@ mod kind {
         LIFECYCLE_WITH_SIGNALS = 36,
         /// A drop of which what calendars show has changed; with rules or without.
         DROP_ANNOUNCED = 38,
+        /// How far the messages of a channel are.
+        CHANNEL = 39,
         /// Facts of other systems, and what is kept of them.
         FACTS = 40,
+        /// What the records say of a drop in sum.
+        TOTALS = 41,
+        /// What was asked of a drop.
+        DEMAND = 42,
+        /// A part of what came of a drop.
+        REPORT = 43,
     }
 
     /// The highest of them.
@@ -196,7 +220,10 @@ impl Record {
             Self::Lifecycle(Lifecycle { drop, .. })
             | Self::Stock(StockImage { drop, .. })
             | Self::Adjustments(AdjustmentsImage { drop, .. })
+            | Self::Totals(TotalsImage { drop, .. })
             | Self::Archived(Archived { drop, .. }) => Some(*drop),
+            Self::Demand(fact) => Some(fact.drop),
+            Self::Report(fact) => Some(fact.drop),
             Self::Hold(_)
             | Self::Made(_)
             | Self::Changed(_)
@@ -207,6 +234,7 @@ impl Record {
             | Self::Defined(_)
             | Self::Occurrence(_)
             | Self::Delivered(_)
+            | Self::Channel(_)
             | Self::Facts(_)
             | Self::FactsImage(_)
             | Self::Usage(_) => None,
@@ -220,6 +248,18 @@ impl Record {
             Some(image)
         } else if let Self::DropFact(fact) = self {
             Some(&fact.image)
+        } else {
+            None
+        }
+    }
+
+    /// The hold that it is about, as it is after it; of a succession the hold that was made.
+    #[must_use]
+    pub fn hold(&self) -> Option<&Hold> {
+        if let Self::Hold(hold) | Self::Made(Made { hold, .. }) | Self::Changed(HoldChange { hold, .. }) = self {
+            Some(hold)
+        } else if let Self::Superseded(superseded) = self {
+            Some(&superseded.made)
         } else {
             None
         }
@@ -247,8 +287,12 @@ impl Record {
             Self::Defined(_) => "defined",
             Self::Occurrence(_) => "occurrence",
             Self::Delivered(_) => "delivered",
+            Self::Channel(_) => "channel",
             Self::Facts(_) => "facts",
             Self::FactsImage(_) => "kept facts",
+            Self::Totals(_) => "totals",
+            Self::Demand(_) => "demand",
+            Self::Report(_) => "report",
         }
     }
 
@@ -280,8 +324,12 @@ impl Record {
             Self::Defined(fact) => defined::encode(fact, out),
             Self::Occurrence(fact) => occurrence::encode(fact, out),
             Self::Delivered(delivered) => delivered::encode(delivered, out),
+            Self::Channel(fact) => channel::encode(fact, out),
             Self::Facts(facts) => facts::encode(facts, out),
             Self::FactsImage(image) => facts::encode_image(image, out),
+            Self::Totals(image) => totals::encode_image(image, out),
+            Self::Demand(fact) => totals::encode_demand(fact, out),
+            Self::Report(fact) => report::encode(fact, out),
         }
     }
 
@@ -324,7 +372,11 @@ impl Record {
             Self::Defined(_) => kind::DEFINED,
             Self::Occurrence(_) => kind::OCCURRENCE,
             Self::Delivered(_) => kind::DELIVERED,
+            Self::Channel(_) => kind::CHANNEL,
             Self::Facts(_) | Self::FactsImage(_) => kind::FACTS,
+            Self::Totals(_) => kind::TOTALS,
+            Self::Demand(_) => kind::DEMAND,
+            Self::Report(_) => kind::REPORT,
         })
     }
 
@@ -370,12 +422,16 @@ impl Record {
                 Self::Usage(archive::decode_usage(&mut reader, kind == kind::USAGE_WITH_RETURNS)?)
             }
             kind::DELIVERED => Self::Delivered(delivered::decode(&mut reader)?),
+            kind::CHANNEL => Self::Channel(channel::decode(&mut reader)?),
             kind::FACTS => match facts::decode(&mut reader)? {
                 facts::Decoded::Piece(facts) => Self::Facts(facts),
                 facts::Decoded::Image(image) => Self::FactsImage(image),
             },
             kind::DEFINED => Self::Defined(Box::new(defined::decode(&mut reader)?)),
             kind::OCCURRENCE => Self::Occurrence(Box::new(occurrence::decode(&mut reader)?)),
+            kind::TOTALS => Self::Totals(totals::decode_image(&mut reader)?),
+            kind::DEMAND => Self::Demand(Box::new(totals::decode_demand(&mut reader)?)),
+            kind::REPORT => Self::Report(Box::new(report::decode(&mut reader)?)),
             _ => return Err(DecodeError::Bad("record kind")),
         };
         reader.finish()?;

@@ -57,6 +57,12 @@ impl Timestamp {
     /// Later than every deadline: "never".
     pub const NEVER: Self = Self(u64::MAX);
 
+    /// Whole seconds since the epoch, up to the year 2106.
+    #[must_use]
+    pub fn seconds(self) -> u32 {
+        u32::try_from(self.0 / 1_000).unwrap_or(u32::MAX)
+    }
+
     /// The instant `span` later; saturates.
     #[must_use]
     pub const fn plus(self, span: Millis) -> Self {

@@ -110,28 +110,64 @@ impl ModelDrop {
 }
 
 impl Model {
-    /// The drop of which something is due, that with the earliest moment first.
+    /// The drop of which something is due, that with the earliest moment first. Behind the two drops come those of series.
     pub fn next_due(&self) -> Option<usize> {
         let first = |drop: usize| Some((self.drops[drop].due(drop, self.now).first()?.0, drop));
-        (0..self.drops.len()).filter_map(first).min().map(|(_, drop)| drop)
+        let made = (self.drops.len()..).zip(&self.defined.made).filter(|(_, made)| !made.opened);
+        let made = made.map(|(drop, made)| (Some(made.opens()), drop)).filter(|(at, _)| *at <= Some(self.now));
+        (0..self.drops.len()).filter_map(first).chain(made).min().map(|(_, drop)| drop)
     }
 
-    /// Fires all that is due of a drop; behind its closing only slots begin. Returns what has come.
-    pub fn turn(&mut self, drop: usize) -> Vec<String> {
+    /// Fires all that is due of a drop; behind its closing only slots begin. Returns what each record says, and the model
+    /// after it: before a closing it is made known what has changed of the stock by then.
+    pub fn turn(&mut self, drop: usize) -> Vec<(Vec<String>, Self)> {
+        if let Some(of_series) = drop.checked_sub(self.drops.len()) {
+            self.defined.made[of_series].opened = true;
+            return vec![(vec![String::new()], self.clone())];
+        }
+        let mut records = Vec::new();
+        let mut due = self.drops[drop].due(drop, self.now);
+        let closing = due.iter().position(|(_, rank, _)| *rank == CLOSES).filter(|_| self.is_on_sale(drop));
+        if let Some(closing) = closing {
+            let mut before = self.clone();
+            let first = before.come(drop, &due[..closing]);
+            let changes = before.last_changes(drop);
+            if !changes.is_empty() {
+                if !first.is_empty() {
+                    records.push((first, before.clone()));
+                }
+                before.make_known(drop, &changes);
+                records.push((changes, before.clone()));
+                *self = before;
+                due.drain(..closing);
+            }
+        }
+        let come = self.come(drop, &due);
+        records.push((come, self.clone()));
+        records
+    }
+
+    fn come(&mut self, drop: usize, due: &[Planned]) -> Vec<String> {
         let mut come = Vec::new();
-        for (at, rank, what) in self.drops[drop].due(drop, self.now) {
+        for (at, rank, what) in due {
             let (known, at) = (&mut self.drops[drop], at.expect("it has an instant"));
-            if known.closed.is_some() && !plan::is_beginning(&what) {
+            if known.closed.is_some() && !plan::is_beginning(what) {
                 continue;
             }
-            match rank {
+            match *rank {
                 OPENS => known.opened = Some(at),
                 CLOSES => known.closed = Some(at),
-                _ => known.fire(&what, at),
+                _ => known.fire(what, at),
             }
-            come.push(what);
+            come.push(what.clone());
         }
         come
+    }
+
+    /// Whether a drop on sale closes by its time within this number of milliseconds.
+    pub fn closes_within(&self, span: u64) -> bool {
+        let closes = |drop: &usize| self.drops[*drop].plan.closes.is_some_and(|at| at <= self.now + span);
+        (0..self.drops.len()).any(|drop| self.is_on_sale(drop) && closes(&drop))
     }
 
     /// Fires all that is due of all drops.

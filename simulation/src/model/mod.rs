@@ -4,6 +4,7 @@
 //! random histories that they can shrink.
 
 pub mod conduct;
+pub mod defined;
 pub mod marks;
 pub mod offers;
 pub mod plan;

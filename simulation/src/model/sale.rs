@@ -9,7 +9,7 @@ use super::marks::Figures;
 use super::plan;
 use super::state::Model;
 
-/// The least milliseconds between two records of one drop,
+/// The least milliseconds between two records of one drop that does not close,
 const SPACING: u64 = 1_000;
 /// and between two bands of one item, but that nothing is left.
 const BAND_LASTS: u64 = 5_000;
@@ -31,6 +31,11 @@ fn back(of: Whose) -> String {
 
 fn band(item: usize, is_available: bool) -> String {
     format!("band {item} {}", if is_available { "available" } else { "sold_out" })
+}
+
+/// Whether it is made known of the stock.
+pub fn is_of_sale(what: &str) -> bool {
+    ["sold out ", "back ", "band "].iter().any(|start| what.starts_with(start))
 }
 
 /// A mark of the stock in the words of the model; none for others.
@@ -57,12 +62,17 @@ impl Model {
 
     /// What is made known by a look at a drop's stock.
     pub fn changes_of_sale(&self, drop: usize) -> Vec<String> {
-        let known = &self.drops[drop];
-        let is_of_sale = |what: &str| ["sold out ", "back ", "band "].iter().any(|start| what.starts_with(start));
-        let last = known.fired.iter().filter(|(what, _)| is_of_sale(what)).map(|(_, at)| *at).max();
-        if !self.is_on_sale(drop) || last.is_some_and(|last| last + SPACING > self.now) {
+        let fired = &self.drops[drop].fired;
+        let last = fired.iter().filter(|(what, _)| is_of_sale(what)).map(|(_, at)| *at).max();
+        if last.is_some_and(|last| last + SPACING > self.now) { Vec::new() } else { self.last_changes(drop) }
+    }
+
+    /// What is made known of a drop that closes next.
+    pub fn last_changes(&self, drop: usize) -> Vec<String> {
+        if !self.is_on_sale(drop) {
             return Vec::new();
         }
+        let known = &self.drops[drop];
         let mut changes = Vec::new();
         let mut goods = Figures::default();
         for item in 0..ITEMS[drop].len().min(known.pools.len()) {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use stockade_types::hold::HoldState;
 
 use super::conduct::Active;
+use super::defined::ModelDefined;
 use super::plan::{Plan, PricePlan};
 use super::rules::{Limited, Question, Rule, Subjects};
 use super::stock::Adjustments;
@@ -179,6 +180,7 @@ impl ModelDrop {
 pub struct Model {
     pub drops: Vec<ModelDrop>,
     pub holds: BTreeMap<u64, ModelHold>,
+    pub defined: ModelDefined,
     pub now: u64,
 }
 
@@ -198,7 +200,8 @@ impl Model {
             leaving: false,
             adjustments: Adjustments::default(),
         };
-        let mut model = Self { drops: shapes.iter().map(drop).collect(), holds: BTreeMap::new(), now: 0 };
+        let drops = shapes.iter().map(drop).collect();
+        let mut model = Self { drops, holds: BTreeMap::new(), defined: ModelDefined::default(), now: 0 };
         model.turn_all();
         model
     }

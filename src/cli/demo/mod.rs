@@ -20,11 +20,13 @@ use crate::config::{LogFilter, LogFormat, environment, log_filter};
 use crate::server;
 
 mod customer;
+mod receiver;
 mod report;
 mod rounds;
 mod stage;
 
 use customer::{DROP_LIMIT, ITEM_LIMIT, RUSH, SECOND_CHANCE, Wish};
+use receiver::Receiver;
 use report::{Sold, report};
 use rounds::Round;
 use stage::Stage;
@@ -35,6 +37,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const QUIET: LogFilter = LogFilter { level: LevelFilter::WARN, targets: Vec::new() };
 /// One knife for this many customers is added during the rush.
 const DELIVERED: u32 = 20;
+/// The signal that the demo's drop fires, and how long its webhook may take.
+const HALF_GONE: &str = "half-gone";
+const DELIVERED_WITHIN: Duration = Duration::from_secs(10);
 /// How long the end waits for threads that do not finish.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
@@ -71,7 +76,8 @@ fn drop_text(sale: &Sale) -> String {
     format!(
         "kind: Drop\nid: {}\ntitle: The demo's knife\nhold_ttl: 5m\nitems:\n{}limits:\n  \
          - {{id: two-of-each, scope: item, max_units: {ITEM_LIMIT}}}\n  \
-         - {{id: four-in-all, scope: drop, max_units: {DROP_LIMIT}}}\n",
+         - {{id: four-in-all, scope: drop, max_units: {DROP_LIMIT}}}\nsignals:\n  \
+         - {{id: {HALF_GONE}, on: {{taken: 50%}}}}\n",
         sale.id,
         sale.items.iter().map(item).collect::<String>(),
     )
@@ -83,6 +89,8 @@ async fn play(options: &DemoOptions, stage: &Stage, output: &mut Output) -> Resu
     let sale = customer::sale(options.customers);
     let text = drop_text(&sale);
     let drop = drop_file::parse("demo.yaml", &text).map_err(|_faulty| Failure::Bug("the demo's own file is faulty"))?;
+    let receiver = Receiver::start().await?;
+    receiver.subscribe(&client).await?;
     wire::create(&client, drop).await?;
     output.line(&format!("drop created:\n\n{text}"));
     if let Some(page) = stage.page(&sale.id) {
@@ -90,7 +98,13 @@ async fn play(options: &DemoOptions, stage: &Stage, output: &mut Output) -> Resu
     }
     let clients = wire::clients(stage.endpoint(), usize::try_from(options.connections).unwrap_or(usize::MAX)).await?;
     let floor = Arc::new(Floor::new(vec![sale], (clients.clone(), clients), TIMEOUT));
-    let sold = sell(options, &floor, (&client, stage), output).await?;
+    let mut sold = sell(options, &floor, (&client, stage), output).await?;
+    let half_gone = format!("signal.fired {HALF_GONE}");
+    let received = receiver.wait_for(&half_gone, DELIVERED_WITHIN).await;
+    output.line(&format!("its webhook has received, each signed: {}", received.join(", ")));
+    if !received.contains(&half_gone) {
+        sold.troubles.push(format!("the webhook did not receive {half_gone}"));
+    }
     let clean = report((&client, stage), &floor, &sold, output).await?;
     Ok(if clean { Finding::Well } else { Finding::Amiss })
 }

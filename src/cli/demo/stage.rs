@@ -40,6 +40,8 @@ impl Stage {
             flag("http", "127.0.0.1:0"),
             flag("public", public),
             flag("data", &data),
+            // The receiver of its webhook is on this machine.
+            flag("webhooks-to-private", "true"),
         ])?;
         let listeners = server::bind(&config)?;
         let grpc = listeners.grpc.local_addr().map_err(Failure::Machine)?;

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use stockade_types::calendar::stamp;
 use stockade_types::definition::Named;
 use stockade_types::record::{
-    DefinedFact, DefinedImage, DefinedKind, DefinedUpdate, DefinedVerb, Delivered, OccurrenceFact, OccurrenceVerb,
+    ChannelFact, ChannelProgress, DefinedFact, DefinedImage, DefinedKind, DefinedUpdate, DefinedVerb, Delivered,
+    OccurrenceFact, OccurrenceVerb, Sent,
 };
 use stockade_types::series::{Guard, GuardKind, Series, drop_id};
 use stockade_types::webhook::{EventPatterns, Progress, Webhook, WebhookProgress};
@@ -152,4 +153,13 @@ pub(super) fn delivered(delivered: &Delivered) -> Fact {
         })
     };
     Fact::new("delivered").with("at", time(*at)).with("webhooks", webhooks.iter().map(entry).collect::<Vec<_>>())
+}
+
+/// How far the messages of a channel are.
+pub(super) fn channel(fact: &ChannelFact) -> Fact {
+    let ChannelFact { at, channel, progress } = fact;
+    let shown = Fact::new("channel").with("at", time(*at)).with("id", channel.as_str());
+    let Some(ChannelProgress { decided_to, sent }) = progress else { return shown.with("forgotten", true) };
+    let entry = |Sent { audience, last_at, count }: &Sent| json!({"audience": hex(audience), "last_at": last_at.to_string(), "count": count});
+    shown.with("decided_to", decided_to.lsn.0).with("sent", sent.iter().map(entry).collect::<Vec<_>>())
 }

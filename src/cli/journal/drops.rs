@@ -120,8 +120,12 @@ fn hold_of(record: &Record) -> Option<&Hold> {
         | Record::Defined(_)
         | Record::Occurrence(_)
         | Record::Delivered(_)
+        | Record::Channel(_)
         | Record::Facts(_)
         | Record::FactsImage(_)
+        | Record::Totals(_)
+        | Record::Demand(_)
+        | Record::Report(_)
         | Record::Usage(_) => None,
     }
 }

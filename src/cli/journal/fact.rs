@@ -15,6 +15,7 @@ use super::defined;
 use super::drops::KnownDrops;
 use super::facts;
 use super::fields::{Fact, hex, is_nothing, millis, time};
+use super::measured;
 use super::rules;
 
 /// Converts a record.
@@ -52,8 +53,12 @@ pub(super) fn fact(record: &Record, drops: &KnownDrops) -> Fact {
         Record::Defined(change) => defined::defined(change),
         Record::Occurrence(result) => defined::occurrence(result),
         Record::Delivered(delivered) => defined::delivered(delivered),
+        Record::Channel(fact) => defined::channel(fact),
         Record::Facts(reported) => facts::facts(reported, drops),
         Record::FactsImage(image) => facts::kept(image),
+        Record::Totals(image) => measured::totals(of_drop("totals", image.drop, drops), image.totals),
+        Record::Demand(fact) => measured::demand(of_drop("demand", fact.drop, drops), fact),
+        Record::Report(fact) => measured::report(of_drop("report", fact.drop, drops), fact),
     }
 }
 
@@ -245,6 +250,8 @@ fn with_extras(fact: Fact, extras: &HoldExtras, drop: Option<&Definition>) -> Fa
         superseded_by,
         identities,
         tiers,
+        tier,
+        zone,
         over_limits,
         over_windows,
         shorts,
@@ -266,6 +273,8 @@ fn with_extras(fact: Fact, extras: &HoldExtras, drop: Option<&Definition>) -> Fa
         .with("over_limits", over_limits.as_deref())
         .with("short_lines", shorts.iter().map(short).collect::<Value>());
     let rare = [
+        ("tier", tier.as_ref().map(|tier| tier.as_str().into())),
+        ("zone", zone.as_ref().map(|zone| zone.as_str().into())),
         ("over_windows", over_windows.as_deref().map(Value::from)),
         ("life_max_ms", life_max.map(millis).map(Value::from)),
         ("returned_at", Some(*returned_at).filter(|at| at.0 > 0).map(time)),

@@ -19,6 +19,7 @@ mod drops;
 mod fact;
 mod facts;
 mod fields;
+mod measured;
 mod rules;
 
 use drops::KnownDrops;

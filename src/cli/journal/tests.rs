@@ -11,15 +11,16 @@ use stockade_types::ids::{
     AdjustmentId, CustomerId, DropId, DropNo, FactKey, HoldId, ItemNo, LimitId, Lsn, OrderRef, PoolNo, SubjectKey,
 };
 use stockade_types::record::{
-    Actor, Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, Closed, DefinedFact, DefinedImage,
-    DefinedKind, DefinedUpdate, DefinedVerb, DropFact, DropImage, DropVerb, Fact as Reported, FactKind, FactTally,
-    Facts, FactsImage, HoldChange, LastUpdate, Lifecycle, Made, Mark, MarkKind, OccurrenceFact, OccurrenceVerb,
-    OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Reconciliation, Record, Restart, Sold, StockChange, StockImage,
-    Superseded, UsageImage,
+    Actor, Adjusted, AdjustedBy, Adjustment, AdjustmentsImage, Archived, ChannelFact, ChannelProgress, Closed,
+    DefinedFact, DefinedImage, DefinedKind, DefinedUpdate, DefinedVerb, DropFact, DropImage, DropVerb,
+    Fact as Reported, FactKind, FactTally, Facts, FactsImage, HoldChange, LastUpdate, Lifecycle, Made, Mark, MarkKind,
+    OccurrenceFact, OccurrenceVerb, OldFact, OldUsage, Origin, PoolBasis, PoolFigures, Reconciliation, Record, Restart,
+    Sent, Sold, StockChange, StockImage, Superseded, UsageImage,
 };
 use stockade_types::refusal::Reason;
 use stockade_types::series::{Guard, GuardKind, Series, SeriesState};
 use stockade_types::time::{Millis, Timestamp};
+use stockade_types::webhook::EventPlace;
 
 use super::drops::KnownDrops;
 use super::fact::fact;
@@ -251,6 +252,20 @@ fn a_series_and_its_occurrences_are_printed_whole() {
     assert_eq!((&skipped["kind"], &skipped["reason"]), (&"occurrence_skipped".into(), &"missed".into()));
     let of = (&skipped["drop_id"], &skipped["series_revision"]);
     assert_eq!(of, (&"weekly-20261204T1800".into(), &5.into()));
+}
+
+#[test]
+fn a_channel_is_printed_with_what_it_has_sent() {
+    let sent = Sent { audience: [0xab; 16], last_at: NOON, count: 2 };
+    let progress = ChannelProgress { decided_to: EventPlace { lsn: Lsn(6), place: 1 }, sent: vec![sent] };
+    let record = Record::Channel(ChannelFact { at: NOON, channel: id("push"), progress: Some(progress) });
+    let line = fact(&record, &KnownDrops::new(None)).line(Lsn(7), NOON, false);
+    let (audience, at) = ("ab".repeat(16), "2026-12-04T17:00:00.000Z");
+    let sent = format!("[{{\"audience\":\"{audience}\",\"count\":2,\"last_at\":\"{at}\"}}]");
+    assert_eq!(line, format!("       7 {at} channel  at={at} id=push decided_to=6 sent={sent}"));
+    let forgotten = Record::Channel(ChannelFact { at: NOON, channel: id("push"), progress: None });
+    let line = fact(&forgotten, &KnownDrops::new(None)).line(Lsn(7), NOON, false);
+    assert_eq!(line, format!("       7 {at} channel  at={at} id=push forgotten=true"));
 }
 
 #[test]

@@ -6,12 +6,12 @@ use std::fmt::Display;
 
 use bytes::Bytes;
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor, MethodDescriptor};
 use prost_types::method_options::IdempotencyLevel;
-use stockade_proto::DESCRIPTORS;
 use tonic::Status;
 
 use super::super::rpc::CALLS;
+use crate::contract::contract;
 
 /// How the messages of a call are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +119,7 @@ pub enum BrokenCodec {
 /// # Errors
 /// If the contract's descriptors can't be used.
 pub(in crate::grpc) fn codecs() -> Result<Vec<Codec>, BrokenCodec> {
-    let contract = DescriptorPool::decode(DESCRIPTORS)?;
+    let contract = contract()?;
     let codec = |path: &'static str| {
         let (service, method) = path.trim_start_matches('/').split_once('/').ok_or(BrokenCodec::NoCall(path))?;
         let service = contract.get_service_by_name(service).ok_or(BrokenCodec::NoCall(path))?;

@@ -70,6 +70,9 @@ pub fn event(event: &Event, journal: &str, cursor: String, shown: EventFields) -
                 ..plain
             }
         }
+        (Detail::Report { drop, shop, series: _ }, _) => {
+            pb::Event { shop: shop.to_string(), drop_id: drop.to_string(), ..plain }
+        }
         (Detail::Restart { stopped_at, grace_until }, _) => {
             let labels = [("stopped_at", stopped_at), ("grace_until", grace_until)];
             let labels = labels.into_iter().map(|(key, at)| (key.to_owned(), at.to_string())).collect();

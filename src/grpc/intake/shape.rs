@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
-use stockade_proto::DESCRIPTORS;
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use super::limits::{ENTRIES_MAX, LENIENCE};
+use crate::contract::contract;
 
 /// Bytes of a text, of a list and of a map within a message, without what they point to.
 const TEXT_BYTES: usize = 24;
@@ -80,7 +80,7 @@ impl Shapes {
     /// # Errors
     /// If the contract's descriptors can't be used, or a list in a request has no bound.
     pub fn of(requests: impl IntoIterator<Item = &'static str>) -> Result<(Self, Vec<usize>), BrokenShape> {
-        let pool = DescriptorPool::decode(DESCRIPTORS)?;
+        let pool = contract()?;
         let mut shapes = Self { messages: Vec::new(), places: HashMap::new() };
         let place = |request: &str| {
             let found = pool.get_message_by_name(request);
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn each_list_of_a_served_request_has_a_bound_and_each_bound_is_of_one() {
-        let contract = DescriptorPool::decode(DESCRIPTORS).expect("the contract");
+        let contract = contract().expect("the contract");
         let (mut seen, mut found) = (BTreeSet::new(), BTreeSet::new());
         for (_, request) in served() {
             lists(&contract.get_message_by_name(request).expect("a request"), &mut seen, &mut found);

@@ -1,7 +1,7 @@
 //! All drops as the public sees them, in the order of their opening: read from the engine at most a few times a second,
 //! and less often if reading takes long. Every list, page and calendar is made from it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,9 +54,15 @@ pub struct Listing {
     /// Differs from that of every other listing of this process.
     pub number: u64,
     appended: Lsn,
+    ids: HashSet<DropId>,
 }
 
 impl Listing {
+    /// Whether it has a drop.
+    pub(super) fn has(&self, id: &DropId) -> bool {
+        self.ids.contains(id)
+    }
+
     /// The drops that match, from the place of the query on.
     pub fn matching<'a>(
         &'a self,
@@ -161,7 +167,8 @@ impl Catalog {
         };
         let drops: Vec<_> = statuses.into_iter().map(known).collect();
         let number = kept.listing.as_ref().map_or(0, |last| last.number.saturating_add(1));
-        let listing = Arc::new(Listing { drops, at, number, appended });
+        let ids = drops.iter().map(|drop| drop.definition.id.clone()).collect();
+        let listing = Arc::new(Listing { drops, at, number, appended, ids });
         let rest = watch.elapsed().saturating_sub(LONG_READ).saturating_mul(REST).min(REST_MAX);
         kept.rests_until = self.edge.now().plus(Millis::from(rest));
         kept.listing = Some(Arc::clone(&listing));

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tonic::Status;
 
 pub use catalog::Listing;
+pub(crate) use pace::Pace;
 pub use status::{PublicStatus, Snapshot};
 pub use statuses::Latest;
 
@@ -63,7 +64,8 @@ impl Storefront {
     /// Over this edge; reads run on the current runtime, and watches end with `streams`.
     #[must_use]
     pub(super) fn new(edge: &Arc<Edge>, streams: &Streams) -> Self {
-        let (statuses, catalog) = (Statuses::new(Arc::clone(edge), streams.clone()), Catalog::new(Arc::clone(edge)));
+        let catalog = Catalog::new(Arc::clone(edge));
+        let statuses = Statuses::new(Arc::clone(edge), streams.clone(), Arc::clone(&catalog));
         Self { edge: Arc::clone(edge), streams: streams.clone(), statuses, catalog }
     }
 

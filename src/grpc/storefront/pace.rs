@@ -6,7 +6,7 @@ use stockade_types::time::{Millis, Timestamp};
 
 /// Admits one piece of work in each interval, and a few at once after a rest.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     interval: Millis,
     /// How far ahead of the clock work may be admitted.
     ahead: Millis,
@@ -16,19 +16,27 @@ pub(super) struct Pace {
 
 impl Pace {
     /// One piece of work in `interval`, and up to `burst` at once.
-    pub(super) const fn new(interval: Millis, burst: u64) -> Self {
+    pub(crate) const fn new(interval: Millis, burst: u64) -> Self {
         let ahead = Millis(interval.0.saturating_mul(burst.saturating_sub(1)));
         Self { interval, ahead, next: AtomicU64::new(0) }
     }
 
     /// Whether one more piece may be done now; if so, it is counted.
-    pub(super) fn take(&self, now: Timestamp) -> bool {
+    pub(crate) fn take(&self, now: Timestamp) -> bool {
         let admit = |next: u64| {
             let begin = next.max(now.0);
             (begin <= now.plus(self.ahead).0).then(|| begin.saturating_add(self.interval.0))
         };
         // Relaxed: it orders no other data.
         self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, admit).is_ok()
+    }
+
+    /// Counts this many pieces more, which a piece that was admitted has turned out to be.
+    pub(crate) fn add(&self, pieces: u64) {
+        let more = self.interval.0.saturating_mul(pieces);
+        let later = |next: u64| Some(next.saturating_add(more));
+        // Relaxed, as above. It never fails.
+        let _before = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
     }
 }
 
@@ -43,6 +51,8 @@ mod tests {
         assert_eq!(admitted(10_000, 10_010), 4);
         assert_eq!(admitted(10_010, 20_000), 39, "4 in each of the 10 seconds, less what was taken at once");
         assert_eq!(admitted(20_000, 21_000), 4);
+        pace.add(8);
+        assert_eq!(admitted(21_000, 23_250), 1, "what was more than a piece is waited for");
         assert_eq!(admitted(90_000, 90_001), 1, "at one instant");
         assert!((0..3).all(|_| pace.take(Timestamp(90_001))) && !pace.take(Timestamp(90_001)));
     }

@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::catalog::Catalog;
 use super::pace::Pace;
 use super::status::{PublicStatus, Snapshot};
 use crate::grpc::edge::Edge;
@@ -51,10 +52,14 @@ pub(super) struct Statuses {
     runtime: Handle,
     streams: Streams,
     cells: DashMap<DropId, Arc<Cell>>,
+    /// All drops there are, to know ids of nobody by.
+    catalog: Arc<Catalog>,
     /// Reads of drops that are in `cells`,
     reads: Pace,
-    /// and of those that are not: their ids may be nobody's.
+    /// of those that are not: their ids may be nobody's,
     first_reads: Pace,
+    /// and of those that are in the catalog, while too many others are asked for.
+    listed_reads: Pace,
 }
 
 /// One drop's status.
@@ -97,10 +102,10 @@ impl Cell {
 
 impl Statuses {
     /// Over this edge, with reads on the current runtime. Watches end with `streams`.
-    pub(super) fn new(edge: Arc<Edge>, streams: Streams) -> Arc<Self> {
-        let pace = || Pace::new(INTERVAL_OF_ALL, BURST_OF_ALL);
+    pub(super) fn new(edge: Arc<Edge>, streams: Streams, catalog: Arc<Catalog>) -> Arc<Self> {
+        let [reads, first_reads, listed_reads] = [(); 3].map(|()| Pace::new(INTERVAL_OF_ALL, BURST_OF_ALL));
         let (cells, runtime) = (DashMap::new(), Handle::current());
-        Arc::new(Self { edge, runtime, streams, cells, reads: pace(), first_reads: pace() })
+        Arc::new(Self { edge, runtime, streams, cells, catalog, reads, first_reads, listed_reads })
     }
 
     /// The status of a drop.
@@ -134,7 +139,7 @@ impl Statuses {
             cell.asked.fetch_max(now.0, Ordering::Relaxed);
             return Ok(cell);
         }
-        if !self.first_reads.take(now) {
+        if !self.first_reads.take(now) && !self.is_listed(id, now).await? {
             return Err(Fault::Overloaded("too many drops are looked up"));
         }
         let cell = Cell::new(id.clone());
@@ -152,6 +157,13 @@ impl Statuses {
             self.cells.remove(&oldest);
         }
         Ok(Arc::clone(&self.cells.entry(id.clone()).or_insert(cell)))
+    }
+
+    /// Whether a drop is in the catalog and may be read first. The catalog is read once for all who ask, so ids of nobody
+    /// take no place from drops that have been there for a moment.
+    async fn is_listed(&self, id: &DropId, now: Timestamp) -> Result<bool, Fault> {
+        let listing = self.catalog.listing().await?;
+        Ok(listing.has(id) && self.listed_reads.take(now))
     }
 
     /// The last status, read again if something may have changed and a read is due.
@@ -262,7 +274,8 @@ mod tests {
             let (engine, clock) = (Arc::new(engine), Arc::new(ManualClock::at(Timestamp(1_000_000))));
             let edge = Edge::new(EngineHandle::of(Arc::clone(&engine)), clock.clone(), Arc::default());
             let streams = Streams::new();
-            let statuses = Statuses::new(Arc::new(edge), streams.clone());
+            let edge = Arc::new(edge);
+            let statuses = Statuses::new(Arc::clone(&edge), streams.clone(), Catalog::new(edge));
             let item = pb::Item { sku: "K".into(), quantity: 1, ..pb::Item::default() };
             let drop = Some(pb::Drop { id: id.into(), items: vec![item], ..pb::Drop::default() });
             let command = convert::create_drop(&pb::CreateDropRequest { drop, validate_only: false }).expect("good");
@@ -326,6 +339,19 @@ mod tests {
             scene.statuses.get(&id(&format!("nobody-{number}"))).await.expect_err("there is none");
         }
         scene.statuses.get(&id("knife")).await.expect("a status");
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_ids_of_nobody_does_not_delay_a_drop_that_is_there() {
+        let scene = Scene::with_drop("knife");
+        let mut turned_away = 0;
+        for number in 0..BURST_OF_ALL + 50 {
+            let fault = scene.statuses.get(&id(&format!("nobody-{number}"))).await.expect_err("there is none");
+            turned_away += u32::from(matches!(fault, Fault::Overloaded(_)));
+        }
+        assert_eq!(turned_away, 50, "no id of nobody is looked up by way of the catalog");
+        scene.statuses.get(&id("knife")).await.expect("its first read");
+        assert_eq!(scene.statuses.cells.len(), 1);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The agenda: work that is due by the clock. Drops open and close at their moments, rules fire that wait for a level of
 //! stock, what the public sees of the stock is made known, holds are given back at their deadlines, ended holds are
-//! forgotten, drops that closed long ago are archived, and series make the drops of their occurrences. A request that
+//! forgotten, drops that closed long ago are archived, series make the drops of their occurrences, and what was asked of
+//! drops is recorded. A request that
 //! needs a drop turned or units given back before the agenda has done it does it by itself, with the same functions.
 //!
 //! Each kind of work is an entry, which knows the instant at which it next has something to do. In each pass, every
@@ -22,7 +23,9 @@ use crate::background::archive::Archiving;
 use crate::background::sweep::PoolPlace;
 use crate::background::throttle::{DutyCycle, TOO_LATE, Throttle};
 use crate::inventory::DropEntry;
-use crate::operators::turn::{Ceased, changes_of_sale, reached};
+use crate::operators::measure::RECORD_PERIOD;
+use crate::operators::series::Neighbours;
+use crate::operators::stock_state::{Ceased, changes_of_sale, reached};
 
 /// The longest time between two passes. Nothing wakes the agenda: a hold is given back, and a drop opens, at most about
 /// this long after its instant, while there is little else to do.
@@ -61,6 +64,8 @@ pub enum AgendaEntry {
     Archiving,
     /// Series make the drops of their occurrences.
     Series,
+    /// What was asked of drops is recorded.
+    Demand,
 }
 
 /// How an entry's turn has ended.
@@ -94,7 +99,7 @@ struct Scheduled {
 #[derive(Debug)]
 pub struct Agenda {
     engine: Arc<Engine>,
-    entries: [Scheduled; 7],
+    entries: [Scheduled; 8],
     /// One for all entries, so that what one entry appends does not count as customers' activity for another.
     throttle: Throttle,
     /// Whether nothing was left to do at once after the last pass.
@@ -117,7 +122,8 @@ impl Agenda {
             at_once(AgendaEntry::DueHolds, Box::<DueHolds>::default()),
             at_once(AgendaEntry::Eviction, Box::new(Eviction)),
             at_once(AgendaEntry::Archiving, Box::<Archiving>::default()),
-            at_once(AgendaEntry::Series, Box::new(SeriesLook)),
+            at_once(AgendaEntry::Series, Box::<SeriesLook>::default()),
+            at_once(AgendaEntry::Demand, Box::<DemandRecords>::default()),
         ];
         let throttle = Throttle::new(Arc::clone(&engine), duty_cycle);
         Self { engine, entries, throttle, idle: true }
@@ -317,8 +323,11 @@ impl Work for Eviction {
 }
 
 /// [`AgendaEntry::Series`]: a few drops of one series a turn. What stops it, stops it for a while: the series is due again by then.
-#[derive(Debug)]
-struct SeriesLook;
+#[derive(Debug, Default)]
+struct SeriesLook {
+    /// What the looks that follow one another have found of other drops.
+    neighbours: Neighbours,
+}
 
 impl Work for SeriesLook {
     fn due_at(&self, engine: &Engine) -> Timestamp {
@@ -326,7 +335,10 @@ impl Work for SeriesLook {
     }
 
     fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) -> TurnEnd {
-        let looked = engine.look_at_series(now);
+        let looked = engine.look_at_series_with(now, &mut self.neighbours);
+        if engine.inventory.series_looks.next() > now {
+            self.neighbours = Neighbours::default();
+        }
         throttle.rest(0, Millis(0));
         match looked {
             Ok(true) if !engine.journal.is_busy() => TurnEnd::Done,
@@ -336,6 +348,37 @@ impl Work for SeriesLook {
                 TurnEnd::Soon
             }
         }
+    }
+}
+
+/// [`AgendaEntry::Demand`]: each drop of which something was asked, once in a while.
+#[derive(Debug, Default)]
+struct DemandRecords {
+    /// The last drop that was looked at in this round; none between two rounds.
+    last: Option<DropNo>,
+    /// When the next round begins.
+    next: Timestamp,
+}
+
+impl Work for DemandRecords {
+    fn due_at(&self, _engine: &Engine) -> Timestamp {
+        self.next
+    }
+
+    fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) -> TurnEnd {
+        let entries = engine.inventory.drops.behind(self.last, DROPS_A_TURN);
+        for entry in &entries {
+            match engine.record_demand(entry, now) {
+                Ok(true) if engine.journal.is_busy() => return TurnEnd::Soon,
+                Ok(_) => self.last = Some(entry.number),
+                Err(_) => return TurnEnd::Soon,
+            }
+        }
+        throttle.rest(0, Millis(0));
+        if entries.len() < DROPS_A_TURN {
+            (self.last, self.next) = (None, now.plus(RECORD_PERIOD));
+        }
+        TurnEnd::Done
     }
 }
 

@@ -175,14 +175,14 @@ impl Engine {
         if !self.has_waited(&inner, now) {
             return Ok(false);
         }
-        if has_live_holds(entry) {
+        if entry.has_live_holds() {
             let again = now.minus(self.bounds.archive_after).plus(AGAIN);
             self.inventory.expect_archiving(entry.number, again);
             return Ok(false);
         }
         self.turn_in(entry, &mut inner, now)?;
         let fact = fact(entry, &inner, DropVerb::Archive, (inner.lifecycle.clone(), origin.clone()), now);
-        self.commit_fact(entry, &mut inner, fact, now)?;
+        self.commit_fact(self.journal.permit()?, (entry, &mut inner), fact, now)?;
         tracing::info!(drop = %inner.definition.id, "archived");
         Ok(true)
     }
@@ -201,11 +201,4 @@ impl Engine {
         }
         tracing::info!(drops = folding.drops(), holds = folding.holds(), "holds of archived drops have left memory");
     }
-}
-
-fn has_live_holds(entry: &DropEntry) -> bool {
-    entry.pools().any(|pool| {
-        let (stock, _) = pool.stock();
-        stock.held > 0 || stock.paying > 0
-    })
 }

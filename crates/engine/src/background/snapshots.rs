@@ -119,6 +119,11 @@ impl Engine {
             writer.put(revision, &image);
         }
         writer.flush()?;
+        let reports = self.inventory.reports.lock().images();
+        for (revision, image) in reports {
+            writer.put(revision, &image);
+        }
+        writer.flush()?;
         // Two closures share the writer: one fills it under a lock, the other writes it out without one.
         let writer_cell = std::cell::RefCell::new(&mut writer);
         self.inventory.holds.scan(

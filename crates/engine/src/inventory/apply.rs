@@ -11,6 +11,7 @@ use stockade_types::ids::{DropId, HoldId, Lsn, Sku, SubjectKey};
 use stockade_types::record::{DropImage, DropVerb, HoldChange, Made, Record, Restart, Superseded};
 use stockade_types::time::Timestamp;
 
+use super::channels::ChannelTable;
 use super::defined::DefinedTable;
 use super::drop_entry::{DropChange, DropEntry};
 use super::drop_inner::DropInner;
@@ -19,6 +20,7 @@ use super::facts::FactTable;
 use super::limits::{CountedHoldRef, HoldKey};
 use super::occurrences::OccurrenceTable;
 use super::pool::{PoolUsage, Stock, UsageChange};
+use super::reports::Reports;
 use super::{CountedHold, HoldSlot, Inventory, LockedShard, LockedShards, Subject};
 
 /// What a record changes, locked. For a hold: its drop, whose gate is held; the shard that it lives or will live in;
@@ -31,8 +33,14 @@ pub enum Locked<'a, 's> {
     Defined(&'a mut DefinedTable),
     /// What came of the occurrences of series; the series are locked, too.
     Occurrences(&'a mut OccurrenceTable),
+    /// How far the messages of channels are.
+    Channels(&'a mut ChannelTable),
     /// What is kept of facts.
     Facts(&'a mut FactTable),
+    /// The reports of drops.
+    Reports(&'a mut Reports),
+    /// What is asked of a drop: it was counted already, and only the place of the record is new.
+    Demand(&'a DropEntry),
     /// A drop with its running state; its gate is closed.
     Drop(&'a DropEntry, &'a mut DropInner),
     /// No hold has the record's id.
@@ -58,7 +66,7 @@ pub struct LockedSubjects<'a> {
 pub enum Applied {
     /// A drop.
     Drop,
-    /// A definition, or what came of an occurrence.
+    /// A definition, what came of an occurrence or of a drop, what was asked, or how far webhooks or channels are.
     Defined,
     /// What is kept of facts.
     Facts,
@@ -171,6 +179,18 @@ impl Inventory {
                 table.delivered(lsn, &delivered);
                 Some(Applied::Defined)
             }
+            (Locked::Channels(table), Record::Channel(fact)) => {
+                table.apply(lsn, &fact);
+                Some(Applied::Defined)
+            }
+            (Locked::Reports(reports), Record::Report(fact)) => {
+                reports.keep(lsn, fact.into());
+                Some(Applied::Defined)
+            }
+            (Locked::Demand(entry), Record::Demand(fact)) => {
+                entry.demand_was_recorded(lsn, fact.at);
+                Some(Applied::Defined)
+            }
             (Locked::Facts(table), Record::Facts(facts)) => {
                 self.enter_facts(table, lsn, &facts);
                 Some(Applied::Facts)
@@ -188,7 +208,10 @@ impl Inventory {
                 Locked::Registry(_)
                 | Locked::Defined(_)
                 | Locked::Occurrences(_)
+                | Locked::Channels(_)
                 | Locked::Facts(_)
+                | Locked::Reports(_)
+                | Locked::Demand(_)
                 | Locked::NewHold(..)
                 | Locked::Hold(..)
                 | Locked::Succession(..),

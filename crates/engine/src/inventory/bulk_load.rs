@@ -44,6 +44,12 @@ impl BulkLoad {
     /// # Errors
     /// [`ReplayError`] when the record contradicts those before it: the journal is damaged, or not ours.
     pub fn apply(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
+        self.apply_record(lsn, record)?;
+        self.0.count_followed(lsn, record);
+        Ok(())
+    }
+
+    fn apply_record(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
         match record {
             Record::Hold(hold) | Record::Made(Made { actor: _, hold }) => self.apply_hold(lsn, hold),
             Record::Changed(change) => self.apply_change(lsn, change),
@@ -72,18 +78,29 @@ impl BulkLoad {
                 self.0.definitions.delivered(lsn, delivered);
                 Ok(())
             }
+            Record::Channel(fact) => {
+                self.0.channels.lock().apply(lsn, fact);
+                Ok(())
+            }
+            Record::Report(fact) => {
+                self.0.reports.lock().keep(lsn, Arc::new(fact.as_ref().clone()));
+                Ok(())
+            }
             Record::Drop(_)
             | Record::Lifecycle(_)
             | Record::DropFact(_)
             | Record::Adjusted(_)
+            | Record::Demand(_)
             | Record::Archived(_) => self.apply_to_drop(lsn, record),
             Record::Facts(facts) => {
                 self.0.load_facts(&mut self.0.facts.lock(), lsn, facts);
                 Ok(())
             }
-            Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) | Record::FactsImage(_) => {
-                Err(fits::only_in_snapshots(lsn))
-            }
+            Record::Stock(_)
+            | Record::Adjustments(_)
+            | Record::Usage(_)
+            | Record::FactsImage(_)
+            | Record::Totals(_) => Err(fits::only_in_snapshots(lsn)),
         }
     }
 
@@ -105,6 +122,10 @@ impl BulkLoad {
                 self.0.definitions.delivered(revision, delivered);
                 Ok(())
             }
+            Record::Channel(fact) => {
+                self.0.channels.lock().apply(revision, fact);
+                Ok(())
+            }
             Record::FactsImage(image) => {
                 self.0.restore_facts(image);
                 Ok(())
@@ -113,7 +134,13 @@ impl BulkLoad {
             | Record::Lifecycle(_)
             | Record::Archived(_)
             | Record::Stock(_)
+            | Record::Totals(_)
+            | Record::Demand(_)
             | Record::Adjustments(_) => self.apply_to_drop(revision, image),
+            Record::Report(fact) => {
+                self.0.reports.lock().keep(revision, Arc::new(fact.as_ref().clone()));
+                Ok(())
+            }
             // What was deleted is not in a snapshot.
             Record::Defined(_)
             | Record::DropFact(_)

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use crossbeam_utils::sync::ShardedLock;
 use parking_lot::RwLock;
 use smallvec::SmallVec;
-use stockade_types::definition::ITEMS_MAX;
+use stockade_types::definition::{Cohorts, ITEMS_MAX};
 use stockade_types::hold::HoldLine;
 use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo, Sku};
 use stockade_types::invariant;
@@ -29,6 +29,7 @@ use super::drop_scope::DropScope;
 use super::fits;
 use super::item_stock::{DropStock, ItemStock};
 use super::pool::{Pool, Stock};
+use super::totals::{Measured, TotalsBase};
 
 /// Adjustments in one record of a snapshot: at most 75 KiB.
 const ADJUSTMENTS_A_RECORD: usize = 1_000;
@@ -56,6 +57,7 @@ pub struct DropEntry {
     /// Refusals by reason, in the order of [`Reason::ALL`]. A counter takes a kilobyte, and most drops never refuse for
     /// most reasons: each is made when it is first needed.
     refusals: [OnceLock<Box<Counter>>; Reason::ALL.len()],
+    pub(super) measured: Measured,
     inner: InnerLock,
     items: DropStock,
 }
@@ -87,14 +89,16 @@ impl DropEntry {
             turned_at: Timestamp::default(),
             next_moment: Timestamp::NEVER,
             standing: None,
+            cohorts: Cohorts::default(),
             update,
             adjusted,
             archived: None,
             basis: None,
+            totals: TotalsBase::default(),
         };
         inner.stand(created_at);
         let (inner, refusals) = (InnerLock::Live(ShardedLock::new(inner)), Default::default());
-        Self { number, created_at, request, scope, refusals, inner, items }
+        Self { number, created_at, request, scope, refusals, measured: Measured::default(), inner, items }
     }
 
     /// The same drop without pools: for an archived drop whose holds have left memory, or will at the end of a replay.
@@ -110,10 +114,12 @@ impl DropEntry {
             turned_at,
             next_moment,
             standing: _,
+            cohorts: _,
             update,
             adjusted,
             archived,
             basis: _,
+            totals: _,
         } = &*inner;
         let still = DropInner {
             definition: Arc::clone(definition),
@@ -123,11 +129,13 @@ impl DropEntry {
             turned_at: *turned_at,
             next_moment: *next_moment,
             standing: None,
+            cohorts: Cohorts::default(),
             update: *update,
             // Its stock can't change any more, so adjustments need not be recognised.
             adjusted: adjusted.iter().map(ItemAdjustments::without_ids).collect(),
             archived: archived.clone(),
             basis: Some(self.basis(&inner)),
+            totals: self.totals(&inner),
         };
         Self {
             number: self.number,
@@ -135,6 +143,7 @@ impl DropEntry {
             request: self.request,
             scope: self.scope.clone(),
             refusals: Default::default(),
+            measured: Measured::default(),
             inner: InnerLock::Archived(RwLock::new(still)),
             items: DropStock::without_pools(&definition.items),
         }
@@ -207,6 +216,10 @@ impl DropEntry {
                 self.archive(inner, lsn, archived.clone());
             }
             Record::Upgraded(at) => inner.mark_before(self, lsn, *at),
+            Record::Totals(image) if lsn > inner.totals.as_of => {
+                inner.totals = TotalsBase { as_of: lsn, totals: image.totals };
+            }
+            Record::Demand(fact) => self.demand_recorded(lsn, fact),
             Record::Drop(_)
             | Record::Lifecycle(_)
             | Record::Archived(_)
@@ -221,8 +234,11 @@ impl DropEntry {
             | Record::Defined(_)
             | Record::Occurrence(_)
             | Record::Delivered(_)
+            | Record::Channel(_)
             | Record::Facts(_)
             | Record::FactsImage(_)
+            | Record::Totals(_)
+            | Record::Report(_)
             | Record::Usage(_) => return None,
         }
         Some(DropChange::Itself)
@@ -236,6 +252,7 @@ impl DropEntry {
                 if lsn > inner.lived =>
             {
                 inner.turned_at = inner.turned_at.max(fact.at);
+                inner.totals.see(lsn, fact);
                 self.live(inner, lsn, fact.lifecycle.clone());
                 if fact.marks.iter().any(|mark| matches!(mark.kind, MarkKind::Tranche(_))) {
                     return Some(DropChange::Basis(self.released(inner, lsn, fact)));
@@ -436,7 +453,8 @@ impl DropEntry {
     /// changed, the stock of items that were adjusted, and the archiving.
     #[must_use]
     pub fn images(&self) -> Vec<(Lsn, Record)> {
-        let inner = self.read();
+        // Closed, so that the sums of holds are those of one record.
+        let inner = self.write();
         let mut images = vec![(inner.revision, Record::Drop(Box::new(self.image(&inner))))];
         if inner.lived > Lsn::default() {
             images.push((inner.lived, Record::Lifecycle(inner.lifecycle.clone())));
@@ -449,6 +467,7 @@ impl DropEntry {
                 images.extend(self.adjustments(item, adjusted));
             }
         }
+        images.extend(self.measured_images(&inner));
         if let Some((lsn, archived)) = &inner.archived {
             images.push((*lsn, Record::Archived(archived.clone())));
         }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use stockade_types::definition::Definition;
+use stockade_types::definition::{Cohorts, Definition};
 use stockade_types::ids::Lsn;
 use stockade_types::record::{Archived, LastUpdate, Lifecycle, Mark, PoolBasis, last_slot_ends};
 use stockade_types::time::{Millis, Timestamp};
 
 use super::DropEntry;
 use super::adjustments::ItemAdjustments;
+use super::totals::TotalsBase;
 use crate::rules::{Standing, stock_triggers};
 
 /// The archiving of a closed drop waits this long for its pickup slots: 400 days, so that a slot of a wrong year does not
@@ -60,6 +61,8 @@ pub struct DropInner {
     pub next_moment: Timestamp,
     /// Its rules as they stand; none if it has none.
     pub standing: Option<Box<Standing>>,
+    /// The tiers and zones that it names.
+    pub cohorts: Cohorts,
     /// The last change of the definition, if there was one.
     pub update: Option<LastUpdate>,
     /// How each item's stock was adjusted.
@@ -68,6 +71,8 @@ pub struct DropInner {
     pub archived: Option<(Lsn, Archived)>,
     /// Each pool's basis, by item, once its pools have left memory as well.
     pub basis: Option<Vec<Vec<PoolBasis>>>,
+    /// What was counted of it up to the snapshot that it was loaded from.
+    pub totals: TotalsBase,
 }
 
 impl DropInner {
@@ -145,6 +150,7 @@ impl DropInner {
             revision: *revision,
             lifecycle: lifecycle.clone(),
             standing: None,
+            cohorts: Cohorts::default(),
             lived: *lived,
             turned_at: *turned_at,
             next_moment: *next_moment,
@@ -152,6 +158,7 @@ impl DropInner {
             adjusted: Vec::new(),
             archived: self.archived.clone(),
             basis: self.basis.clone(),
+            totals: self.totals,
         }
     }
 
@@ -172,6 +179,7 @@ impl DropInner {
         let opens_at = self.definition.schedule.opens_at.unwrap_or(created_at);
         let next = self.lifecycle.next(&self.definition, opens_at).filter(|_| self.archived.is_none());
         self.next_moment = next.map_or(Timestamp::NEVER, |mark| mark.scheduled_for);
+        self.cohorts = Cohorts::of(&self.definition);
         self.standing = Standing::of(&self.definition, &self.lifecycle, opens_at).map(Box::new);
     }
 }

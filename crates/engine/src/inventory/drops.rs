@@ -4,6 +4,7 @@
 //! oldest are forgotten, with id and figures, and what customers bought there no longer counts for any limit.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError};
 
 use crossbeam_utils::sync::ShardedLock;
@@ -128,6 +129,15 @@ impl Drops {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<DropEntry>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).entries.values().cloned().collect()
+    }
+
+    /// The next drops behind a number that still have their pools, at most `most`.
+    #[must_use]
+    pub fn behind(&self, last: Option<DropNo>, most: usize) -> Vec<Arc<DropEntry>> {
+        let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let entries = registry.entries.range((from, Bound::Unbounded)).map(|(_, entry)| entry);
+        entries.filter(|entry| !entry.has_no_pools()).take(most).cloned().collect()
     }
 
     /// Calls `make` to add a drop, unless one has this id. The registry is closed meanwhile, so numbers are given out

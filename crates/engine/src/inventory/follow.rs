@@ -6,6 +6,8 @@
 //! inventory must not be used after that. Ended holds and archived drops are forgotten by time and bounds, not by
 //! records: that is left to the follower's owner.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 use stockade_counter::stock::Taken;
 use stockade_types::hold::{Hold, HoldLine};
@@ -16,6 +18,7 @@ use stockade_types::time::Timestamp;
 
 use super::apply::{Locked, LockedSubjects, ReplayError, each_usage, usage};
 use super::drops::among;
+use super::totals::HoldCount;
 use super::{Availability, DropEntry, DropInner, EndedHold, HoldSlot, Inventory, Keys, Pool, Stock, fits};
 
 /// Units taken from their counters, one guard for each pool.
@@ -35,8 +38,25 @@ impl Inventory {
     /// # Errors
     /// [`ReplayError`] when the record contradicts the inventory.
     pub fn follow(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
+        self.follow_record(lsn, record)?;
+        self.count_followed(lsn, record);
+        Ok(())
+    }
+
+    /// Counts a record of a hold for the sums of its drop.
+    pub(super) fn count_followed(&self, lsn: Lsn, record: &Record) {
+        if let Some(what) = HoldCount::of_record(record)
+            && let Some(hold) = record.hold()
+        {
+            self.drops.with_number(hold.drop, |drop| drop.follow_count(&drop.read(), lsn, what));
+        }
+    }
+
+    fn follow_record(&self, lsn: Lsn, record: &Record) -> Result<(), ReplayError> {
         match record {
-            Record::Drop(_) | Record::Lifecycle(_) | Record::Adjusted(_) => self.follow_drop(lsn, record),
+            Record::Drop(_) | Record::Lifecycle(_) | Record::Adjusted(_) | Record::Demand(_) => {
+                self.follow_drop(lsn, record)
+            }
             Record::DropFact(fact) => {
                 self.follow_drop(lsn, record)?;
                 if fact.verb == DropVerb::Archive {
@@ -67,13 +87,23 @@ impl Inventory {
                 self.definitions.delivered(lsn, delivered);
                 Ok(())
             }
+            Record::Channel(fact) => {
+                self.channels.lock().apply(lsn, fact);
+                Ok(())
+            }
+            Record::Report(fact) => {
+                self.reports.lock().keep(lsn, Arc::new(fact.as_ref().clone()));
+                Ok(())
+            }
             Record::Facts(facts) => {
                 self.enter_facts(&mut self.facts.lock(), lsn, facts);
                 Ok(())
             }
-            Record::Stock(_) | Record::Adjustments(_) | Record::Usage(_) | Record::FactsImage(_) => {
-                Err(fits::only_in_snapshots(lsn))
-            }
+            Record::Stock(_)
+            | Record::Adjustments(_)
+            | Record::Usage(_)
+            | Record::FactsImage(_)
+            | Record::Totals(_) => Err(fits::only_in_snapshots(lsn)),
         }
     }
 

@@ -8,6 +8,7 @@ mod adjustments;
 pub mod apply;
 mod archive;
 mod bulk_load;
+mod channels;
 mod chunks;
 mod defined;
 mod drop_entry;
@@ -32,6 +33,8 @@ pub mod pool;
 mod drop_inner;
 mod slab;
 mod succession;
+pub mod totals;
+mod reports;
 mod watched;
 
 use std::sync::Arc;
@@ -42,6 +45,7 @@ pub use adjustments::ItemAdjustments;
 pub use apply::{Applied, HoldTransition, Locked, LockedSubjects, ReplayError};
 pub use archive::Folding;
 pub use bulk_load::BulkLoad;
+pub use channels::{CHANNELS_MAX, ChannelTable};
 pub use defined::{Defined, DefinedBounds, DefinedTable, Definitions};
 pub use drop_entry::DropEntry;
 pub use drop_guard::{DropReadGuard, DropWriteGuard};
@@ -56,6 +60,7 @@ pub use moments::Moments;
 pub use occurrences::{OCCURRENCES_MAX, Occurred, OccurrenceTable, SeriesLooks};
 pub use openings::Openings;
 pub use pool::{Availability, Pool, Stock};
+pub use reports::Reports;
 pub use watched::Watched;
 
 use stockade_counter::sync::{AtomicU64, Ordering};
@@ -80,6 +85,8 @@ pub struct Inventory {
     pub definitions: Definitions,
     /// What came of the occurrences of series.
     pub occurrences: Mutex<OccurrenceTable>,
+    /// How far the messages of channels are.
+    pub channels: Mutex<ChannelTable>,
     /// What is kept of facts.
     pub facts: Mutex<FactTable>,
     /// When each series is looked at next.
@@ -94,6 +101,8 @@ pub struct Inventory {
     pub watched: Watched,
     /// Drops that have opened and not closed: what the public sees of their stock is made known.
     pub on_sale: Watched,
+    /// What came of drops whose sale is over.
+    pub reports: Mutex<Reports>,
     /// Holds by id.
     pub holds: Holds,
     /// What each subject has.
@@ -134,7 +143,9 @@ impl Inventory {
             drops: Drops::default(),
             definitions: Definitions::default(),
             occurrences: Mutex::default(),
+            channels: Mutex::default(),
             facts: Mutex::default(),
+            reports: Mutex::default(),
             series_looks: SeriesLooks::default(),
             openings: Openings::default(),
             moments: Moments::default(),
@@ -174,7 +185,7 @@ impl Inventory {
     }
 
     #[inline]
-    fn customer_of(&self, scope: &DropScope, hold: &Hold) -> SubjectKey {
+    pub(crate) fn customer_of(&self, scope: &DropScope, hold: &Hold) -> SubjectKey {
         scope.customers(&self.key).subject(&hold.customer)
     }
 
@@ -269,11 +280,12 @@ impl Inventory {
         }
     }
 
-    /// Each definition's last record, and that of each occurrence of a series, with their LSNs.
+    /// The last record of each definition, each occurrence of a series and each channel, with their LSNs.
     #[must_use]
     pub fn definition_images(&self) -> Vec<(Lsn, Record)> {
         let mut images = self.definitions.images();
         images.extend(self.occurrences.lock().images());
+        images.extend(self.channels.lock().images());
         images
     }
 
@@ -335,6 +347,9 @@ impl Inventory {
             entry.pools().for_each(|pool| bytes.extend_from_slice(pool.image().as_bytes()));
         }
         for (revision, image) in self.definition_images() {
+            put(&mut bytes, revision, image);
+        }
+        for (revision, image) in self.reports.lock().images() {
             put(&mut bytes, revision, image);
         }
         for image in self.facts.lock().all_images() {

@@ -119,6 +119,8 @@ pub struct SeriesLooks {
     known: Mutex<LookQueue>,
     /// The earliest of them, in milliseconds, so that reading it costs nothing before that.
     earliest: AtomicU64,
+    /// How often a drop was made, changed or closed by an operator: what guards judge may be another since.
+    drop_changes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -131,7 +133,7 @@ struct LookQueue {
 
 impl Default for SeriesLooks {
     fn default() -> Self {
-        Self { known: Mutex::default(), earliest: AtomicU64::new(Timestamp::NEVER.0) }
+        Self { known: Mutex::default(), earliest: AtomicU64::new(Timestamp::NEVER.0), drop_changes: AtomicU64::new(0) }
     }
 }
 
@@ -152,6 +154,18 @@ impl SeriesLooks {
         // under the lock.
         let earliest = known.in_order.first().map_or(Timestamp::NEVER, |(at, _)| *at);
         self.earliest.store(earliest.0, Ordering::Relaxed);
+    }
+
+    /// A drop was made, changed or closed by an operator. Called behind that.
+    pub fn drop_changed(&self) {
+        // Relaxed: who reads drops takes their gates, which order what they have.
+        self.drop_changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was.
+    #[must_use]
+    pub fn drop_changes(&self) -> u64 {
+        self.drop_changes.load(Ordering::Relaxed)
     }
 
     /// Whether the skipped occurrences of a series are judged again.

@@ -214,6 +214,9 @@ pub fn recover_driven(
         next = next.next();
     }
     let engine = Engine::new(inventory, journal, options.bounds).with_history(history);
+    if let Some(stopped_at) = last_time {
+        engine.missed_demand(stopped_at, now);
+    }
     if let Some(loaded) = &loaded {
         engine.metrics.snapshot_at.set(loaded.written_at.0);
     }

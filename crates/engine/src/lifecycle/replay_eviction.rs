@@ -92,8 +92,12 @@ fn late_claim(record: &Record) -> Option<HoldId> {
         | Record::Defined(_)
         | Record::Occurrence(_)
         | Record::Delivered(_)
+        | Record::Channel(_)
         | Record::Facts(_)
         | Record::FactsImage(_)
+        | Record::Totals(_)
+        | Record::Demand(_)
+        | Record::Report(_)
         | Record::Usage(_) => None,
     }
 }

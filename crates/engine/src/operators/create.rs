@@ -7,7 +7,8 @@ use stockade_types::record::{
 };
 use stockade_types::time::Timestamp;
 
-use super::view::{fits, show_drop, view};
+use super::fits::fits;
+use super::view::{show_drop, view};
 use crate::Engine;
 use crate::answer::{DropView, Fault, InvalidField};
 use crate::attempt::{Answer, Decided};
@@ -38,7 +39,10 @@ impl Engine {
             self.commit(Record::DropFact(Box::new(made(image, context))), prepared, now).map(drop)
         })?;
         let entry = match added {
-            Added::New(entry) => entry,
+            Added::New(entry) => {
+                self.inventory.series_looks.drop_changed();
+                entry
+            }
             Added::Known(entry) => {
                 same_request(&entry, request, &command.definition)?;
                 entry

@@ -35,7 +35,7 @@ impl Engine {
             lifecycle.mark(mark);
             let mut fact = fact(entry, &inner, DropVerb::Fire, (lifecycle, origin.clone()), now);
             fact.marks.push(mark);
-            self.commit_fact(entry, &mut inner, fact, now)?;
+            self.commit_fact(self.journal.permit()?, (entry, &mut inner), fact, now)?;
             Ok(show_drop(entry, &inner))
         });
         fired.unwrap_or_else(|| Err(Fault::NoDrop(command.drop.clone()).into()))

@@ -13,7 +13,7 @@ use crate::operators::turn::fact;
 
 impl Engine {
     /// Pauses, resumes or closes a drop. If it is in that state already, no record is written. Live holds are left
-    /// alone.
+    /// alone. What has changed of the stock is made known before the closing.
     ///
     /// # Errors
     /// [`Fault::NoDrop`], [`Fault::Precondition`] when a closed drop would be paused or resumed, and faults of the
@@ -24,6 +24,11 @@ impl Engine {
             let Context { now, origin } = context.not_before(inner.turned_at);
             self.turn_in(entry, &mut inner, now)?;
             let closed = inner.state().is_over();
+            let mut permit = None;
+            if steer == Steer::Close && inner.is_on_sale() {
+                // Of a closed drop nothing is made known any more.
+                permit = Some(self.make_last_known(self.journal.permit()?, (entry, &mut inner), now)?);
+            }
             let is = inner.lifecycle.clone();
             let (verb, wanted) = match steer {
                 Steer::Pause | Steer::Resume if closed => {
@@ -40,7 +45,9 @@ impl Engine {
             };
             if wanted != is {
                 let fact = fact(entry, &inner, verb, (wanted, origin.clone()), now);
-                self.commit_fact(entry, &mut inner, fact, now)?;
+                let permit = permit.map_or_else(|| self.journal.permit(), Ok)?;
+                self.commit_fact(permit, (entry, &mut inner), fact, now)?;
+                self.inventory.series_looks.drop_changed();
             }
             Ok(show_drop(entry, &inner))
         });

@@ -2,11 +2,11 @@
 //! the agenda. The record has the scheduled instant, however late it is written.
 //!
 //! All moments up to now are written in one record, in order, while the drop's gate is closed. So every hold of a drop
-//! stands in the journal after the record of its opening and before that of its closing.
+//! stands in the journal after the record of its opening and before that of its closing. What has changed of the stock
+//! is made known before the closing: then the closing, and what comes behind it, is a record of its own.
 
-use std::collections::HashSet;
 use stockade_journal::Permit;
-use stockade_types::definition::{Definition, ITEM_UNITS_MAX, SignalNo};
+use stockade_types::definition::{Definition, ITEM_UNITS_MAX};
 use stockade_types::ids::{DropNo, TrancheId};
 use stockade_types::record::{DropFact, DropVerb, Lifecycle, Mark, MarkKind, Origin, PoolFigures, Record};
 use stockade_types::time::Timestamp;
@@ -15,7 +15,7 @@ use crate::Engine;
 use crate::answer::Fault;
 use crate::commit::Prepared;
 use crate::inventory::{DropEntry, DropInner, Locked};
-use crate::rules::{CHANGES_MAX, stock_changes, stock_triggers};
+use crate::rules::stock_changes;
 
 /// Most drops that are turned in one call.
 const AT_ONCE: usize = 64;
@@ -71,69 +71,42 @@ impl Engine {
             return Ok(());
         }
         let now = now.max(inner.turned_at);
+        let permit = self.before_closing(permit, (entry, inner), now)?;
         let (lifecycle, marks) = inner.turned(entry, now);
         self.commit_marks(permit, (entry, inner), (lifecycle, marks), now)
     }
 
-    /// Records the rules of a drop that fire because the stock has reached their level: those that are reached now, with
-    /// the drop standing still. Of tranches one at a time, since its units may take the others' levels back.
-    pub(crate) fn turn_by_stock(&self, drop: DropNo, now: Timestamp, ceased: &mut Ceased) -> Result<(), Fault> {
-        let mut fired = Vec::new();
-        self.turn_to(drop, now, |entry, inner, now| {
-            let Reached { fires, left } = reached(entry, inner, now, ceased);
-            ceased.cease(drop, &left);
-            fired.clone_from(&fires);
-            if fires.is_empty() { Vec::new() } else { vec![fires] }
-        })?;
-        ceased.reached_anew(drop, &fired);
-        Ok(())
-    }
-
-    /// Records what has changed of what the public sees of a drop's stock, with the drop standing still: at most
-    /// [`CHANGES_MAX`] changes in one record.
-    pub(crate) fn turn_by_sale(&self, drop: DropNo, now: Timestamp) -> Result<(), Fault> {
-        self.turn_to(drop, now, |entry, inner, now| {
-            let changes = changes_of_sale(entry, inner, now);
-            let mut records: Vec<_> = changes.chunks(CHANGES_MAX).map(<[MarkKind]>::to_vec).collect();
-            for kinds in &mut records {
-                kinds.sort();
-            }
-            records
-        })
-    }
-
-    /// Records the marks of these kinds, found while the drop's gate is closed, each list in a record of its own. While the
-    /// journal is busy it ends early.
-    fn turn_to(
-        &self,
-        drop: DropNo,
+    /// If the closing of a drop on sale is due and its stock will have changed by then: records what comes before the
+    /// closing, and those changes. Each record is written once there is room for the next, and returned is the room for
+    /// that of the closing.
+    fn before_closing<'p>(
+        &'p self,
+        permit: Permit<'p>,
+        (entry, inner): (&DropEntry, &mut DropInner),
         now: Timestamp,
-        found: impl FnOnce(&DropEntry, &DropInner, Timestamp) -> Vec<Vec<MarkKind>>,
-    ) -> Result<(), Fault> {
-        let turned = self.inventory.drops.with_number(drop, |entry| {
-            let inner = &mut *entry.write();
-            self.turn_in(entry, inner, now)?;
-            let now = now.max(inner.turned_at);
-            let mut permit = Some(self.journal.permit()?);
-            for kinds in found(entry, inner, now) {
-                let permit = match permit.take() {
-                    Some(first) => first,
-                    None if self.journal.is_busy() => break,
-                    None => self.journal.permit()?,
-                };
-                let marks: Vec<Mark> = kinds.into_iter().map(|kind| Mark { kind, scheduled_for: now }).collect();
-                let mut lifecycle = inner.lifecycle.clone();
-                for mark in &marks {
-                    lifecycle.mark(*mark);
-                }
-                self.commit_marks(permit, (entry, inner), (lifecycle, marks), now)?;
-            }
-            Ok(())
-        });
-        turned.unwrap_or(Ok(()))
+    ) -> Result<Permit<'p>, Fault> {
+        let (_, mut come) = inner.turned(entry, now);
+        let closing = come.iter().position(|mark| mark.kind == MarkKind::Closes);
+        let Some(closing) = closing.filter(|_| inner.is_on_sale()) else { return Ok(permit) };
+        come.truncate(closing);
+        let mut lifecycle = inner.lifecycle.clone();
+        come.iter().for_each(|mark| lifecycle.mark(*mark));
+        let mut stock = entry.figures();
+        add_tranches(&inner.definition, &come, &mut stock);
+        if stock_changes(&inner.definition, &lifecycle.marks, &stock, now).is_empty() {
+            return Ok(permit);
+        }
+        let permit = if come.is_empty() {
+            permit
+        } else {
+            let next = self.journal.permit()?;
+            self.commit_marks(permit, (entry, inner), (lifecycle, come), now)?;
+            next
+        };
+        self.make_last_known(permit, (entry, inner), now)
     }
 
-    fn commit_marks(
+    pub(super) fn commit_marks(
         &self,
         permit: Permit<'_>,
         (entry, inner): (&DropEntry, &mut DropInner),
@@ -165,96 +138,14 @@ impl Engine {
     /// Appends a fact about a drop and applies it. The drop's gate is closed.
     pub(crate) fn commit_fact(
         &self,
-        entry: &DropEntry,
-        inner: &mut DropInner,
+        permit: Permit<'_>,
+        (entry, inner): (&DropEntry, &mut DropInner),
         fact: DropFact,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let permit = self.journal.permit()?;
         let prepared = Prepared { permit, locked: Locked::Drop(entry, inner), taken: None };
         self.commit(Record::DropFact(Box::new(fact)), prepared, now).map(drop)
     }
-}
-
-/// Signals that have fired, may fire again, and whose levels were found not to be reached since. They are in memory
-/// alone: after a start, a level must be found not to be reached once more.
-#[derive(Debug, Default)]
-pub(crate) struct Ceased(HashSet<(DropNo, SignalNo)>);
-
-/// What a look at a drop's stock has found.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Reached {
-    /// What fires.
-    fires: Vec<MarkKind>,
-    /// Signals that may fire again, whose levels are not reached, which was not known.
-    left: Vec<SignalNo>,
-}
-
-impl Reached {
-    /// Whether it found nothing.
-    pub(crate) fn is_nothing(&self) -> bool {
-        self.fires.is_empty() && self.left.is_empty()
-    }
-}
-
-impl Ceased {
-    /// The levels of these are not reached.
-    fn cease(&mut self, drop: DropNo, signals: &[SignalNo]) {
-        self.0.extend(signals.iter().map(|signal| (drop, *signal)));
-    }
-
-    /// These have fired.
-    fn reached_anew(&mut self, drop: DropNo, kinds: &[MarkKind]) {
-        for kind in kinds {
-            if let MarkKind::Signal(number) = kind {
-                self.0.remove(&(drop, *number));
-            }
-        }
-    }
-
-    /// Forgets drops that are not on sale any more.
-    pub(crate) fn retain(&mut self, is_watched: impl Fn(DropNo) -> bool) {
-        self.0.retain(|(drop, _)| is_watched(*drop));
-    }
-}
-
-/// What has changed of what the public sees of a drop's stock. Exact while its gate is closed.
-pub(crate) fn changes_of_sale(entry: &DropEntry, inner: &DropInner, now: Timestamp) -> Vec<MarkKind> {
-    if !inner.is_on_sale() {
-        return Vec::new();
-    }
-    stock_changes(&inner.definition, &inner.lifecycle, &entry.figures(), now)
-}
-
-/// What fires of a drop because its stock has reached a level, and which signals may fire again because it has left
-/// theirs. Exact while its gate is closed: in between, units on their way are counted nowhere.
-pub(crate) fn reached(entry: &DropEntry, inner: &DropInner, now: Timestamp, ceased: &Ceased) -> Reached {
-    if !inner.watches_stock() {
-        return Reached::default();
-    }
-    let stock = entry.figures();
-    let figures = |item, pool| stock.get(inner.definition.pool_place(item, pool)?).copied();
-    let (mut has_tranche, mut left) = (false, Vec::new());
-    let all = stock_triggers(&inner.definition, &inner.lifecycle);
-    let reached = all.iter().filter(|trigger| {
-        let is_reached = trigger.is_reached(&inner.definition, figures);
-        let Some((number, at)) = trigger.again else { return is_reached };
-        let has_ceased = ceased.0.contains(&(entry.number, number));
-        if !is_reached && !has_ceased {
-            left.push(number);
-        }
-        is_reached && has_ceased && at <= now
-    });
-    let first = reached.map(|trigger| trigger.kind).filter(|kind| {
-        let is_tranche = matches!(kind, MarkKind::Tranche(_));
-        let comes = !(is_tranche && has_tranche);
-        has_tranche |= is_tranche;
-        comes
-    });
-    let mut fires: Vec<MarkKind> = first.collect();
-    // Two flows to one pool are one opening, whichever fires it.
-    fires.dedup();
-    Reached { fires, left }
 }
 
 /// Adds the units of tranches that have come to the figures of their pools. Returns those of which a part has no room,

@@ -18,8 +18,9 @@ use crate::context::Context;
 use crate::inventory::{DropEntry, DropInner, DropState};
 use crate::operators::create::{define_signals, plan};
 use crate::operators::fired::{fired_differences, keep_fired};
+use crate::operators::fits::fits;
 use crate::operators::turn::fact;
-use crate::operators::view::{fits, show_drop, view};
+use crate::operators::view::{show_drop, view};
 
 const BEFORE: &[DropState] = &[DropState::Scheduled];
 const UNTIL_CLOSED: &[DropState] = &[DropState::Scheduled, DropState::Open, DropState::Paused];
@@ -91,7 +92,8 @@ impl Engine {
                 fact.stock.extend(new);
                 // The change may open the drop at once. Without room for that record, too, it is not changed.
                 let opening = self.journal.permit()?;
-                self.commit_fact(entry, &mut inner, fact, now)?;
+                self.commit_fact(self.journal.permit()?, (entry, &mut inner), fact, now)?;
+                self.inventory.series_looks.drop_changed();
                 self.turn_with(opening, entry, &mut inner, now)?;
             }
             Ok(show_drop(entry, &inner))

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use stockade_types::definition::Definition;
-use stockade_types::ids::{DropId, DropNo, ItemNo, Lsn};
-use stockade_types::record::{Announced, DROP_IMAGE_BYTES_MAX, DropImage, LastUpdate, MarkKind};
+use stockade_types::ids::{DropId, DropNo, ItemNo};
+use stockade_types::record::{Announced, MarkKind};
 use stockade_types::time::Timestamp;
 
 use crate::Engine;
-use crate::answer::{DropView, Fault, InvalidField};
+use crate::answer::{DropView, Fault};
 use crate::attempt::{Answer, Decided};
 use crate::context::Context;
 use crate::inventory::{DropEntry, DropInner};
@@ -82,20 +82,4 @@ fn announced(entry: &DropEntry, inner: &DropInner) -> Announced {
         }
         Some(_) | None => updated,
     }
-}
-
-/// Checks that the drop fits into one record. Bounds on its other parts ensure that; only goods and tiers named by many
-/// limits can add up to more.
-pub(crate) fn fits(image: &DropImage) -> Result<(), Fault> {
-    // With room for what an update adds, so that every drop that was made can be renamed.
-    let announced = Some(Announced { changes: u32::MAX, at: Timestamp(u64::MAX) });
-    let update = Some(LastUpdate { base: Lsn(u64::MAX), request: [0; 32], announced });
-    let size = DropImage { update, ..image.clone() }.encoded_len();
-    if size <= DROP_IMAGE_BYTES_MAX {
-        return Ok(());
-    }
-    let field = if image.definition.has_rules() { "drop" } else { "drop.limits" };
-    let description =
-        format!("name too many goods and tiers: the drop takes {size} bytes, {DROP_IMAGE_BYTES_MAX} at most");
-    Err(Fault::Invalid(vec![InvalidField { field: field.to_owned(), description }]))
 }

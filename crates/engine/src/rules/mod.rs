@@ -19,7 +19,7 @@ mod visitor;
 
 pub use level::{StockTrigger, stock_triggers};
 pub use offer::{Choices, Closedness, LineOffer, NotOffered, WindowOffer};
-pub use public::{CHANGES_MAX, contradicts_stock, shown_band, stock_changes};
+pub use public::{contradicts_stock, may_make_known, shown_band, stock_changes};
 pub use resolve::{Gap, MomentFault, closing, each_moment, resolve, resolve_but};
 pub use standing::{Standing, usual_ttl};
 pub use visitor::Visitor;

@@ -5,13 +5,11 @@
 
 use stockade_types::definition::{BandNo, Definition, Item, Scarcity};
 use stockade_types::ids::{ItemNo, PoolNo};
-use stockade_types::record::{FlowPlace, Lifecycle, Mark, MarkKind, Marks, PoolFigures};
+use stockade_types::record::{FlowPlace, Mark, MarkKind, Marks, PoolFigures};
 use stockade_types::time::{Millis, Timestamp};
 
-/// The least time between two looks at a drop that make such changes known.
+/// The least time between two looks at a drop that make such changes known, but that it closes.
 const SPACING: Millis = Millis::from_secs(1);
-/// Most changes in one record, so that its events fit into a message. The others follow in the next, at once.
-pub const CHANGES_MAX: usize = 16;
 
 /// Units of an item that are free, and those that were received and not withdrawn.
 #[derive(Debug, Clone, Copy, Default)]
@@ -90,21 +88,18 @@ pub fn shown_band<'d>(
     scarcity.name(made_known.unwrap_or_else(|| band(scarcity, (number, item), pools, marks)))
 }
 
-/// What has changed of the stock of a drop that is on sale since it was made known last, and may be made known now: at
-/// most once a second for a drop, and a band no sooner than the drop's interval behind the one before, but that nothing
-/// is left. That nothing is left comes first, then what was made known longest ago.
+/// Whether what has changed of a drop's stock may be made known by now: at most once a second for a drop.
 #[must_use]
-pub fn stock_changes(
-    definition: &Definition,
-    lifecycle: &Lifecycle,
-    stock: &[PoolFigures],
-    now: Timestamp,
-) -> Vec<MarkKind> {
-    let marks = &lifecycle.marks;
+pub fn may_make_known(marks: &Marks, now: Timestamp) -> bool {
     let last = marks.iter().filter(|mark| mark.kind.is_of_stock()).map(|mark| mark.scheduled_for).max();
-    if lifecycle.opened.is_none() || lifecycle.closed.is_some() || last.is_some_and(|last| last.plus(SPACING) > now) {
-        return Vec::new();
-    }
+    last.is_none_or(|last| last.plus(SPACING) <= now)
+}
+
+/// What has changed of the stock of a drop on sale since it was made known last: a band no sooner than the drop's
+/// interval behind the one before, but that nothing is left. That nothing is left comes first, then what was made known
+/// longest ago.
+#[must_use]
+pub fn stock_changes(definition: &Definition, marks: &Marks, stock: &[PoolFigures], now: Timestamp) -> Vec<MarkKind> {
     let usual = Scarcity::USUAL;
     let scarcity = definition.rules.scarcity.as_ref().unwrap_or(&usual);
     let mut found: Vec<Mark> = Vec::new();

@@ -5,8 +5,8 @@ use stockade_types::hold::{Change, HoldState};
 use stockade_types::refusal::Reason;
 
 use crate::Engine;
-use crate::answer::{Fault, Outcome};
-use crate::attempt::{Answer, Chore, Undecided};
+use crate::answer::{Fault, HoldView, Outcome, Refusal};
+use crate::attempt::{Answer, Chore, Decided, Undecided};
 use crate::command::{Claim, ExpiredPolicy, Operation, WantedUnits};
 use crate::context::Context;
 use crate::locked_hold::{LockedHold, by_line, ended, known_skus, more_than};
@@ -52,7 +52,20 @@ impl Engine {
             })
         });
         self.keep_refused(Operation::Claim, &answer, now);
+        if let Ok(Decided { value: Outcome::Refused(refusal), .. }) = &answer {
+            self.count_late(refusal);
+        }
         answer
+    }
+
+    /// Counts a claim that was refused after the deadline of its hold.
+    #[cold]
+    fn count_late(&self, refusal: &Refusal) {
+        if let Some(HoldView { hold, .. }) = &refusal.hold
+            && hold.state == HoldState::Expired
+        {
+            self.inventory.drops.with_number(hold.drop, |drop| drop.demand().count_late_refused());
+        }
     }
 }
 

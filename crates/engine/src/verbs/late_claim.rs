@@ -19,6 +19,7 @@ use crate::locked_hold::LockedHold;
 use crate::verbs::reserve::limits::{late_limits, limit_hit};
 
 use super::claim::claimed_lines;
+use crate::inventory::totals::HoldCount;
 use crate::inventory::{Availability, Locked, LockedSubjects, Violations};
 
 /// Units taken, one guard for each line.
@@ -71,6 +72,7 @@ impl Engine {
             let subjects = Some(LockedSubjects { keys: &keys, subjects });
             let locked = Locked::Hold(own.drop, (own.shard, own.place), subjects);
             self.commit(record, Prepared { permit, locked, taken }, now)?;
+            own.drop.count_hold(HoldCount::Late);
             Ok(own.shown())
         })
     }

@@ -1,6 +1,7 @@
 //! Series: which drops they make and when, what becomes of made drops when a series changes, and that all of it is the
 //! same after a start and for a follower. Each test is a calendar with what comes of it.
 
+use stockade_engine::background::agenda::AgendaEntry;
 use stockade_engine::operators::series::{
     CreateSeries, OccurrenceState, OccurrenceView, PreviewOf, SeriesChanged, UpdateSeries,
 };
@@ -369,4 +370,55 @@ fn what_no_drop_can_be_made_of_is_refused_by_its_field_and_nothing_is_written() 
     let tried = engine.create_series(&only_tried, Context::anonymous(at("2026-12-01T12:00:00Z"))).expect("possible");
     assert_eq!((tried.value.view.revision, engine.journal().appended()), (Lsn(0), appended));
     assert_eq!(OccurrenceVerb::Skip.label(), "skipped");
+}
+
+#[test]
+fn looks_that_follow_one_another_know_the_drops_that_each_has_made_and_what_others_did_meanwhile() {
+    let world = World::new();
+    let engine = std::sync::Arc::new(world.start().0);
+    let overlap = || vec![Guard { kind: GuardKind::Overlap, skips: true }];
+    let series =
+        |id: &str, starts_at: &str| Series { guards: overlap(), create_ahead_days: 1, ..named(id, starts_at, &[]) };
+    // Two at the same time, one behind both, and one while an operator sells.
+    let all = [("a", "12-04T18:00:00"), ("b", "12-04T18:30:00"), ("c", "12-04T21:00:00"), ("d", "12-04T23:00:00")];
+    for (id, starts_at) in all {
+        made(&engine, &series(id, &format!("2026-{starts_at}")), "2026-12-01T12:00:00Z");
+    }
+    let mut agenda = Agenda::new(std::sync::Arc::clone(&engine));
+    let mut other = definition("other", &[("A", 1)], &[]);
+    other.schedule.opens_at = Some(at("2026-12-04T22:30:00Z"));
+    create(&engine, other, at("2026-12-04T11:00:00Z"));
+    let now = at("2026-12-04T12:00:00Z");
+    while agenda.run_entry(AgendaEntry::Series, now) <= now {}
+    let states = || all.map(|(id, _)| preview(&engine, id, "2026-12-04T12:00:00Z", 1)[0].state);
+    let (yes, no) = (OccurrenceState::Created, OccurrenceState::Skipped);
+    assert_eq!(states(), [yes, no, yes, no]);
+    // The first is cancelled: at the next judgement the second comes.
+    engine.steered("a-20261204T1800", Steer::Close, at("2026-12-04T12:00:30Z"));
+    let later = at("2026-12-04T12:02:00Z");
+    while agenda.run_entry(AgendaEntry::Series, later) <= later {}
+    assert_eq!(states(), [OccurrenceState::Cancelled, yes, yes, no]);
+}
+
+#[test]
+#[ignore = "measures: run by hand"]
+fn the_time_that_a_look_takes_among_ten_thousand_drops_of_its_shop() {
+    let world = World::new();
+    let (engine, _) = world.start();
+    for n in 0..10_000 {
+        let mut drop = definition(&format!("d{n}"), &[("A", 1), ("B", 1), ("C", 1)], &[]);
+        drop.schedule.opens_at = Some(at("2027-12-04T18:00:00Z"));
+        let command = CreateDrop { definition: drop, validate_only: false };
+        engine.create_drop(&command, Context::anonymous(at("2026-12-01T12:00:00Z"))).expect("made");
+        if n % 256 == 0 {
+            engine.journal().barrier().wait().expect("durable");
+        }
+    }
+    let guards = vec![Guard { kind: GuardKind::Overlap, skips: true }];
+    made(&engine, &Series { guards, ..fridays() }, "2026-12-01T12:00:00Z");
+    for _ in 0..5 {
+        let watch = stockade_types::metrics::Stopwatch::start();
+        let shown = preview(&engine, "fridays", "2026-12-01T12:00:00Z", 1);
+        println!("{} of 10,000 drops in {:?}", shown.len(), watch.elapsed());
+    }
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 mod audience;
+mod cohorts;
 mod conduct;
 mod item;
 mod limit;
@@ -22,6 +23,7 @@ mod trigger;
 mod window;
 
 pub use audience::{AUDIENCE_NAMES_MAX, Audience};
+pub use cohorts::Cohorts;
 pub use conduct::{
     CONDUCT_AT_LEAST_MAX, CONDUCT_RULES_MAX, CONDUCT_WITHIN_MIN, Conduct, ConductRule, ORDERS_WITHIN_MAX,
     UNCLAIMED_WITHIN_MAX,

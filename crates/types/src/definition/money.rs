@@ -26,6 +26,19 @@ impl Currency {
         bytes.iter().all(u8::is_ascii_uppercase).then_some(Self(bytes))
     }
 
+    /// Digits behind the point: two, but for currencies that have none or three.
+    #[must_use]
+    pub fn digits(&self) -> u32 {
+        const WITHOUT: [&str; 15] =
+            ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF"];
+        const THREE: [&str; 7] = ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"];
+        match self.as_str() {
+            code if WITHOUT.contains(&code) => 0,
+            code if THREE.contains(&code) => 3,
+            _ => 2,
+        }
+    }
+
     /// The code's letters.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -47,6 +60,18 @@ impl fmt::Display for Money {
 }
 
 impl Money {
+    /// As people write it, with the digits of its currency: `129.05 EUR`.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let Self { currency, minor_units } = self;
+        let digits = currency.digits();
+        let unit = 10_u64.pow(digits);
+        let sign = if *minor_units < 0 { "-" } else { "" };
+        let (whole, rest) = (minor_units.unsigned_abs() / unit, minor_units.unsigned_abs() % unit);
+        let (width, code) = (usize::try_from(digits).unwrap_or_default(), currency.as_str());
+        if digits == 0 { format!("{sign}{whole} {code}") } else { format!("{sign}{whole}.{rest:0width$} {code}") }
+    }
+
     pub(super) fn encode(self, out: &mut Vec<u8>) {
         let Self { currency: Currency(code), minor_units } = self;
         out.extend_from_slice(&code);
@@ -70,5 +95,16 @@ mod tests {
         for other in ["", "EU", "EURO", "eur", "E1R", "€"] {
             assert_eq!(Currency::of(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn amounts_have_the_digits_of_their_currency() {
+        let shown = |code, minor_units| Money { currency: Currency::of(code).expect("a code"), minor_units }.shown();
+        assert_eq!(
+            [shown("EUR", 12_905), shown("JPY", 500), shown("KWD", 1_500)],
+            ["129.05 EUR", "500 JPY", "1.500 KWD"]
+        );
+        assert_eq!([shown("EUR", -5), shown("EUR", 0)], ["-0.05 EUR", "0.00 EUR"]);
+        assert_eq!(shown("USD", i64::MIN), "-92233720368547758.08 USD");
     }
 }

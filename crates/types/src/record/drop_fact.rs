@@ -2,15 +2,28 @@
 //! definition, lifecycle, stock.
 
 use super::hold_change::Actor;
-use super::lifecycle::{self, Lifecycle};
-use super::marks::{Mark, MarkScope, decode_mark, encode_mark};
-use super::{Archived, DropImage, PoolFigures, drop_image};
+use super::lifecycle::{self, Closed, Lifecycle};
+use super::marks::{Mark, MarkKind, MarkScope, Marks, STOCK_MARKS_MAX, decode_mark, each_mark, encode_mark};
+use super::{Archived, DropImage, PoolBasis, PoolFigures, drop_image};
 use crate::codec::{DecodeError, Reader, put_text, put_u64};
-use crate::ids::DropNo;
+use crate::definition::{BANDS_MAX, BandNo, ITEM_UNITS_MAX};
+use crate::ids::{DropNo, ItemNo};
 use crate::time::Timestamp;
 
 /// Most bytes of a peer's address, and of a request's id.
 pub const ORIGIN_TEXT_MAX: usize = 128;
+
+/// The last instant of the year 9999, the latest that a schedule can name.
+const LATEST: Timestamp = Timestamp(253_402_300_799_999);
+/// Figures that take as many bytes as a pool's can. Only what was returned is counted for ever.
+const FULLEST: PoolFigures = PoolFigures {
+    basis: PoolBasis { received: ITEM_UNITS_MAX, taken_out: ITEM_UNITS_MAX },
+    held: ITEM_UNITS_MAX,
+    paying: ITEM_UNITS_MAX,
+    claimed: ITEM_UNITS_MAX,
+    withdrawn: ITEM_UNITS_MAX,
+    returned_total: u64::MAX,
+};
 
 /// What was done to a drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,6 +117,40 @@ impl Origin {
 }
 
 impl DropFact {
+    /// A fact that takes as many bytes as one about a drop with this image can: all of its rules have fired, and all at
+    /// once, and the most was made known of its stock. Marks are only of what the definition has, for an update may not
+    /// take away what has fired.
+    #[must_use]
+    pub fn largest(image: DropImage) -> Self {
+        let mut of_rules = Vec::new();
+        each_mark(&image.definition, |kind, _| of_rules.push(kind));
+        let band = BandNo(u8::try_from(BANDS_MAX).unwrap_or(u8::MAX));
+        let items = || (0..).zip(&image.definition.items).map(|(item, _)| ItemNo(item));
+        let sold_out = std::iter::once(None).chain(items().map(Some)).map(MarkKind::SoldOut);
+        let of_stock: Vec<_> = items().map(|item| MarkKind::Band(item, band)).chain(sold_out).collect();
+        let mark = |kind| Mark { kind, scheduled_for: LATEST };
+        let lifecycle = Lifecycle {
+            drop: image.number,
+            paused: true,
+            opened: Some(LATEST),
+            closed: Some(Closed { at: LATEST, by_hand: true }),
+            marks: Marks::of(of_rules.iter().chain(&of_stock).map(|kind| mark(*kind)).collect()),
+        };
+        let come = [MarkKind::Opens, MarkKind::Closes].into_iter().chain(of_rules);
+        let marks = come.chain(of_stock.into_iter().rev().take(STOCK_MARKS_MAX)).map(mark).collect();
+        let text = || Some("x".repeat(ORIGIN_TEXT_MAX).into());
+        let pools = image.definition.items.iter().map(|item| item.pools.len()).sum();
+        Self {
+            verb: DropVerb::Turn,
+            at: LATEST,
+            origin: Origin { actor: Actor::Anonymous, peer: text(), request_id: text() },
+            image,
+            lifecycle,
+            marks,
+            stock: vec![FULLEST; pools],
+        }
+    }
+
     /// The drop.
     #[must_use]
     pub const fn number(&self) -> DropNo {

@@ -5,6 +5,10 @@ use crate::definition::{BandNo, Definition, Moment, Rules, SignalNo, TermsNo, Tr
 use crate::ids::{ItemNo, PoolNo};
 use crate::time::Timestamp;
 
+/// Most marks of what is made known of the stock in one record, so that its events fit into a message. The others follow
+/// in the next, at once.
+pub const STOCK_MARKS_MAX: usize = 16;
+
 /// The fact that something of a drop's plan has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
@@ -80,6 +84,13 @@ pub struct Marks(Vec<Mark>);
 impl Marks {
     /// None.
     pub(super) const NONE: Self = Self(Vec::new());
+
+    /// These, in any order.
+    pub(super) fn of(mut marks: Vec<Mark>) -> Self {
+        marks.sort_by_key(|mark| mark.kind);
+        marks.dedup_by_key(|mark| mark.kind);
+        Self(marks)
+    }
 
     /// Whether there is none.
     #[must_use]
@@ -159,6 +170,16 @@ pub fn last_slot_ends(definition: &Definition) -> Option<Timestamp> {
 
 /// Visits every mark that the rules of a definition schedule, with its moment.
 pub fn each_planned(definition: &Definition, mut f: impl FnMut(MarkKind, Moment)) {
+    each_mark(definition, |kind, moment| {
+        if let Some(moment) = moment {
+            f(kind, moment);
+        }
+    });
+}
+
+/// Visits every mark that the rules of a definition may get, with its moment if it has one: others come at a level of
+/// stock or by hand.
+pub fn each_mark(definition: &Definition, mut f: impl FnMut(MarkKind, Option<Moment>)) {
     let Rules { windows, prices, tranches, signals, names, .. } = &definition.rules;
     let moment = |trigger: &Trigger| match trigger {
         Trigger::Moment(moment) => Some(*moment),
@@ -166,45 +187,41 @@ pub fn each_planned(definition: &Definition, mut f: impl FnMut(MarkKind, Moment)
     };
     for window in windows {
         let Some(number) = names.window_no(&window.id) else { continue };
-        if let Some(starts) = window.starts {
-            f(MarkKind::WindowOpens(number), starts);
+        if window.starts.is_some() {
+            f(MarkKind::WindowOpens(number), window.starts);
         }
-        if let Some(ends) = window.ends {
-            f(MarkKind::WindowCloses(number), ends);
+        if window.ends.is_some() {
+            f(MarkKind::WindowCloses(number), window.ends);
         }
     }
     for terms in prices {
         let Some(number) = names.terms_no(&terms.id) else { continue };
-        if let Some(starts) = terms.starts {
-            f(MarkKind::TermsStart(number), starts);
+        if terms.starts.is_some() {
+            f(MarkKind::TermsStart(number), terms.starts);
         }
-        if let Some(ends) = terms.ends {
-            f(MarkKind::TermsEnd(number), ends);
+        if terms.ends.is_some() {
+            f(MarkKind::TermsEnd(number), terms.ends);
         }
         for (place, step) in (0..).zip(&terms.steps) {
-            if let Some(at) = moment(&step.when) {
-                f(MarkKind::PriceStep(number, place), at);
-            }
+            f(MarkKind::PriceStep(number, place), moment(&step.when));
         }
     }
     for tranche in tranches {
-        if let (Some(number), Some(at)) = (names.tranche_no(&tranche.id), moment(&tranche.when)) {
-            f(MarkKind::Tranche(number), at);
+        if let Some(number) = names.tranche_no(&tranche.id) {
+            f(MarkKind::Tranche(number), moment(&tranche.when));
         }
     }
     for signal in signals {
-        if let (Some(number), Some(at)) = (names.signal_no(&signal.id), moment(&signal.on)) {
-            f(MarkKind::Signal(number), at);
+        if let Some(number) = names.signal_no(&signal.id) {
+            f(MarkKind::Signal(number), moment(&signal.on));
         }
     }
     for (item, of) in (0..).map(ItemNo).zip(&definition.items) {
         if let Some(slot) = &of.slot {
-            f(MarkKind::SlotStarts(item), slot.starts);
+            f(MarkKind::SlotStarts(item), Some(slot.starts));
         }
-        for (place, flow) in of.flows() {
-            if let Some(at) = flow.when.as_ref().and_then(moment) {
-                f(MarkKind::Flow(FlowPlace { item, from: place.0, to: place.1 }), at);
-            }
+        for ((from, to), flow) in of.flows() {
+            f(MarkKind::Flow(FlowPlace { item, from, to }), flow.when.as_ref().and_then(moment));
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Every kind of record: round trip, damage, and its largest size.
 
 mod changes;
+mod channel;
 mod defined;
 mod facts;
+mod measured;
 mod occurrence;
 mod rules;
 
@@ -152,8 +154,10 @@ fn samples() -> Vec<Record> {
         rules::samples(),
         rules::samples_with_signals(),
         defined::samples(),
+        channel::samples(),
         occurrence::samples(),
         facts::samples(),
+        measured::samples(),
     ]
     .concat()
 }

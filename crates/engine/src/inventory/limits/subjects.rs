@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use stockade_counter::sync::{AtomicU64, Ordering};
 use stockade_types::ids::SubjectKey;
 use stockade_types::record::{FactsImage, Record, UsageImage};
+use stockade_types::time::Timestamp;
 
 use super::subject::{Image, Subject};
 use crate::inventory::index::{Index, PLACES};
@@ -177,6 +178,12 @@ impl Subjects {
         }
         all.sort_unstable();
         all
+    }
+
+    /// Whether a subject bought something in an archived drop whose hour had ended by `at`.
+    #[must_use]
+    pub fn bought_before(&self, key: SubjectKey, at: Timestamp) -> bool {
+        self.with_one(key, |subject| subject.folded().iter().any(|usage| usage.at <= at))
     }
 
     /// One subject, changed in its place: the usual case, a customer without identities.

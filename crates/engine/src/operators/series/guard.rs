@@ -1,10 +1,13 @@
 //! What an occurrence must not do: sell what another drop of its shop sells at the time, or be one drop too many in a
 //! week.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use jiff::civil::Date;
 use stockade_types::calendar::local;
 use stockade_types::definition::Definition;
-use stockade_types::ids::{DropId, ShopId, Sku};
+use stockade_types::ids::{DropId, ShopId};
 use stockade_types::series::{Guard, GuardKind, Plan};
 use stockade_types::time::Timestamp;
 
@@ -15,11 +18,35 @@ use crate::inventory::DropState;
 /// Another drop of the shop that was not cancelled, or one that is still to be made.
 #[derive(Debug, Clone)]
 pub(super) struct Neighbour {
-    id: DropId,
+    drop: Arc<Definition>,
     opens_at: Timestamp,
     /// [`Timestamp::NEVER`] if it does not close by itself.
     closes_at: Timestamp,
-    skus: Vec<Sku>,
+}
+
+/// The drops of each shop that were not cancelled. They are gathered in one walk over all drops, and again once a drop
+/// was made, changed or closed by another.
+#[derive(Debug, Default)]
+pub(crate) struct Neighbours {
+    shops: HashMap<ShopId, Vec<Neighbour>>,
+    /// How many changes of drops there had been; none before the first walk.
+    as_of: Option<u64>,
+}
+
+impl Neighbours {
+    /// Those of the series' shop; none if the series has no guard that needs them.
+    pub(super) fn of(&mut self, engine: &Engine, plan: &Plan) -> &mut Vec<Neighbour> {
+        let changes = engine.inventory.series_looks.drop_changes();
+        if !plan.series.guards.is_empty() && self.as_of != Some(changes) {
+            (self.shops, self.as_of) = (engine.all_neighbours(), Some(changes));
+        }
+        self.shops.entry(plan.series.shop.clone()).or_default()
+    }
+
+    /// The series has made a drop and added it.
+    pub(super) fn made(&mut self) {
+        self.as_of = self.as_of.map(|changes| changes.saturating_add(1));
+    }
 }
 
 /// What a guard found.
@@ -32,46 +59,50 @@ pub(super) struct Finding {
 }
 
 impl Neighbour {
-    pub(super) fn of(definition: &Definition, opens_at: Timestamp, closes_at: Option<Timestamp>) -> Self {
-        Self {
-            id: definition.id.clone(),
-            opens_at,
-            closes_at: closes_at.or(definition.schedule.closes_at).unwrap_or(Timestamp::NEVER),
-            skus: definition.items.iter().map(|item| item.sku.clone()).collect(),
-        }
+    pub(super) fn of(drop: Arc<Definition>, opens_at: Timestamp, closes_at: Option<Timestamp>) -> Self {
+        let closes_at = closes_at.or(drop.schedule.closes_at).unwrap_or(Timestamp::NEVER);
+        Self { drop, opens_at, closes_at }
+    }
+
+    /// Whether it is the drop with this id.
+    pub(super) fn is_of(&self, id: &DropId) -> bool {
+        self.drop.id == *id
     }
 }
 
 impl Engine {
-    /// The drops of a shop that were not cancelled; none if the series has no guard that needs them.
-    pub(super) fn neighbours(&self, plan: &Plan) -> Vec<Neighbour> {
-        let shop: &ShopId = &plan.series.shop;
-        if plan.series.guards.is_empty() {
-            return Vec::new();
-        }
-        let drops = self.inventory.drops.all();
-        let neighbour = |entry: &std::sync::Arc<crate::inventory::DropEntry>| {
+    /// The drops that were not cancelled, by shop.
+    fn all_neighbours(&self) -> HashMap<ShopId, Vec<Neighbour>> {
+        let mut shops: HashMap<ShopId, Vec<Neighbour>> = HashMap::new();
+        for entry in self.inventory.drops.all() {
             let inner = entry.read();
-            let is_one = inner.definition.shop == *shop && inner.state() != DropState::Cancelled;
+            if inner.state() == DropState::Cancelled {
+                continue;
+            }
             let closed_at = inner.lifecycle.closed.map(|closed| closed.at);
-            is_one.then(|| Neighbour::of(&inner.definition, inner.opens_at(entry), closed_at))
-        };
-        drops.iter().filter_map(neighbour).collect()
+            let neighbour = Neighbour::of(Arc::clone(&inner.definition), inner.opens_at(&entry), closed_at);
+            match shops.get_mut(&inner.definition.shop) {
+                Some(of_shop) => of_shop.push(neighbour),
+                None => {
+                    shops.insert(inner.definition.shop.clone(), vec![neighbour]);
+                }
+            }
+        }
+        shops
     }
 }
 
 /// What the series' guards find in a drop among its neighbours.
 pub(super) fn judge(plan: &Plan, drop: &Definition, opens_at: Timestamp, neighbours: &[Neighbour]) -> Vec<Finding> {
-    let this = Neighbour::of(drop, opens_at, None);
-    let others = || neighbours.iter().filter(|other| other.id != this.id);
+    let closes_at = drop.schedule.closes_at.unwrap_or(Timestamp::NEVER);
+    let others = || neighbours.iter().filter(|other| other.drop.id != drop.id);
     let finding = |(place, guard): (usize, &Guard)| {
         let (code, message) = match guard.kind {
             GuardKind::Overlap => {
-                let meanwhile = |other: &&Neighbour| other.opens_at < this.closes_at && this.opens_at < other.closes_at;
-                let (other, sku) = others()
-                    .filter(meanwhile)
-                    .find_map(|other| Some((other, this.skus.iter().find(|sku| other.skus.contains(sku))?)))?;
-                ("overlap", format!("drop {} sells {sku} at the same time", other.id))
+                let meanwhile = |other: &&Neighbour| other.opens_at < closes_at && opens_at < other.closes_at;
+                let common = |other: &Neighbour| drop.items.iter().find(|item| other.drop.item(&item.sku).is_some());
+                let (other, item) = others().filter(meanwhile).find_map(|other| Some((other, common(other)?)))?;
+                ("overlap", format!("drop {} sells {} at the same time", other.drop.id, item.sku))
             }
             GuardKind::DropsAWeek(most) => {
                 let week = week_of(plan, opens_at)?;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use jiff::civil::{Date, DateTime};
 use stockade_journal::Permit;
@@ -11,7 +12,7 @@ use stockade_types::record::{DefinedKind, OccurrenceFact, OccurrenceVerb, REASON
 use stockade_types::series::{Plan, SeriesState};
 use stockade_types::time::{Millis, Timestamp};
 
-use super::guard::{Finding, Neighbour, judge};
+use super::guard::{Finding, Neighbour, Neighbours, judge};
 use super::occurrence::{Occurrence, day_of, drop_of, from_day, next_after, of_template, try_drop};
 use super::{Note, defined_id, plan, series_of};
 use crate::Engine;
@@ -62,9 +63,14 @@ impl Engine {
     /// # Errors
     /// Faults of the journal, and bounds that are reached. The series is tried again a while later.
     pub fn look_at_series(&self, now: Timestamp) -> Result<bool, Fault> {
+        self.look_at_series_with(now, &mut Neighbours::default())
+    }
+
+    /// As [`Engine::look_at_series`], with what an earlier look has found of other drops.
+    pub(crate) fn look_at_series_with(&self, now: Timestamp, neighbours: &mut Neighbours) -> Result<bool, Fault> {
         let Some(id) = self.inventory.series_looks.due(now) else { return Ok(false) };
         let table = &mut self.inventory.definitions.lock(DefinedKind::Series);
-        self.look_in(table, &id, Context::engine(now), true).map(|_refused| true)
+        self.look_in(table, &id, Context::engine(now), Some(neighbours)).map(|_refused| true)
     }
 
     /// The same for a series that was just changed. What can't be done now is done by the agenda. Returns why made drops
@@ -75,7 +81,7 @@ impl Engine {
         id: &SeriesId,
         context: Context<'_>,
     ) -> BTreeMap<DropId, String> {
-        self.look_in(table, id, context, false).unwrap_or_else(|fault| {
+        self.look_in(table, id, context, None).unwrap_or_else(|fault| {
             tracing::warn!(series = %id, %fault, "what a series has to do is done later");
             BTreeMap::new()
         })
@@ -86,7 +92,7 @@ impl Engine {
         table: &mut DefinedTable,
         id: &SeriesId,
         context: Context<'_>,
-        by_agenda: bool,
+        of_agenda: Option<&mut Neighbours>,
     ) -> Result<BTreeMap<DropId, String>, Fault> {
         let Some(known) = table.get(&defined_id(id)).cloned() else {
             self.inventory.series_looks.expect(id, Timestamp::NEVER);
@@ -94,9 +100,11 @@ impl Engine {
         };
         self.inventory.series_looks.expect(id, context.now.plus(RETRY));
         let results = &mut self.inventory.occurrences.lock();
+        let mut own = Neighbours::default();
         let mut look = Look::at(self, &known, results, context)?;
-        look.by_agenda = by_agenda;
-        let is_whole = look.settle()? && look.follow()? && look.make()?;
+        look.by_agenda = of_agenda.is_some();
+        let neighbours = of_agenda.unwrap_or(&mut own);
+        let is_whole = look.settle()? && look.follow()? && look.make(neighbours)?;
         self.inventory.series_looks.expect(id, if is_whole { look.next() } else { context.now });
         Ok(look.refused)
     }
@@ -131,17 +139,18 @@ impl Engine {
         let next: Vec<Occurrence> =
             from_day(plan, &results, from).filter(|occurrence| occurrence.opens_at > now).take(TRIED).collect();
         drop(results);
-        let mut neighbours = self.neighbours(plan);
+        let mut neighbours = Neighbours::default();
+        let neighbours = neighbours.of(self, plan);
         let mut notes = Vec::new();
         for occurrence in next {
             let id = plan.series.drop_id(occurrence.local);
             notes.extend(occurrence.gap());
             let Ok(drop) = drop_of(plan, id, occurrence.local, occurrence.opens_at) else { continue };
-            let findings = judge(plan, &drop, occurrence.opens_at, &neighbours);
+            let findings = judge(plan, &drop, occurrence.opens_at, neighbours);
             let is_made = !findings.iter().any(|finding| finding.skips);
             notes.extend(findings.into_iter().map(|finding| finding.of(&occurrence)));
             if is_made && occurrence.made.is_none() {
-                neighbours.push(Neighbour::of(&drop, occurrence.opens_at, None));
+                neighbours.push(Neighbour::of(drop.into(), occurrence.opens_at, None));
             }
         }
         notes
@@ -215,7 +224,7 @@ impl<'a> Look<'a> {
     }
 
     /// Makes the drops that are due. Returns whether that was all.
-    fn make(&mut self) -> Result<bool, Fault> {
+    fn make(&mut self, neighbours: &mut Neighbours) -> Result<bool, Fault> {
         if self.plan.series.state != SeriesState::Active {
             return Ok(true);
         }
@@ -229,14 +238,11 @@ impl<'a> Look<'a> {
             .filter(|occurrence| occurrence.opens_at > now && self.is_open(occurrence))
             .filter(|occurrence| judges_again || occurrence.fact().is_none_or(|fact| fact.by < self.revision))
             .collect();
-        if !due.is_empty() {
-            let mut neighbours = self.engine.neighbours(&self.plan);
-            for occurrence in &due {
-                if self.is_to_rest() || self.written >= AT_A_CHANGE {
-                    return Ok(false);
-                }
-                self.make_one(occurrence, &mut neighbours)?;
+        for occurrence in &due {
+            if self.is_to_rest() || self.written >= AT_A_CHANGE {
+                return Ok(false);
             }
+            self.make_one(occurrence, neighbours)?;
         }
         if judges_again {
             looks.judged(&self.plan.series.id, now.plus(AGAIN));
@@ -255,27 +261,32 @@ impl<'a> Look<'a> {
         }
     }
 
-    fn make_one(&mut self, occurrence: &Occurrence, neighbours: &mut Vec<Neighbour>) -> Result<(), Fault> {
+    fn make_one(&mut self, occurrence: &Occurrence, neighbours: &mut Neighbours) -> Result<(), Fault> {
         let Occurrence { local, opens_at, .. } = *occurrence;
         let id = self.plan.series.drop_id(local);
         // First, so that a drop is not made for whose record there is no room.
         let permit = self.engine.journal.permit()?;
-        let drop = match drop_of(&self.plan, id, local, opens_at) {
+        let drop = match drop_of(&self.plan, id.clone(), local, opens_at) {
             Ok(drop) => drop,
             Err(fault) => return self.write(permit, occurrence, OccurrenceVerb::Fail, &said(&of_template(fault))),
         };
-        let findings = judge(&self.plan, &drop, opens_at, neighbours);
+        let of_shop = neighbours.of(self.engine, &self.plan);
+        let findings = judge(&self.plan, &drop, opens_at, of_shop);
         if let Some(Finding { note, .. }) = findings.iter().find(|finding| finding.skips) {
             let reason = format!("{}: {}", note.code, note.message);
             let is_known = occurrence.fact().is_some_and(|fact| *fact.reason == *reason);
             return if is_known { Ok(()) } else { self.write(permit, occurrence, OccurrenceVerb::Skip, &reason) };
         }
         self.has_room()?;
-        let neighbour = Neighbour::of(&drop, opens_at, None);
+        let neighbour = Neighbour::of(Arc::new(drop.clone()), opens_at, None);
         let command = CreateDrop { definition: drop, validate_only: false };
         match self.engine.create_drop(&command, self.context) {
             Ok(_view) => {
-                neighbours.push(neighbour);
+                // One that was there before is among them.
+                if !of_shop.iter().any(|other| other.is_of(&id)) {
+                    of_shop.push(neighbour);
+                    neighbours.made();
+                }
                 self.write(permit, occurrence, OccurrenceVerb::Create, "")
             }
             Err(refused) => match refused_for_good(refused.value)? {

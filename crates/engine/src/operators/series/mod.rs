@@ -29,6 +29,7 @@ use crate::context::Context;
 use crate::inventory::Defined;
 use crate::operators::define::Define;
 
+pub(crate) use guard::Neighbours;
 pub use preview::PreviewOf;
 
 /// Creates a series.

@@ -14,7 +14,7 @@ use super::Note;
 use crate::answer::{Fault, InvalidField};
 use crate::inventory::{Occurred, OccurrenceTable};
 use crate::operators::create::plan as plan_drop;
-use crate::operators::view::fits;
+use crate::operators::fits::fits;
 use crate::rules::closing;
 
 /// An occurrence of a series.

@@ -6,7 +6,7 @@ use stockade_types::record::{DefinedKind, OccurrenceVerb};
 use stockade_types::series::{Plan, Series, SeriesState};
 use stockade_types::time::Timestamp;
 
-use super::guard::{Neighbour, judge};
+use super::guard::{Neighbour, Neighbours, judge};
 use super::look::said;
 use super::occurrence::{Occurrence, day_of, drop_of, from_day, of_template, try_drop};
 use super::{Note, OccurrenceState, OccurrenceView, defined_id, plan, series_of};
@@ -51,7 +51,8 @@ impl Engine {
         let is_taken: Vec<bool> =
             occurrences.iter().map(|of| of.result.as_ref().is_some_and(|known| known.fact.verb.has_drop())).collect();
         drop(results);
-        let mut preview = Preview { engine: self, neighbours: self.neighbours(&plan), plan, context };
+        let neighbours = std::mem::take(Neighbours::default().of(self, &plan));
+        let mut preview = Preview { engine: self, neighbours, plan, context };
         let shown = occurrences.iter().zip(is_taken).map(|(occurrence, is_taken)| preview.show(occurrence, is_taken));
         Ok(Decided { value: shown.collect(), durable_after: self.journal.appended() })
     }
@@ -132,7 +133,7 @@ impl Preview<'_> {
             Ok(drop) => {
                 let findings = judge(&self.plan, &drop, view.opens_at, &self.neighbours);
                 if !findings.iter().any(|finding| finding.skips) {
-                    self.neighbours.push(Neighbour::of(&drop, view.opens_at, None));
+                    self.neighbours.push(Neighbour::of(drop.into(), view.opens_at, None));
                 }
                 view.notes.extend(findings.into_iter().map(|finding| finding.note));
             }

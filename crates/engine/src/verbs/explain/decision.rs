@@ -141,8 +141,12 @@ impl Decision {
             | Record::Defined(_)
             | Record::Occurrence(_)
             | Record::Delivered(_)
+            | Record::Channel(_)
             | Record::Facts(_)
             | Record::FactsImage(_)
+            | Record::Totals(_)
+            | Record::Demand(_)
+            | Record::Report(_)
             | Record::Usage(_) => return None,
         })
     }

@@ -1,10 +1,12 @@
 //! Serves a request whole, and makes the hold of any request.
 
 use smallvec::SmallVec;
+use stockade_counter::demand::Asked;
 use stockade_counter::stock::{Certainty, Taken};
 use stockade_types::hold::{Hold, HoldExtras, HoldFields, HoldLine, HoldState, Lines};
-use stockade_types::ids::Lsn;
+use stockade_types::ids::{ItemNo, Lsn};
 use stockade_types::record::{Made, Record};
+use stockade_types::refusal::Reason;
 use stockade_types::time::{Millis, Timestamp};
 
 use super::draw::Shares;
@@ -12,6 +14,7 @@ use super::{ReserveLocks, ReserveRequest, ReserveResult};
 use crate::answer::{Fault, Outcome};
 use crate::attempt::{Attempt, Decided};
 use crate::commit::Prepared;
+use crate::inventory::totals::HoldCount;
 use crate::inventory::{Locked, LockedSubjects};
 use crate::rules::{Standing, usual_ttl};
 
@@ -67,7 +70,25 @@ impl ReserveRequest<'_> {
         let subjects = LockedSubjects { keys: &self.resolved.limit_subjects.keys, subjects };
         let locked = Locked::NewHold(self.drop, shards.own(), Some(subjects));
         shown.revision = self.engine.commit(record, Prepared { permit, locked, taken }, self.now)?;
+        self.drop.count_hold(HoldCount::Made);
+        self.count_demand(Ok(&shown));
         Ok(Decided { durable_after: shown.revision, value: Outcome::Hold(shown) })
+    }
+
+    /// Counts what was asked of the drop: once for each request that is decided.
+    #[inline]
+    pub(super) fn count_demand(&self, outcome: Result<&Hold, Reason>) {
+        let goods = |item: ItemNo, units: u32| if self.drop.is_goods(item) { u64::from(units) } else { 0 };
+        let units = self.resolved.by_item.iter().map(|(item, units)| goods(*item, *units)).fold(0, u64::saturating_add);
+        let held =
+            |hold: &Hold| hold.lines().iter().map(|line| goods(line.item, line.quantity)).fold(0, u64::saturating_add);
+        self.drop.demand().count(Asked {
+            second: self.now.seconds(),
+            customer: self.resolved.limit_subjects.customer(),
+            tier: self.inner.cohorts.tier(&self.command.tiers),
+            units,
+            outcome: outcome.map(held),
+        });
     }
 
     /// How long a hold of these lines lives: as long as was asked; or else as the windows say that the lines came

@@ -206,6 +206,7 @@ impl ReserveRequest<'_> {
         let definition = &self.inner.definition;
         lines.sort_by_key(|line| self.place_of(definition.sku(line.item)));
         self.drop.count_refusal(reason);
+        self.count_demand(Err(reason));
         let first = lines.iter().find(|line| line.reason == reason);
         let refusal = Refusal {
             reason,

@@ -22,6 +22,7 @@ use super::{ReserveLocks, ReserveRequest, ReserveResult, ResolvedReserve};
 use crate::answer::{Fault, Outcome};
 use crate::attempt::Decided;
 use crate::commit::Prepared;
+use crate::inventory::totals::HoldCount;
 use crate::inventory::{HoldSlot, Locked, LockedShards, LockedSubjects};
 use crate::locked_hold::ended;
 
@@ -94,6 +95,8 @@ impl ReserveRequest<'_> {
         let subjects = LockedSubjects { keys: &self.resolved.limit_subjects.keys, subjects };
         let locked = Locked::Succession(self.drop, (shards, old.place), subjects);
         hold.revision = self.engine.commit(record, Prepared { permit, locked, taken }, self.now)?;
+        self.drop.count_hold(HoldCount::Made);
+        self.count_demand(Ok(&hold));
         Ok(Decided { durable_after: hold.revision, value: Outcome::Hold(hold) })
     }
 }

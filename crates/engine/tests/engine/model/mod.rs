@@ -108,8 +108,17 @@ fn check(shapes: &[Shape; 2], history: &[Act], seed: u64) -> TestCaseResult {
     }
 
     for act in history {
-        model.now += if let Act::Tick(span) | Act::Archive(span) = act { *span } else { 0 };
+        let passes = if let Act::Tick(span) | Act::Archive(span) = act { *span } else { 0 };
+        let closes = model.closes_within(passes);
+        if closes {
+            // What is made known of a drop that closes is what is free: in the model, what was due is free already.
+            engine.sweep_all(world.now);
+        }
+        model.now += passes;
         world.now = START.plus(Millis(model.now));
+        if closes {
+            engine.turn_due(world.now).expect("turned");
+        }
         model.expire();
         let act = in_earnest(&model, act);
         engine = step(engine, &mut model, (&world, at_once), &act)?;
@@ -172,6 +181,12 @@ fn step(
             same_answer(act, &expected, || adjusted(&engine, adjust, world.now).text)?;
         }
         Act::Steer(drop, steer) => {
+            if *steer == Steer::Close {
+                // In the model, what is due is free already.
+                engine.sweep_all(world.now);
+                let changes = model.last_changes(*drop);
+                model.make_known(*drop, &changes);
+            }
             let expected = model.steer(*drop, *steer);
             let mut closed_at = Vec::new();
             for _sent in 0..2 {

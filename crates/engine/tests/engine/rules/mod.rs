@@ -3,6 +3,7 @@
 //! A step is a line `second call -> answer`. Every scenario ends with a restart: the live engine, a replay and followers
 //! from every cut must have the same state.
 
+mod closings;
 mod conduct;
 mod corners;
 mod definitions;

@@ -13,15 +13,15 @@ fn a_slot_behind_the_scheduled_closing_is_sold_and_begins_after_it() {
         10   reserve 2 bob 1*A 1*six -> held: 1*A/general; 1*six/general, for 300 s
         10   reserve 3 cid 1*A 1*seven -> held: 1*A/general; 1*seven/general, for 300 s
         3610 reserve 4 dan 1*A 1*six -> closed
-        3610 show -> closed: A/general 6+3+0-0 six/general 0+2+0-0 seven/general 1+1+0-0
+        3610 show -> closed: A/general 6+3+0-0 six/general 0+2+0-0 seven/general 1+1+0-0 sold_out:six band_changed:six=sold_out
         4009 claim 1 late -> claimed: 1*A/general; 1*six/general
         4010 claim 2 late -> closed; six closed 0 of 1
-        4010 show -> closed: A/general 7+1+1-0 six/general 0+0+1-1 seven/general 1+1+0-0 slot_started
+        4010 show -> closed: A/general 7+1+1-0 six/general 0+0+1-1 seven/general 1+1+0-0 slot_started sold_out:six band_changed:six=sold_out
         4011 restart ->
         4011 claim 2 late -> closed; six closed 0 of 1
         4012 claim 3 late -> claimed: 1*A/general; 1*seven/general
         5010 return 1 1*six restock -> claimed: 1*A/general; 0*six/general
-        5010 show -> closed: A/general 7+0+2-0 six/general 0+0+0-2 seven/general 0+0+1-1 slot_started slot_started
+        5010 show -> closed: A/general 7+0+2-0 six/general 0+0+0-2 seven/general 0+0+1-1 slot_started slot_started sold_out:six band_changed:six=sold_out
     ",
     );
 }

@@ -2,15 +2,14 @@
 
 use super::{announced, figures, hold, largest_fact, small_drop};
 use crate::definition::{
-    Audience, Band, BandNo, Currency, DROP_POOLS_MAX, FLOWS_MAX, Flow, ITEM_POOLS_MAX, ITEM_UNITS_MAX, Item, Level,
-    Moment, Money, Named, OfferNo, PRICE_STEPS_MAX, PRICE_TERMS_MAX, Pool, PoolSize, PriceStep, PriceTerms, Rules,
-    Scarcity, Signal, SignalNo, Slot, StockLevel, TRANCHES_MAX, TermsNo, Tranche, TrancheNo, Trigger, WINDOWS_MAX,
+    Audience, Band, BandNo, Currency, Flow, ITEM_UNITS_MAX, Item, Level, Moment, Money, Named, OfferNo, Pool, PoolSize,
+    PriceStep, PriceTerms, Rules, Scarcity, Signal, SignalNo, Slot, StockLevel, TermsNo, Tranche, TrancheNo, Trigger,
     Window, WindowNo,
 };
 use crate::hold::{Hold, HoldExtras, HoldFields, HoldLine, Pinned};
 use crate::ids::{DropNo, ItemNo, PoolNo, Sku};
 use crate::record::{
-    DROP_IMAGE_BYTES_MAX, DropFact, DropImage, DropVerb, FlowPlace, Lifecycle, Mark, MarkKind, RECORD_BYTES_MAX, Record,
+    DropFact, DropImage, DropVerb, FlowPlace, Lifecycle, Mark, MarkKind, Record, STOCK_MARKS_MAX, each_mark,
 };
 use crate::time::{Millis, Timestamp};
 
@@ -241,37 +240,26 @@ pub(super) fn samples() -> Vec<Record> {
 }
 
 #[test]
-fn the_largest_fact_about_a_drop_with_rules_fits_its_bound() {
-    let now = Timestamp(1 << 41);
-    let mark = |kind| Mark { kind, scheduled_for: now };
-    let number = |n: usize| u16::try_from(n).expect("few");
-    let flows = (0..DROP_POOLS_MAX * FLOWS_MAX).map(|n| {
-        let (pool, flow) = (n / FLOWS_MAX, n % FLOWS_MAX);
-        let (item, from) = (ItemNo(number(pool / ITEM_POOLS_MAX)), PoolNo(number(pool % ITEM_POOLS_MAX)));
-        MarkKind::Flow(FlowPlace { item, from, to: PoolNo(number(flow)) })
-    });
-    let windows = (1..=u8::try_from(WINDOWS_MAX).expect("few")).map(WindowNo);
-    let windows = windows.flat_map(|window| [MarkKind::WindowOpens(window), MarkKind::WindowCloses(window)]);
-    let terms = (0..PRICE_TERMS_MAX).map(|terms| TermsNo(number(terms)));
-    let steps = 0..u8::try_from(PRICE_STEPS_MAX).expect("few");
-    let prices = terms.flat_map(|terms| {
-        let steps = steps.clone().map(move |step| MarkKind::PriceStep(terms, step));
-        steps.chain([MarkKind::TermsStart(terms), MarkKind::TermsEnd(terms)])
-    });
-    let tranches = (0..TRANCHES_MAX).map(|tranche| MarkKind::Tranche(TrancheNo(number(tranche))));
-    let mut lifecycle = Lifecycle::new(DropNo(u32::MAX));
-    for kind in flows.chain(windows).chain(prices).chain(tranches) {
-        lifecycle.mark(mark(kind));
-    }
-    let fact = DropFact {
-        marks: lifecycle.marks.iter().collect(),
-        lifecycle,
-        stock: vec![figures(ITEM_UNITS_MAX); DROP_POOLS_MAX],
-        ..fact_with_rules()
+fn the_largest_fact_has_all_that_a_definition_can_fire_and_more_bytes_than_any_other() {
+    let bytes = |fact: &DropFact| {
+        let mut bytes = Vec::new();
+        Record::DropFact(Box::new(fact.clone())).encode(&mut bytes);
+        bytes
     };
-    let image = fact.image.encoded_len();
-    let mut bytes = Vec::new();
-    Record::DropFact(Box::new(fact)).encode(&mut bytes);
-    let most = bytes.len() - image + DROP_IMAGE_BYTES_MAX;
-    assert!(most <= RECORD_BYTES_MAX, "{most} bytes");
+    for image in [drop_with_rules(), announced(drop_with_signals())] {
+        let largest = DropFact::largest(image.clone());
+        assert_eq!(Record::decode(&bytes(&largest)), Ok(Record::DropFact(Box::new(largest.clone()))));
+        let mut kinds = vec![MarkKind::Opens, MarkKind::Closes];
+        each_mark(&image.definition, |kind, _| kinds.push(kind));
+        let come: Vec<_> = largest.marks.iter().map(|mark| mark.kind).collect();
+        assert_eq!(come[..kinds.len()], kinds, "all at once");
+        assert!(kinds.iter().all(|kind| largest.lifecycle.has(*kind)), "and for ever");
+        let items = image.definition.items.len();
+        let of_stock = |marks: &mut dyn Iterator<Item = Mark>| marks.filter(|mark| mark.kind.is_of_stock()).count();
+        assert_eq!(of_stock(&mut largest.lifecycle.marks.iter()), 2 * items + 1);
+        assert_eq!(of_stock(&mut largest.marks.iter().copied()), (2 * items + 1).min(STOCK_MARKS_MAX));
+        let pools = image.definition.items.iter().map(|item| item.pools.len()).sum();
+        let usual = DropFact { stock: vec![figures(ITEM_UNITS_MAX); pools], at: Timestamp(1 << 41), ..largest.clone() };
+        assert!(bytes(&usual).len() <= bytes(&largest).len());
+    }
 }
