@@ -17,7 +17,7 @@ use crate::structured::{DEEPEST, build};
 type Decode = fn(&[u8]) -> Option<(usize, usize)>;
 
 /// Every served request; the first byte of an input chooses one.
-const REQUESTS: [(&str, Decode); 37] = [
+const REQUESTS: [(&str, Decode); 40] = [
     ("stockade.v1.ReserveRequest", decode::<pb::ReserveRequest>),
     ("stockade.v1.ExtendRequest", decode::<pb::ExtendRequest>),
     ("stockade.v1.ClaimRequest", decode::<pb::ClaimRequest>),
@@ -55,6 +55,9 @@ const REQUESTS: [(&str, Decode); 37] = [
     ("stockade.v1.ListWebhooksRequest", decode::<pb::ListWebhooksRequest>),
     ("stockade.v1.DeleteWebhookRequest", decode::<pb::DeleteWebhookRequest>),
     ("stockade.v1.TestWebhookRequest", decode::<pb::TestWebhookRequest>),
+    ("stockade.v1.RecordFactsRequest", decode::<pb::RecordFactsRequest>),
+    ("stockade.v1.GetDropReportRequest", decode::<pb::GetDropReportRequest>),
+    ("stockade.v1.ListDropReportsRequest", decode::<pb::ListDropReportsRequest>),
 ];
 /// Added to the first byte: then the other bytes choose fields and values by the contract's descriptors.
 const STRUCTURED: u8 = 0x80;

@@ -94,6 +94,8 @@ const SERVED: [(&str, &str); 69] = [
     ("DeleteWebhookRequest", "webhook_id"),
     ("TestWebhookRequest", "webhook_id"),
     ("RecordFactsRequest", "facts"),
+    ("GetDropReportRequest", "drop_id"),
+    ("ListDropReportsRequest", "shop series page_size page_token"),
     ("Fact", "id kind time shop drop_id order_ref sku zone customer_id value"),
 ];
 /// Fields of requests that only the server sets.
@@ -299,6 +301,7 @@ pub fn good(request: &str) -> DynamicMessage {
         | "ListDropStatusesRequest"
         | "ListSeriesRequest"
         | "ListWebhooksRequest"
+        | "ListDropReportsRequest"
         | "WatchDropRequest"
         | "WatchDropStatusRequest"
         | "ReadEventsRequest" => Vec::new(),
@@ -310,9 +313,12 @@ pub fn good(request: &str) -> DynamicMessage {
             let filter = Some(pb::EventFilter { types, ..Default::default() });
             pb::ListEventsRequest { filter, ..Default::default() }.encode_to_vec()
         }
-        "GetDropRequest" | "GetDropStatusRequest" | "PauseDropRequest" | "ResumeDropRequest" | "CloseDropRequest" => {
-            pb::GetDropRequest { drop_id }.encode_to_vec()
-        }
+        "GetDropRequest"
+        | "GetDropStatusRequest"
+        | "GetDropReportRequest"
+        | "PauseDropRequest"
+        | "ResumeDropRequest"
+        | "CloseDropRequest" => pb::GetDropRequest { drop_id }.encode_to_vec(),
         "RecordFactsRequest" => {
             let fact = pb::Fact { id: "f".into(), kind: pb::FactKind::View.into(), drop_id, ..Default::default() };
             pb::RecordFactsRequest { facts: vec![fact] }.encode_to_vec()
