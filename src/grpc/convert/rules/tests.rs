@@ -386,7 +386,7 @@ fn each_part_of_a_rule_of_conduct_is_checked() {
         assert_eq!(faulty(change), [format!("drop.conduct{field}")]);
     }
     for by_facts in [pb::Conduct::Cancellations, pb::Conduct::Chargebacks] {
-        let within = |days| {
+        let within = |days: i64| {
             faulty(|d| {
                 d.conduct[0].counts = by_facts.into();
                 d.conduct[0].within = Some(seconds(days * 86_400));
