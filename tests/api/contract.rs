@@ -22,7 +22,7 @@ use crate::server::channel;
 use crate::shop::{adjustment, claim, release, returning};
 
 /// Served fields, by message. A field that is in no table must be refused.
-const SERVED: [(&str, &str); 69] = [
+const SERVED: [(&str, &str); 71] = [
     ("ReserveRequest", "hold_id drop_id lines customer ttl supersedes allow_partial override"),
     ("Line", "sku quantity pool"),
     ("Customer", "id tiers zones identities"),
