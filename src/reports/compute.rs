@@ -196,8 +196,11 @@ pub(super) fn add_afterwards(report: &mut pb::DropReport, drop: &Measured, facts
     let Report {
         return_rate, cancellation_rate, chargeback_rate, nps, nps_answers, support_contact_rate, orders, ..
     } = figures.report();
-    (report.return_rate, report.cancellation_rate, report.chargeback_rate) =
-        (return_rate, cancellation_rate, chargeback_rate);
+    report.return_rate = return_rate;
+    // Without any fact of the drop nobody reports them.
+    let is_reported = facts != FactTally::default();
+    report.cancellation_rate = cancellation_rate.filter(|_| is_reported);
+    report.chargeback_rate = chargeback_rate.filter(|_| is_reported);
     (report.nps, report.nps_answers, report.support_contact_rate) = (nps, nps_answers, support_contact_rate);
     report.orders = orders;
 }

@@ -141,6 +141,7 @@ impl Reports {
         }
         let computed = compute(&engine, std::slice::from_ref(&measured), now).into_iter().next();
         let Computed { mut figures, demand } = computed.ok_or_else(|| Fault::NoDrop(id.clone()))?;
+        compute::add_afterwards(&mut figures, &measured, engine.fact_tally(id).unwrap_or_default());
         figures.demand = demand;
         let mut running = self.running.lock();
         if running.len() >= KEPT_MAX {
