@@ -134,6 +134,9 @@ fn report(drop: &Measured, tally: Result<Tally, TallyError>, now: Timestamp) -> 
         series: drop.definition.series.as_ref().map(ToString::to_string).unwrap_or_default(),
         sale_over: drop.is_over,
         demand: buckets.map(|interval| bucket(interval, opened)).collect(),
+        // Known by facts alone.
+        cancellation_rate: None,
+        chargeback_rate: None,
         ..figures.report()
     }
 }
