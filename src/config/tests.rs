@@ -38,7 +38,7 @@ fn the_defaults_are_the_documented_ones() {
 }
 
 /// For each setting a text that is not its default.
-const OTHERS: [(&str, &str); 26] = [
+const OTHERS: [(&str, &str); 27] = [
     ("grpc", "127.0.0.1:1"),
     ("http", "127.0.0.1:2"),
     ("insecure-listen", "true"),
@@ -51,6 +51,7 @@ const OTHERS: [(&str, &str); 26] = [
     ("snapshot-every", "1m,1MiB"),
     ("keep-events", "1d, 1GiB"),
     ("archive-after", "14d"),
+    ("keep-reports", "400d"),
     ("webhooks-to-private", "true"),
     ("retry-window", "1h"),
     ("max-holds", "7"),

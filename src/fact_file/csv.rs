@@ -3,7 +3,7 @@
 
 use std::io;
 
-use csv::{ByteRecord, Reader, ReaderBuilder};
+use csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 use stockade_proto as pb;
 
 use super::{BadField, BadFile, Read};
@@ -73,7 +73,10 @@ impl<R: io::Read> CsvFacts<R> {
     /// # Errors
     /// If it names no columns of facts, one twice, or not those that every fact needs.
     pub(crate) fn new(reader: R) -> Result<Self, BadFile> {
-        let mut reader = ReaderBuilder::new().flexible(true).has_headers(false).from_reader(reader);
+        // By default a record that ends with CRLF leaves the LF to the next one, whose line is then one too low.
+        let terminator = Terminator::Any(b'\n');
+        let mut reader =
+            ReaderBuilder::new().flexible(true).has_headers(false).terminator(terminator).from_reader(reader);
         let mut record = ByteRecord::new();
         if !reader.read_byte_record(&mut record).map_err(broken)? {
             return Err(BadFile::Head("it is missing".to_owned()));
@@ -105,7 +108,9 @@ impl<R: io::Read> CsvFacts<R> {
             return Err(vec![BadField::new("", format!("the line has {given} values, and the head line {wanted}"))]);
         }
         let (mut fact, mut faults) = (pb::Fact::default(), Vec::new());
-        for (column, value) in self.columns.iter().zip(&self.record) {
+        for (place, (column, value)) in (1..).zip(self.columns.iter().zip(&self.record)) {
+            let ends_line = place == given;
+            let value = value.strip_suffix(b"\r").filter(|_| ends_line).unwrap_or(value);
             let put = match str::from_utf8(value) {
                 Ok("") => Ok(()),
                 Ok(value) => put(&mut fact, *column, value),
@@ -124,7 +129,13 @@ impl<R: io::Read> Iterator for CsvFacts<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut record = std::mem::take(&mut self.record);
-        let more = self.reader.read_byte_record(&mut record);
+        let more = loop {
+            let more = self.reader.read_byte_record(&mut record);
+            let is_blank = record.len() == 1 && record.iter().all(|value| value == b"\r");
+            if !is_blank || !matches!(more, Ok(true)) {
+                break more;
+            }
+        };
         self.record = record;
         match more {
             Ok(false) => None,

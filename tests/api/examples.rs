@@ -229,8 +229,12 @@ async fn carts_that_are_left_behind_make_the_next_ones_shorter_and_fewer() {
 
     for n in [20, 21] {
         let order = held(&shop.client, ask(n, "dan", 1)).await;
-        let claim = pb::ClaimRequest { hold_id: order.id, order_ref: format!("B-{n}"), ..Default::default() };
+        let hold_id = order.id;
+        let claim = pb::ClaimRequest { hold_id: hold_id.clone(), order_ref: format!("B-{n}"), ..Default::default() };
         shop.client.claim(claim).await.expect("claimed");
+        // The order was cancelled: its units come back.
+        let back = pb::ReturnUnitsRequest { hold_id, restock: true, ..pb::ReturnUnitsRequest::default() };
+        shop.client.return_units(back).await.expect("returned");
         let fact = pb::Fact {
             id: format!("cancelled-{n}"),
             kind: pb::FactKind::Cancelled.into(),
@@ -242,8 +246,9 @@ async fn carts_that_are_left_behind_make_the_next_ones_shorter_and_fewer() {
         let recorded = shop.client.record_facts(pb::RecordFactsRequest { facts: vec![fact] }).await;
         assert_eq!(recorded.expect("recorded").recorded, 1);
     }
-    let no = refused(&shop.client, ask(22, "dan", 1)).await;
+    let no = refused(&shop.client, ask(22, "dan", 2)).await;
     assert_eq!((no.reason(), no.limit.expect("a rule").id.as_str()), (Reason::LimitReached, "cancelled"));
+    held(&shop.client, ask(22, "dan", 1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
