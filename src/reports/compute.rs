@@ -87,8 +87,9 @@ fn add(
     tally.add(&Order {
         buyer,
         is_first,
-        tier: hold.tier().map_or("", |tier| tier.as_str()),
-        zone: hold.zone().map_or("", |zone| zone.as_str()),
+        // A hold does not keep them.
+        tier: "",
+        zone: "",
         held_at: hold.created_at(),
         claimed_at: hold.settled_at(),
         lines: &lines,
@@ -134,6 +135,9 @@ fn report(drop: &Measured, tally: Result<Tally, TallyError>, now: Timestamp) -> 
         series: drop.definition.series.as_ref().map(ToString::to_string).unwrap_or_default(),
         sale_over: drop.is_over,
         demand: buckets.map(|interval| bucket(interval, opened)).collect(),
+        // A hold keeps neither tier nor zone, so what was sold to whom is not known by them.
+        by_tier: Vec::new(),
+        by_zone: Vec::new(),
         // Known by facts alone.
         cancellation_rate: None,
         chargeback_rate: None,

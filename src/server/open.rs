@@ -123,6 +123,7 @@ fn bounds(config: &Config) -> (Bounds, Option<u64>) {
         archive_after: config.archive_after,
         max_facts: memory.map_or(usual.max_facts, watermark::facts_for),
         start_room: memory.map_or(usual.start_room, watermark::start_room),
+        records_demand: true,
         ..usual
     };
     (bounds, memory)

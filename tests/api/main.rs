@@ -28,6 +28,7 @@ mod rules;
 mod rules_cli;
 mod rules_update;
 mod series;
+mod served;
 mod server;
 mod shell;
 mod shop;

@@ -197,7 +197,7 @@ async fn a_journal_that_ends_before_its_snapshot_is_refused() {
     let last_batch = |bytes: &[u8]| bytes.windows(4).rposition(|window| window == b"\xffSKB").expect("a batch");
     change(&shop.segment(), |bytes| bytes.truncate(last_batch(bytes)));
     let before = contents(shop.path());
-    let words = ["went up to record 12", "ends before record 12", "records 12 to 12 are missing"];
+    let words = ["went up to record 13", "ends before record 13", "records 13 to 13 are missing"];
     for _ in 0..2 {
         refused(shop.path()).must(74, &words);
     }

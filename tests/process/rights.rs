@@ -106,7 +106,7 @@ async fn a_key_that_is_kept_elsewhere_is_not_in_the_folder_and_no_other_will_do(
     assert_eq!(contents(&data), before, "nothing was changed");
     assert!(verified(&data).contains("the identity key is kept elsewhere"));
     let dumped = Command::new(BINARY).args(["journal", "dump", "--data"]).arg(&data).output().expect("runs");
-    assert!(dumped.status.success() && String::from_utf8_lossy(&dumped.stdout).lines().count() == 12);
+    assert!(dumped.status.success() && String::from_utf8_lossy(&dumped.stdout).lines().count() == 13);
     let flag = key.display().to_string();
     assert!(has_all(&start(&data, &["--identity-key-file", &flag]).client().await, &ids).await);
 }

@@ -130,7 +130,7 @@ async fn snapshots_that_are_gone_are_written_anew_from_memory() {
     let ended = server.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     assert!(ended.log.contains("the snapshots' folder was gone"), "{}", ended.log);
-    assert!(verified(&data).contains("snapshot 12: "));
+    assert!(verified(&data).contains("snapshot 13: "));
     all_are_there(&data, ids).await;
 }
 

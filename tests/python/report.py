@@ -41,7 +41,6 @@ class Sale:
         self.insight_pb2 = importlib.import_module("stockade.v1.insight_pb2")
         self.dice = dice
         self.asked = []  # (customer, tier, units, reason or None)
-        self.tier_of = {}
         self.late_refused = 0
         self.connect(server)
 
@@ -80,7 +79,6 @@ class Sale:
         request = self.pb2.ReserveRequest(hold_id=hold_id, drop_id=drop_id, lines=lines, customer=who)
         answer = self.holds.Reserve(request, timeout=10)
         if drop_id == DROP:
-            self.tier_of[customer] = tier
             reason = answer.refusal.reason if answer.WhichOneof("outcome") == "refusal" else None
             self.asked.append((customer, tier, units, reason))
         return hold_id if answer.WhichOneof("outcome") == "hold" else None
@@ -152,7 +150,7 @@ def gini(amounts):
 class Computed:
     """The figures, from events."""
 
-    def __init__(self, sale, events):
+    def __init__(self, events):
         of = lambda kind: [event for event in events if event.type == f"stockade.hold.{kind}"]
         self.created = {event.hold.id: event for event in of("created")}
         self.claimed = {event.hold.id: event for event in of("claimed")}
@@ -167,7 +165,6 @@ class Computed:
         self.late = [hold for hold in self.claimed if hold in self.expired]
         given_up = len(self.expired) - len(self.late) + len(released)
         self.abandoned = points(given_up, given_up + len(self.claimed))
-        self.tier_of = sale.tier_of
 
     def shares(self, key):
         """Units and buyers by a key of a claimed hold's line."""
@@ -195,17 +192,15 @@ class Computed:
         median = seconds(report.median_time_to_claim)
         assert statistics.median_low(took) * 0.99 - 0.002 <= median <= statistics.median_high(took) * 1.01 + 0.002, median
         shown = lambda shares: {share.id: (share.units, share.buyers) for share in shares}
-        tiers = self.shares(lambda hold, _line: self.tier_of[hold.customer_id])
-        assert {name: share for name, share in shown(report.by_tier).items() if share[0]} == tiers
         assert shown(report.by_pool) == self.shares(lambda _hold, line: line.pool)
         assert shown(report.by_window) == self.shares(lambda _hold, line: line.window)
         money = {}
         for event in self.claimed.values():
             for line, moved in zip(event.hold.lines, event.moved):
-                key = (line.terms_id, self.tier_of[event.hold.customer_id])
+                key = line.terms_id
                 units, revenue = money.get(key, (0, 0))
                 money[key] = (units + moved.quantity, revenue + moved.quantity * line.unit_price.minor_units)
-        reported = {(line.terms, line.tier): (line.units, line.revenue.minor_units) for line in report.money}
+        reported = {line.terms: (line.units, line.revenue.minor_units) for line in report.money}
         if returned == 0:
             assert reported == money, (reported, money)
             assert all(line.cost.minor_units == line.units * COST for line in report.money)
@@ -220,13 +215,11 @@ class Computed:
         assert abs(report.customers - customers) <= max(1, customers * 0.02), (report.customers, customers)
         mean = report.units_asked / report.requests
         assert abs(report.demand_to_stock - 10_000 * report.customers * mean / STOCK) <= 1
-        by_tier = collections.Counter(tier for _, tier, _, reason in asked if reason is not None)
-        assert {share.id: share.refused for share in report.by_tier if share.refused} == dict(by_tier)
 
 
 def check(sale, returned=0, demand=True):
     """Compares the report with what the events say. Returns it."""
-    computed, report = Computed(sale, sale.events()), sale.report()
+    computed, report = Computed(sale.events()), sale.report()
     computed.check_sale(report, returned)
     if demand:
         computed.check_demand(report, sale.asked)
@@ -308,17 +301,17 @@ def main():
             recorded = wait_for_record(sale)
             assert recorded.sale_over
             report = check(sale, demand=recorded.HasField("requests"))
-            before = sum(f"c{n}" in Computed(sale, sale.events()).buyers for n in range(0, 30, 3))
+            before = sum(f"c{n}" in Computed(sale.events()).buyers for n in range(0, 30, 3))
             assert report.repeat_fraction == points(before, report.buyers), (report.repeat_fraction, before)
             lines = urllib.request.urlopen(f"http://{server.http}/v1/reports/{DROP}.csv", timeout=5).read().decode()
             assert f"{DROP},sale,units_claimed,,count,{report.units_claimed}" in lines, lines
             page = urllib.request.urlopen(f"http://{server.http}/reports/{DROP}", timeout=5).read().decode()
             assert DROP in page and "<script" not in page
-            orders = [f"order-{hold}" for hold in Computed(sale, sale.events()).claimed]
+            orders = [f"order-{hold}" for hold in Computed(sale.events()).claimed]
             facts_change_what_came_afterwards(sale, orders)
-            hold_id = next(iter(Computed(sale, sale.events()).claimed))
+            hold_id = next(iter(Computed(sale.events()).claimed))
             sale.holds.ReturnUnits(sale.pb2.ReturnUnitsRequest(hold_id=hold_id), timeout=10)
-            returned = Computed(sale, sale.events()).sold[hold_id]
+            returned = Computed(sale.events()).sold[hold_id]
             report = sale.report()
             assert report.return_rate == points(returned, report.units_claimed) and report.units_returned == 0
             server.kill()

@@ -23,6 +23,9 @@ from life_of_a_hold import ROOT, Server
 PACKAGE = "stockade.v1"
 SERVED = ("Reservation", "Drop", "Event", "Storefront", "Series")
 RESERVATIONS, DROPS, EVENTS, STOREFRONT, _SERIES = SERVICES = tuple(f"{PACKAGE}.{name}Service" for name in SERVED)
+INSIGHT = f"{PACKAGE}.InsightService"
+# The calls of a service that is not served whole.
+OF_INSIGHT = {(INSIGHT, name) for name in ("RecordFacts", "GetDropReport", "ListDropReports")}
 CONFIG = ROOT / "deploy" / "service_config.json"
 # The length of the server's outage: longer than the first retries, which must fail.
 OUTAGE = 3.0
@@ -59,6 +62,7 @@ def the_config_names_every_call_that_may_be_sent_again(contract, config):
         for method in service.methods
         if not method.client_streaming and not method.server_streaming
     }
+    unary |= OF_INSIGHT
     named = [(name["service"], name["method"]) for entry in config["methodConfig"] for name in entry["name"]]
     assert len(named) == len(set(named)), "a call is named twice"
     assert set(named) == unary | {(DROPS, "WatchDrop"), (EVENTS, "ReadEvents"), (STOREFRONT, "WatchDropStatus")}, set(named) ^ unary

@@ -121,12 +121,12 @@ pub fn interval_of(second: u32, opens: u32) -> Option<u32> {
     }
 }
 
-const fn pack(second: u32, requests: u64, units: u64) -> u64 {
-    ((second as u64) << (2 * COUNT_BITS)) | (requests << COUNT_BITS) | units
+fn pack(second: u32, requests: u64, units: u64) -> u64 {
+    (u64::from(second) << (2 * COUNT_BITS)) | (requests << COUNT_BITS) | units
 }
 
-const fn unpack(word: u64) -> (u32, u64, u64) {
-    ((word >> (2 * COUNT_BITS)) as u32, (word >> COUNT_BITS) & COUNT_MAX, word & COUNT_MAX)
+fn unpack(word: u64) -> (u32, u64, u64) {
+    (u32::try_from(word >> (2 * COUNT_BITS)).unwrap_or(u32::MAX), (word >> COUNT_BITS) & COUNT_MAX, word & COUNT_MAX)
 }
 
 impl Default for Demand {
@@ -245,6 +245,11 @@ impl Demand {
         let sums = DemandSums { peak: taken.peak, ..sums };
         taken.last = sums;
         Some(Changes { sums, by_tier, registers, intervals })
+    }
+
+    /// Whether all that was counted was taken.
+    pub fn is_settled(&self) -> bool {
+        self.cells.iter().all(|cell| unpack(cell.word.load(Ordering::Relaxed)).1 == 0) && self.seconds.lock().is_empty()
     }
 
     /// All that was taken, with sums of this instant.

@@ -81,6 +81,8 @@ pub struct Bounds {
     pub max_facts: usize,
     /// Most bytes that a start may use temporarily, in addition to what it loads.
     pub start_room: usize,
+    /// Whether what is asked of drops is recorded. It is counted in any case.
+    pub records_demand: bool,
 }
 
 impl Bounds {
@@ -114,6 +116,7 @@ impl Default for Bounds {
             max_archived_bytes: 64 * 1024 * 1024,
             max_facts: 10_000_000,
             start_room: usize::MAX,
+            records_demand: false,
         }
     }
 }
@@ -153,6 +156,8 @@ pub struct Engine {
     scan_lock: Mutex<()>,
     /// Engine time can't be relied on for new holds.
     clock_is_in_doubt: AtomicBool,
+    /// Something was asked of a drop that is not recorded. Written rarely, read by all.
+    has_unrecorded_demand: AtomicBool,
 }
 
 impl Engine {
@@ -174,6 +179,7 @@ impl Engine {
             began: Timestamp::default(),
             scan_lock: Mutex::default(),
             clock_is_in_doubt: AtomicBool::new(false),
+            has_unrecorded_demand: AtomicBool::new(false),
         }
     }
 
@@ -235,6 +241,15 @@ impl Engine {
     fn has_memory(&self) -> Result<(), Fault> {
         // Relaxed: the flag is up to a tenth of a second old anyway.
         if self.short_of_memory.load(Ordering::Relaxed) { Err(short_of_memory()) } else { Ok(()) }
+    }
+
+    /// Something was asked of a drop.
+    #[inline]
+    fn has_been_asked(&self) {
+        // Relaxed: the agenda sees it in one of its next passes.
+        if !self.has_unrecorded_demand.load(Ordering::Relaxed) {
+            self.has_unrecorded_demand.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Decides a request, with chores in between while no lock is held. A call does a few chores only, so that a

@@ -250,8 +250,6 @@ fn with_extras(fact: Fact, extras: &HoldExtras, drop: Option<&Definition>) -> Fa
         superseded_by,
         identities,
         tiers,
-        tier,
-        zone,
         over_limits,
         over_windows,
         shorts,
@@ -273,8 +271,6 @@ fn with_extras(fact: Fact, extras: &HoldExtras, drop: Option<&Definition>) -> Fa
         .with("over_limits", over_limits.as_deref())
         .with("short_lines", shorts.iter().map(short).collect::<Value>());
     let rare = [
-        ("tier", tier.as_ref().map(|tier| tier.as_str().into())),
-        ("zone", zone.as_ref().map(|zone| zone.as_str().into())),
         ("over_windows", over_windows.as_deref().map(Value::from)),
         ("life_max_ms", life_max.map(millis).map(Value::from)),
         ("returned_at", Some(*returned_at).filter(|at| at.0 > 0).map(time)),

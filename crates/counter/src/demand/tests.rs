@@ -1,3 +1,5 @@
+//! What is asked of a drop: counted once, recorded as values, the same again from records.
+
 use super::*;
 
 const OPENS: u32 = 1_000_000;

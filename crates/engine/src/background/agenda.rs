@@ -13,6 +13,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use stockade_types::ids::DropNo;
@@ -358,25 +359,38 @@ struct DemandRecords {
     last: Option<DropNo>,
     /// When the next round begins.
     next: Timestamp,
+    /// Whether a drop of this round has requests of a second that still runs.
+    is_left: bool,
 }
 
 impl Work for DemandRecords {
-    fn due_at(&self, _engine: &Engine) -> Timestamp {
-        self.next
+    fn due_at(&self, engine: &Engine) -> Timestamp {
+        let is_idle = self.last.is_none() && !engine.has_unrecorded_demand.load(Ordering::Relaxed);
+        if is_idle || !engine.bounds.records_demand { Timestamp::NEVER } else { self.next }
     }
 
     fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) -> TurnEnd {
+        if self.last.is_none() {
+            // Cleared before anything is taken: what is asked from now on sets it again.
+            engine.has_unrecorded_demand.store(false, Ordering::Relaxed);
+            self.is_left = false;
+        }
         let entries = engine.inventory.drops.behind(self.last, DROPS_A_TURN);
         for entry in &entries {
-            match engine.record_demand(entry, now) {
-                Ok(true) if engine.journal.is_busy() => return TurnEnd::Soon,
-                Ok(_) => self.last = Some(entry.number),
-                Err(_) => return TurnEnd::Soon,
+            let recorded = engine.record_demand(entry, now);
+            self.is_left |= entry.demand_so_far().is_some_and(|demand| !demand.is_settled());
+            if recorded.is_err() || engine.journal.is_busy() {
+                engine.has_unrecorded_demand.store(true, Ordering::Relaxed);
+                return TurnEnd::Soon;
             }
+            self.last = Some(entry.number);
         }
         throttle.rest(0, Millis(0));
         if entries.len() < DROPS_A_TURN {
             (self.last, self.next) = (None, now.plus(RECORD_PERIOD));
+            if self.is_left {
+                engine.has_unrecorded_demand.store(true, Ordering::Relaxed);
+            }
         }
         TurnEnd::Done
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use crossbeam_utils::sync::ShardedLock;
 use parking_lot::RwLock;
 use smallvec::SmallVec;
-use stockade_types::definition::{Cohorts, ITEMS_MAX};
+use stockade_types::definition::{ITEMS_MAX, NamedTiers};
 use stockade_types::hold::HoldLine;
 use stockade_types::ids::{DropNo, ItemNo, Lsn, PoolNo, Sku};
 use stockade_types::invariant;
@@ -89,7 +89,7 @@ impl DropEntry {
             turned_at: Timestamp::default(),
             next_moment: Timestamp::NEVER,
             standing: None,
-            cohorts: Cohorts::default(),
+            named_tiers: NamedTiers::default(),
             update,
             adjusted,
             archived: None,
@@ -114,7 +114,7 @@ impl DropEntry {
             turned_at,
             next_moment,
             standing: _,
-            cohorts: _,
+            named_tiers: _,
             update,
             adjusted,
             archived,
@@ -129,7 +129,7 @@ impl DropEntry {
             turned_at: *turned_at,
             next_moment: *next_moment,
             standing: None,
-            cohorts: Cohorts::default(),
+            named_tiers: NamedTiers::default(),
             update: *update,
             // Its stock can't change any more, so adjustments need not be recognised.
             adjusted: adjusted.iter().map(ItemAdjustments::without_ids).collect(),

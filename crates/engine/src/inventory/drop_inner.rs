@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stockade_types::definition::{Cohorts, Definition};
+use stockade_types::definition::{Definition, NamedTiers};
 use stockade_types::ids::Lsn;
 use stockade_types::record::{Archived, LastUpdate, Lifecycle, Mark, PoolBasis, last_slot_ends};
 use stockade_types::time::{Millis, Timestamp};
@@ -61,8 +61,8 @@ pub struct DropInner {
     pub next_moment: Timestamp,
     /// Its rules as they stand; none if it has none.
     pub standing: Option<Box<Standing>>,
-    /// The tiers and zones that it names.
-    pub cohorts: Cohorts,
+    /// The tiers that it names.
+    pub named_tiers: NamedTiers,
     /// The last change of the definition, if there was one.
     pub update: Option<LastUpdate>,
     /// How each item's stock was adjusted.
@@ -150,7 +150,7 @@ impl DropInner {
             revision: *revision,
             lifecycle: lifecycle.clone(),
             standing: None,
-            cohorts: Cohorts::default(),
+            named_tiers: NamedTiers::default(),
             lived: *lived,
             turned_at: *turned_at,
             next_moment: *next_moment,
@@ -179,7 +179,7 @@ impl DropInner {
         let opens_at = self.definition.schedule.opens_at.unwrap_or(created_at);
         let next = self.lifecycle.next(&self.definition, opens_at).filter(|_| self.archived.is_none());
         self.next_moment = next.map_or(Timestamp::NEVER, |mark| mark.scheduled_for);
-        self.cohorts = Cohorts::of(&self.definition);
+        self.named_tiers = NamedTiers::of(&self.definition);
         self.standing = Standing::of(&self.definition, &self.lifecycle, opens_at).map(Box::new);
     }
 }

@@ -340,8 +340,11 @@ impl Inventory {
             bytes.extend_from_slice(&lsn.0.to_le_bytes());
             record.encode(bytes);
         };
+        // What is measured is left out: sums depend on the records that were followed, and what was asked is recorded
+        // later than it is counted.
+        let is_measured = |image: &Record| matches!(image, Record::Totals(_) | Record::Demand(_));
         for entry in self.drops.all() {
-            for (revision, image) in entry.images() {
+            for (revision, image) in entry.images().into_iter().filter(|(_, image)| !is_measured(image)) {
                 put(&mut bytes, revision, image);
             }
             entry.pools().for_each(|pool| bytes.extend_from_slice(pool.image().as_bytes()));

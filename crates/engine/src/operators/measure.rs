@@ -64,7 +64,7 @@ impl Engine {
     /// # Errors
     /// Faults of the journal: nothing is lost then.
     pub(crate) fn record_demand(&self, entry: &DropEntry, now: Timestamp) -> Result<bool, Fault> {
-        let Some(demand) = entry.demand_so_far() else { return Ok(false) };
+        let Some(demand) = entry.demand_so_far().filter(|_| self.bounds.records_demand) else { return Ok(false) };
         let permit = self.journal.permit()?;
         let opens_at = entry.read().opens_at(entry);
         let Some(changes) = demand.take(opens_at.seconds(), now.seconds()) else { return Ok(false) };

@@ -68,6 +68,7 @@ fn sums_of_holds_are_the_same_from_a_journal_a_snapshot_and_both() {
 #[test]
 fn what_was_asked_is_recorded_and_known_after_a_start() {
     let mut world = World::new();
+    world.options.bounds.records_demand = true;
     let (engine, _) = world.start();
     let engine = std::sync::Arc::new(engine);
     world.now = sale(&engine).plus(Millis(200_000));

@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 
 mod audience;
-mod cohorts;
 mod conduct;
 mod item;
 mod limit;
 mod moment;
 mod money;
+mod named_tiers;
 mod names;
 mod price_terms;
 mod rules;
@@ -23,7 +23,6 @@ mod trigger;
 mod window;
 
 pub use audience::{AUDIENCE_NAMES_MAX, Audience};
-pub use cohorts::Cohorts;
 pub use conduct::{
     CONDUCT_AT_LEAST_MAX, CONDUCT_RULES_MAX, CONDUCT_WITHIN_MIN, Conduct, ConductRule, ORDERS_WITHIN_MAX,
     UNCLAIMED_WITHIN_MAX,
@@ -35,6 +34,7 @@ pub use item::{
 pub use limit::{LIMIT_SKUS_MAX, LIMIT_TIERS_MAX, LIMITS_MAX, Limit, Scope};
 pub use moment::{LOCAL_DAYS_MAX, Moment, Named};
 pub use money::{Currency, Money};
+pub use named_tiers::NamedTiers;
 pub use names::{OFFERS_MAX, Offer, OfferNo, RuleNames, TermsNo, TooManyNames, TrancheNo, WINDOW_NAMES_MAX, WindowNo};
 pub use price_terms::{PRICE_STEPS_MAX, PRICE_TERMS_MAX, PriceStep, PriceTerms};
 pub use rules::{LOCATION_MAX, RULE_POOLS_MAX, RULE_SKUS_MAX, Rules, ZONES_MAX};

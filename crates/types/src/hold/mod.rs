@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 pub use lines::{HoldLine, Iter, Lines, LinesView, Pinned};
 pub use packed::{Hold, HoldFields, HoldParts};
 
-use crate::ids::{HoldId, IdentityKind, ItemNo, OrderRef, SubjectKey, TierId, ZoneId};
+use crate::ids::{HoldId, IdentityKind, ItemNo, OrderRef, SubjectKey, TierId};
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
@@ -115,10 +115,6 @@ pub struct HoldExtras {
     pub identities: Vec<Identity>,
     /// The customer's tiers, as far as a limit of the drop named them when the hold was made. Ascending.
     pub tiers: Vec<TierId>,
-    /// The first tier that the drop's rules and limits name and that the customer has.
-    pub tier: Option<TierId>,
-    /// The first zone that the drop's rules name and that the customer has.
-    pub zone: Option<ZoneId>,
     /// Why staff overrode the limits for it.
     pub over_limits: Option<Box<str>>,
     /// Why staff overrode the windows and audiences for it.

@@ -8,7 +8,7 @@ mod body;
 use std::fmt;
 
 use super::{ContentHash, HoldExtras, HoldState, Identity, Lines, LinesView, ShortLine};
-use crate::ids::{CustomerId, DropNo, HoldId, Lsn, OrderRef, TierId, ZoneId};
+use crate::ids::{CustomerId, DropNo, HoldId, Lsn, OrderRef, TierId};
 use crate::packed::Packed;
 use crate::time::{Millis, Timestamp};
 use body::Body;
@@ -240,18 +240,6 @@ impl Hold {
     #[must_use]
     pub fn identities(&self) -> &[Identity] {
         self.extras().map_or(&[], |extras| &extras.identities)
-    }
-
-    /// The first tier that the drop names and that the customer has.
-    #[must_use]
-    pub fn tier(&self) -> Option<&TierId> {
-        self.extras()?.tier.as_ref()
-    }
-
-    /// The first zone that the drop names and that the customer has.
-    #[must_use]
-    pub fn zone(&self) -> Option<&ZoneId> {
-        self.extras()?.zone.as_ref()
     }
 
     /// The customer's tiers, as far as a limit of the drop named them.

@@ -8,7 +8,7 @@ use crate::hold::{
     ContentHash, HOLD_LINES_MAX, Hold, HoldExtras, HoldFields, HoldLine, HoldParts, HoldState, Identity, Lines,
     LinesView, Pinned, ShortLine,
 };
-use crate::ids::{DropNo, HoldId, ItemNo, Lsn, PoolNo, SubjectKey, TierId, ZoneId};
+use crate::ids::{DropNo, HoldId, ItemNo, Lsn, PoolNo, SubjectKey};
 use crate::refusal::Reason;
 use crate::time::{Millis, Timestamp};
 
@@ -45,8 +45,6 @@ mod part {
     pub(super) const OVER_WINDOWS: u8 = 5;
     pub(super) const LIFE_MAX: u8 = 6;
     pub(super) const RETURNED_AT: u8 = 7;
-    pub(super) const TIER: u8 = 8;
-    pub(super) const ZONE: u8 = 9;
 }
 
 /// Encodes a hold. The revision is not part of the bytes: it is the record's LSN, or is stored next to it in a
@@ -167,8 +165,6 @@ const fn has_parts(extras: &HoldExtras) -> bool {
         superseded_by: _,
         identities,
         tiers,
-        tier,
-        zone,
         over_limits,
         over_windows,
         shorts,
@@ -177,8 +173,7 @@ const fn has_parts(extras: &HoldExtras) -> bool {
     } = extras;
     let overridden = over_limits.is_some() || over_windows.is_some();
     let by_conduct = life_max.is_some() || returned_at.0 > 0;
-    let of_cohort = tier.is_some() || zone.is_some();
-    overridden || by_conduct || of_cohort || !identities.is_empty() || !tiers.is_empty() || !shorts.is_empty()
+    overridden || by_conduct || !identities.is_empty() || !tiers.is_empty() || !shorts.is_empty()
 }
 
 fn encode_parts(extras: &HoldExtras, out: &mut Vec<u8>) {
@@ -188,8 +183,6 @@ fn encode_parts(extras: &HoldExtras, out: &mut Vec<u8>) {
         superseded_by: _,
         identities,
         tiers,
-        tier,
-        zone,
         over_limits,
         over_windows,
         shorts,
@@ -209,13 +202,6 @@ fn encode_parts(extras: &HoldExtras, out: &mut Vec<u8>) {
         put_count(tiers.len(), out);
         for tier in tiers {
             put_text(out, tier.as_str());
-        }
-    }
-    let (tier, zone) = (tier.as_ref().map(TierId::as_str), zone.as_ref().map(ZoneId::as_str));
-    for (part, id) in [(part::TIER, tier), (part::ZONE, zone)] {
-        if let Some(id) = id {
-            out.push(part);
-            put_text(out, id);
         }
     }
     for (part, reason) in [(part::OVER_LIMITS, over_limits), (part::OVER_WINDOWS, over_windows)] {
@@ -258,8 +244,6 @@ fn decode_parts(reader: &mut Reader<'_>, extras: &mut HoldExtras) -> Result<(), 
                 extras.identities = (0..count).map(|_| identity()).collect::<Result<_, DecodeError>>()?;
             }
             part::TIERS => extras.tiers = (0..reader.count(2)?).map(|_| reader.id("tier")).collect::<Result<_, _>>()?,
-            part::TIER => extras.tier = Some(reader.id("tier")?),
-            part::ZONE => extras.zone = Some(reader.id("zone")?),
             part::OVER_LIMITS => extras.over_limits = Some(reader.text()?.into()),
             part::OVER_WINDOWS => extras.over_windows = Some(reader.text()?.into()),
             part::LIFE_MAX => extras.life_max = Some(Millis(reader.u64()?)),

@@ -78,14 +78,17 @@ impl ReserveRequest<'_> {
     /// Counts what was asked of the drop: once for each request that is decided.
     #[inline]
     pub(super) fn count_demand(&self, outcome: Result<&Hold, Reason>) {
-        let goods = |item: ItemNo, units: u32| if self.drop.is_goods(item) { u64::from(units) } else { 0 };
+        // Without rules a drop has no pickup slots.
+        let is_goods = |item| self.inner.standing.is_none() || self.drop.is_goods(item);
+        let goods = |item: ItemNo, units: u32| if is_goods(item) { u64::from(units) } else { 0 };
         let units = self.resolved.by_item.iter().map(|(item, units)| goods(*item, *units)).fold(0, u64::saturating_add);
         let held =
             |hold: &Hold| hold.lines().iter().map(|line| goods(line.item, line.quantity)).fold(0, u64::saturating_add);
+        self.engine.has_been_asked();
         self.drop.demand().count(Asked {
             second: self.now.seconds(),
             customer: self.resolved.limit_subjects.customer(),
-            tier: self.inner.cohorts.tier(&self.command.tiers),
+            tier: self.inner.named_tiers.first_of(&self.command.tiers),
             units,
             outcome: outcome.map(held),
         });

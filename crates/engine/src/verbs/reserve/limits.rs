@@ -125,9 +125,9 @@ impl ReserveRequest<'_> {
     /// What the hold keeps of the request's rare parts; none if there is nothing.
     #[inline]
     pub(crate) fn extras(&self, shorts: Vec<ShortLine>) -> Option<Box<HoldExtras>> {
-        let Reserve { tiers, zones, over_limits, over_windows, .. } = self.command;
+        let Reserve { tiers, over_limits, over_windows, .. } = self.command;
         let overridden = over_limits.is_some() || over_windows.is_some();
-        let names_no_one = tiers.is_empty() && zones.is_empty() && self.resolved.limit_subjects.identities.is_empty();
+        let names_no_one = tiers.is_empty() && self.resolved.limit_subjects.identities.is_empty();
         if names_no_one && !overridden && shorts.is_empty() && self.life_max().is_none() {
             return None;
         }
@@ -136,23 +136,19 @@ impl ReserveRequest<'_> {
 
     #[inline(never)]
     fn rare_extras(&self, shorts: Vec<ShortLine>) -> Option<Box<HoldExtras>> {
-        let Reserve { tiers, zones, over_limits, over_windows, .. } = self.command;
-        let (tier, zone) = (self.inner.cohorts.tier(tiers).cloned(), self.inner.cohorts.zone(zones).cloned());
+        let Reserve { tiers, over_limits, over_windows, .. } = self.command;
         let identities = &self.resolved.limit_subjects.identities;
         let limits = &self.inner.definition.limits;
         let named = |tier: &&TierId| limits.iter().any(|limit| limit.max_units_by_tier.contains_key(*tier));
         let tiers: Vec<TierId> = tiers.iter().filter(named).cloned().collect();
         let overridden = over_limits.is_some() || over_windows.is_some();
         let life_max = self.life_max().filter(|life| *life < self.inner.definition.terms.max_hold_life);
-        let of_cohort = tier.is_some() || zone.is_some() || !tiers.is_empty();
-        if identities.is_empty() && !of_cohort && !overridden && shorts.is_empty() && life_max.is_none() {
+        if identities.is_empty() && tiers.is_empty() && !overridden && shorts.is_empty() && life_max.is_none() {
             return None;
         }
         Some(Box::new(HoldExtras {
             identities: identities.clone(),
             tiers,
-            tier,
-            zone,
             over_limits: over_limits.clone(),
             over_windows: over_windows.clone(),
             shorts,
