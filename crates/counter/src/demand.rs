@@ -8,8 +8,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
+use parking_lot::Mutex;
 use stockade_types::ids::{SubjectKey, TierId};
 use stockade_types::metrics::{CELLS, thread_cell};
 use stockade_types::record::{DemandSums, Interval};
@@ -17,7 +19,6 @@ use stockade_types::refusal::Reason;
 use stockade_types::time::Millis;
 
 use crate::sketch::{DistinctSketch, REGISTERS};
-use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// Bits of a word for the requests of a second, and for their units.
 const COUNT_BITS: u32 = 16;

@@ -11,7 +11,7 @@ pub use loom as checker;
 pub use shuttle as checker;
 
 pub use checker::sync::MutexGuard;
-pub use checker::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+pub use checker::sync::atomic::{AtomicU64, Ordering};
 
 pub use super::once::OnceLock;
 pub use crate::checked_thread_local as thread_local;

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicUsize;
 
 pub use std::sync::OnceLock;
-pub use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+pub use std::sync::atomic::{AtomicU64, Ordering};
 pub use std::thread_local;
 
 pub use parking_lot::{Mutex, MutexGuard};
