@@ -357,19 +357,28 @@ impl Work for SeriesLook {
 struct DemandRecords {
     /// The last drop that was looked at in this round; none between two rounds.
     last: Option<DropNo>,
-    /// When the next round begins.
-    next: Timestamp,
+    /// When the next round begins; none while nothing was asked since the last one.
+    next: Option<Timestamp>,
     /// Whether a drop of this round has requests of a second that still runs.
     is_left: bool,
 }
 
 impl Work for DemandRecords {
     fn due_at(&self, engine: &Engine) -> Timestamp {
-        let is_idle = self.last.is_none() && !engine.has_unrecorded_demand.load(Ordering::Relaxed);
-        if is_idle || !engine.bounds.records_demand { Timestamp::NEVER } else { self.next }
+        if !engine.bounds.records_demand {
+            return Timestamp::NEVER;
+        }
+        let first =
+            || if engine.has_unrecorded_demand.load(Ordering::Relaxed) { Timestamp(0) } else { Timestamp::NEVER };
+        self.next.unwrap_or_else(first)
     }
 
     fn take_turn(&mut self, engine: &Engine, now: Timestamp, throttle: &mut Throttle) -> TurnEnd {
+        if self.next.is_none() {
+            // A round begins a while after the first request.
+            self.next = Some(now.plus(RECORD_PERIOD));
+            return TurnEnd::Done;
+        }
         if self.last.is_none() {
             // Cleared before anything is taken: what is asked from now on sets it again.
             engine.has_unrecorded_demand.store(false, Ordering::Relaxed);
@@ -387,10 +396,7 @@ impl Work for DemandRecords {
         }
         throttle.rest(0, Millis(0));
         if entries.len() < DROPS_A_TURN {
-            (self.last, self.next) = (None, now.plus(RECORD_PERIOD));
-            if self.is_left {
-                engine.has_unrecorded_demand.store(true, Ordering::Relaxed);
-            }
+            (self.last, self.next) = (None, self.is_left.then(|| now.plus(RECORD_PERIOD)));
         }
         TurnEnd::Done
     }

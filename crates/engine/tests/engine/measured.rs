@@ -75,7 +75,10 @@ fn what_was_asked_is_recorded_and_known_after_a_start() {
     let asked = measured(&engine).demand.expect("something was asked").sums;
     assert_eq!((asked.served, asked.refused[Reason::SoldOut.place()], asked.requests()), (5, 20, 25));
     assert_eq!(asked.units_asked, 30);
-    Agenda::new(std::sync::Arc::clone(&engine)).run_entry(AgendaEntry::Demand, after(3_000));
+    let mut agenda = Agenda::new(std::sync::Arc::clone(&engine));
+    let next = agenda.run_entry(AgendaEntry::Demand, after(3_000));
+    assert_eq!(next, after(3_005), "a while after the first request");
+    agenda.run_entry(AgendaEntry::Demand, next);
     let recorded = measured(&engine).demand.expect("what was asked");
     assert_eq!(recorded.sums.peak, 21, "customer 2 and the refused ones in one second");
     assert_eq!(recorded.intervals.iter().map(|of| u64::from(of.requests)).sum::<u64>(), 25);
