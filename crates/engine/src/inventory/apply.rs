@@ -164,6 +164,22 @@ impl Inventory {
                 self.enter_successor(&ended, &made, subjects);
                 Some(Applied::Replaced)
             }
+            (Locked::Drop(entry, inner), record) => {
+                match entry.change(inner, lsn, &record)? {
+                    DropChange::Itself => {}
+                    DropChange::Opening { before } => self.openings.moved(entry.number, lsn, before),
+                    DropChange::Basis(bases) => bases.into_iter().for_each(|(pool, basis)| pool.adjust(lsn, basis)),
+                }
+                self.expect_moments(entry.number, inner);
+                Some(Applied::Drop)
+            }
+            (locked, record) => self.apply_elsewhere(locked, lsn, record),
+        }
+    }
+
+    /// The same for all that is neither a hold nor a drop.
+    fn apply_elsewhere(&self, locked: Locked<'_, '_>, lsn: Lsn, record: Record) -> Option<Applied> {
+        match (locked, record) {
             (Locked::Registry(registry), Record::Drop(image)) => Some(self.make_drop(registry, lsn, &image)),
             (Locked::Registry(registry), Record::DropFact(fact)) if fact.verb == DropVerb::Create => {
                 Some(self.make_drop(registry, lsn, &fact.image))
@@ -195,15 +211,6 @@ impl Inventory {
                 self.enter_facts(table, lsn, &facts);
                 Some(Applied::Facts)
             }
-            (Locked::Drop(entry, inner), record) => {
-                match entry.change(inner, lsn, &record)? {
-                    DropChange::Itself => {}
-                    DropChange::Opening { before } => self.openings.moved(entry.number, lsn, before),
-                    DropChange::Basis(bases) => bases.into_iter().for_each(|(pool, basis)| pool.adjust(lsn, basis)),
-                }
-                self.expect_moments(entry.number, inner);
-                Some(Applied::Drop)
-            }
             (
                 Locked::Registry(_)
                 | Locked::Defined(_)
@@ -212,6 +219,7 @@ impl Inventory {
                 | Locked::Facts(_)
                 | Locked::Reports(_)
                 | Locked::Demand(_)
+                | Locked::Drop(..)
                 | Locked::NewHold(..)
                 | Locked::Hold(..)
                 | Locked::Succession(..),

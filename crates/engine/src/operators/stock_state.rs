@@ -71,7 +71,9 @@ impl Engine {
     ) -> Result<(), Fault> {
         let marks: Vec<Mark> = kinds.into_iter().map(|kind| Mark { kind, scheduled_for: now }).collect();
         let mut lifecycle = inner.lifecycle.clone();
-        marks.iter().for_each(|mark| lifecycle.mark(*mark));
+        for mark in &marks {
+            lifecycle.mark(*mark);
+        }
         self.commit_marks(permit, (entry, inner), (lifecycle, marks), now)
     }
 

@@ -90,7 +90,9 @@ impl Engine {
         let Some(closing) = closing.filter(|_| inner.is_on_sale()) else { return Ok(permit) };
         come.truncate(closing);
         let mut lifecycle = inner.lifecycle.clone();
-        come.iter().for_each(|mark| lifecycle.mark(*mark));
+        for mark in &come {
+            lifecycle.mark(*mark);
+        }
         let mut stock = entry.figures();
         add_tranches(&inner.definition, &come, &mut stock);
         if stock_changes(&inner.definition, &lifecycle.marks, &stock, now).is_empty() {
