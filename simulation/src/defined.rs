@@ -239,10 +239,12 @@ fn progress(upto: u64) -> Progress {
 }
 
 fn said(fault: &Fault) -> String {
-    match fault {
-        Fault::Exists { .. } => "exists".to_owned(),
-        Fault::NoDefinition(..) => "not found".to_owned(),
-        other => other.to_string(),
+    if matches!(fault, Fault::Exists { .. }) {
+        "exists".to_owned()
+    } else if matches!(fault, Fault::NoDefinition(..)) {
+        "not found".to_owned()
+    } else {
+        fault.to_string()
     }
 }
 

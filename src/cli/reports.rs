@@ -29,7 +29,9 @@ pub(super) async fn show(options: &ShowReportOptions, output: &mut Output) -> Re
         return Ok(Finding::Well);
     }
     let report = read_report(&answer.report.ok_or(Failure::Bug("an answer has no report"))?);
-    page::figure_lines(&report).iter().for_each(|line| output.line(line));
+    for line in page::figure_lines(&report) {
+        output.line(&line);
+    }
     Ok(Finding::Well)
 }
 

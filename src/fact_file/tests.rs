@@ -5,7 +5,10 @@ use prost_types::Timestamp;
 use super::*;
 
 /// Each fact's line with its id or its faulty fields.
-fn read_all(facts: impl Iterator<Item = std::io::Result<Read>>) -> Vec<(Option<u64>, Result<String, Vec<String>>)> {
+/// The line of a fact, and its id or its faulty fields.
+type Outcome = (Option<u64>, Result<String, Vec<String>>);
+
+fn read_all(facts: impl Iterator<Item = std::io::Result<Read>>) -> Vec<Outcome> {
     let of = |read: std::io::Result<Read>| {
         let Read { line, fact } = read.expect("bytes in memory can be read");
         let fields = |faults: Vec<BadField>| faults.into_iter().map(|fault| fault.field).collect();

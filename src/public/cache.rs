@@ -156,14 +156,14 @@ mod tests {
     use super::super::policy;
     use super::*;
 
-    fn made(bytes: usize) -> Result<Made, Problem> {
+    fn made(bytes: usize) -> Made {
         let (content_type, cache_control) = ("text/plain", "no-store");
         let (policy, etag) = (policy::nothing(), String::new());
-        Ok(Made { content_type, cache_control, policy, etag, content: vec![b'x'; bytes] })
+        Made { content_type, cache_control, policy, etag, content: vec![b'x'; bytes] }
     }
 
     async fn asked(cache: &FreeCache, key: &str, (stamp, now): (u64, u64), bytes: usize) -> Result<usize, Problem> {
-        let page = cache.page(key.to_owned(), (Stamp(stamp, stamp), Timestamp(now)), || made(bytes)).await;
+        let page = cache.page(key.to_owned(), (Stamp(stamp, stamp), Timestamp(now)), || Ok(made(bytes))).await;
         page.map(|page| page.plain.len())
     }
 

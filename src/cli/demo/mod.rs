@@ -100,9 +100,9 @@ async fn play(options: &DemoOptions, stage: &Stage, output: &mut Output) -> Resu
     let floor = Arc::new(Floor::new(vec![sale], (clients.clone(), clients), TIMEOUT));
     let mut sold = sell(options, &floor, (&client, stage), output).await?;
     let half_gone = format!("signal.fired {HALF_GONE}");
-    let received = receiver.wait_for(&half_gone, DELIVERED_WITHIN).await;
-    output.line(&format!("its webhook has received, each signed: {}", received.join(", ")));
-    if !received.contains(&half_gone) {
+    let deliveries = receiver.wait_for(&half_gone, DELIVERED_WITHIN).await;
+    output.line(&format!("its webhook has received, each signed: {}", deliveries.join(", ")));
+    if !deliveries.contains(&half_gone) {
         sold.troubles.push(format!("the webhook did not receive {half_gone}"));
     }
     let clean = report((&client, stage), &floor, &sold, output).await?;
