@@ -83,9 +83,9 @@ fn more_hours_than_fit_into_one_record_are_copied_from_where_the_last_one_ended(
     }
     let lengths: Vec<usize> = content(&table)
         .iter()
-        .filter_map(|image| match image {
-            Record::FactsImage(FactsImage::Demand { hours, .. }) => Some(hours.len()),
-            _ => None,
+        .filter_map(|image| {
+            let Record::FactsImage(FactsImage::Demand { hours, .. }) = image else { return None };
+            Some(hours.len())
         })
         .collect();
     assert_eq!(lengths, [FACT_ENTRIES_MAX, FACT_ENTRIES_MAX, 3]);
@@ -101,9 +101,8 @@ fn what_is_old_is_forgotten_by_the_newest_record_and_its_memory_is_freed() {
     table.apply(Lsn(2), &facts(later, vec![view(7, 0, 0)]), |_| true);
     assert_eq!((table.len(), table.content(view(7, 0, 0).key, later)), (1_000, Some(7)));
     let known = |table: &FactTable| -> usize {
-        let of = |image: &Record| match image {
-            Record::FactsImage(FactsImage::Known(known)) => known.len(),
-            _ => 0,
+        let of = |image: &Record| {
+            if let Record::FactsImage(FactsImage::Known(known)) = image { known.len() } else { 0 }
         };
         table.all_images().iter().map(of).sum()
     };
