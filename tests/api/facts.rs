@@ -1,11 +1,12 @@
 //! Facts of other systems, by every way in: gRPC, Connect, JSON, JSON lines, CSV and the command line.
 
-use std::time::{Duration, SystemTime};
+use std::fmt::Write as _;
 
 use prost::Message as _;
 use serde_json::{Value, json};
 use stockade_client::Client;
 use stockade_proto as pb;
+use stockade_types::time::{Millis, Timestamp, wall_clock};
 use tonic::Code;
 
 use crate::cli::{code, err, json as document, out, stockade};
@@ -17,7 +18,12 @@ const NDJSON: &str = "application/x-ndjson";
 
 /// The time some seconds ago.
 fn ago(seconds: u64) -> prost_types::Timestamp {
-    SystemTime::now().checked_sub(Duration::from_secs(seconds)).expect("after 1970").into()
+    at(wall_clock().minus(Millis::from_secs(seconds)))
+}
+
+fn at(Timestamp(millis): Timestamp) -> prost_types::Timestamp {
+    let seconds = i64::try_from(millis / 1_000).expect("a time of these days");
+    prost_types::Timestamp { seconds, nanos: i32::try_from(millis % 1_000).expect("small") * 1_000_000 }
 }
 
 /// The same as a text.
@@ -101,10 +107,7 @@ async fn each_faulty_field_of_each_fact_is_named_by_its_place() {
         (pb::Fact { id: "x".repeat(129), ..of(pb::FactKind::View) }, &["id"]),
         (pb::Fact { kind: 99, ..of(pb::FactKind::View) }, &["kind"]),
         (pb::Fact { time: Some(ago(400 * day + 60)), ..of(pb::FactKind::View) }, &["time"]),
-        (
-            pb::Fact { time: Some((SystemTime::now() + Duration::from_secs(330)).into()), ..of(pb::FactKind::View) },
-            &["time"],
-        ),
+        (pb::Fact { time: Some(at(wall_clock().plus(Millis::from_secs(330)))), ..of(pb::FactKind::View) }, &["time"]),
         (
             pb::Fact { time: Some(prost_types::Timestamp { seconds: -1, nanos: 0 }), ..of(pb::FactKind::View) },
             &["time"],
@@ -221,7 +224,9 @@ async fn a_file_is_imported_in_lists_and_its_faults_are_printed_by_line() {
     let import = |words: &[&str]| stockade(&server.endpoint, &[&["facts", "import"], words].concat());
     let at = text_ago(60);
     let mut table = "id,kind,time,drop_id\n".to_owned();
-    (0..12_000).for_each(|n| table.push_str(&format!("v{n},view,{at},knife\n")));
+    for n in 0..12_000 {
+        writeln!(table, "v{n},view,{at},knife").expect("a text grows");
+    }
     let views = file("views.CSV", &table);
     let output = import(&[&views]);
     let last = "12000 facts read: 12000 recorded, 0 known before, 0 faulty";
