@@ -79,6 +79,7 @@ fn what_was_asked_is_recorded_and_known_after_a_start() {
     let next = agenda.run_entry(AgendaEntry::Demand, after(3_000));
     assert_eq!(next, after(3_005), "a while after the first request");
     agenda.run_entry(AgendaEntry::Demand, next);
+    drop(agenda);
     let recorded = measured(&engine).demand.expect("what was asked");
     assert_eq!(recorded.sums.peak, 21, "customer 2 and the refused ones in one second");
     assert_eq!(recorded.intervals.iter().map(|of| u64::from(of.requests)).sum::<u64>(), 25);
