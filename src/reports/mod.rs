@@ -1,7 +1,7 @@
 //! Reports of drops: computed from what the engine has counted and from its holds, and recorded once a drop's sale is over.
 //!
 //! Nothing of it is on a request's way. Holds are walked on a thread that may block, one walk at a time: for all drops
-//! whose sale is over, and for a drop that is asked for while it runs, at most every [`FRESH`].
+//! whose sale is over, and for a drop that is asked for while it runs, at most every 10 s.
 
 mod compute;
 mod view;
