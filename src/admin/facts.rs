@@ -97,7 +97,7 @@ fn format_of(headers: &HeaderMap) -> Option<Format> {
 fn read(format: Format, bytes: &Bytes) -> Result<FactBody, Problem> {
     let contract = JsonFacts::new().map_err(|broken| Status::internal(broken.to_string()))?;
     match format {
-        Format::Json => gather(contract.document(bytes).map_err(bad)?.into_iter().map(Ok)),
+        Format::Json => gather(contract.document(bytes).map_err(bad)?.map(Ok)),
         Format::Lines => gather(LineFacts::new(contract, &**bytes)),
         Format::Csv => gather(CsvFacts::new(&**bytes).map_err(bad)?),
     }

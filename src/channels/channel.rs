@@ -30,7 +30,7 @@ pub struct Channel {
     pub filter: Filter,
     /// When a message is held back.
     pub bounds: Bounds,
-    /// How long after its event a message is given up, or after its scheduled instant.
+    /// How long after its event a message is given up.
     pub give_up_after: Millis,
     /// How messages are sent.
     pub way: Way,

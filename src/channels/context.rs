@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use minijinja::value::Value;
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use prost_reflect::{DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_json::{Map, json};
 use stockade_proto as pb;
-use stockade_proto::DESCRIPTORS;
 
 use super::template::{AnyKey, value};
+use crate::contract::contract;
 use crate::webhooks::envelope::BrokenEvents;
 
 /// Fields of an event that templates do not get under its name.
@@ -29,8 +29,8 @@ impl Contexts {
     /// # Errors
     /// [`BrokenEvents`].
     pub fn new() -> Result<Self, BrokenEvents> {
-        let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|_bad| BrokenEvents)?;
-        Ok(Self { event: pool.get_message_by_name("stockade.v1.Event").ok_or(BrokenEvents)? })
+        let contract = contract().map_err(|_bad| BrokenEvents)?;
+        Ok(Self { event: contract.get_message_by_name("stockade.v1.Event").ok_or(BrokenEvents)? })
     }
 
     /// What templates are given of an event. In a sample every label and every band has a value.

@@ -39,10 +39,13 @@ const READ_BYTES_MAX: usize = 256 * 1024;
 /// [`Failure`].
 pub(super) async fn send(smtp: &Smtp, message: &Message, names: &Names, apart: bool) -> Result<(), Failure> {
     let mail = mail(smtp, message).map_err(|error| Failure::for_good(&format!("no mail: {error}")))?;
-    match timeout(SENT_WITHIN, exchange(smtp, &mail, names, apart)).await {
-        Ok(sent) => sent,
-        Err(_elapsed) => Err(Failure::for_now("the mail server did not take it within 30 s")),
-    }
+    let mut connection = match timeout(SENT_WITHIN, exchange(smtp, &mail, names, apart)).await {
+        Ok(sent) => sent?,
+        Err(_elapsed) => return Err(Failure::for_now("the mail server did not take it within 30 s")),
+    };
+    // The mail is taken; what comes of the goodbye does not matter.
+    let _ended = timeout(ENDED_WITHIN, connection.quit()).await;
+    Ok(())
 }
 
 fn mail(smtp: &Smtp, message: &Message) -> Result<lettre::Message, lettre::error::Error> {
@@ -61,7 +64,13 @@ fn mail(smtp: &Smtp, message: &Message) -> Result<lettre::Message, lettre::error
         .body(String::from_utf8_lossy(body).into_owned())
 }
 
-async fn exchange(smtp: &Smtp, mail: &lettre::Message, names: &Names, apart: bool) -> Result<(), Failure> {
+/// Hands a mail over, and returns the connection on which it was taken.
+async fn exchange(
+    smtp: &Smtp,
+    mail: &lettre::Message,
+    names: &Names,
+    apart: bool,
+) -> Result<AsyncSmtpConnection, Failure> {
     let (tcp, peer) = connected(smtp, names, apart).await?;
     let hello = ClientId::Domain(smtp.from.email.domain().to_owned());
     let mut stream = AsyncNetworkStream::use_existing_tokio1(Box::new(tcp));
@@ -84,9 +93,7 @@ async fn exchange(smtp: &Smtp, mail: &lettre::Message, names: &Names, apart: boo
         connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials).await.map_err(|error| failed(&error))?;
     }
     connection.send(mail.envelope(), &mail.formatted()).await.map_err(|error| failed(&error))?;
-    // The mail is taken; what comes of the goodbye does not matter.
-    let _ended = timeout(ENDED_WITHIN, connection.quit()).await;
-    Ok(())
+    Ok(connection)
 }
 
 /// Connects to the first address that takes the connection.

@@ -50,7 +50,7 @@ const _: () = assert!(
 /// How long a stopping server waits for messages that are on their way.
 const ENDED_WITHIN: Duration = Duration::from_secs(5);
 
-/// The thread that sends. Dropped, it ends at once.
+/// The thread that sends. Dropped, it begins nothing more, and waits a few seconds for what is on its way.
 pub struct Sending {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,

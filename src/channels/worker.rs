@@ -38,6 +38,10 @@ const WAIT_MAX: Duration = Duration::from_mins(1);
 const KEPT_EVERY: Millis = Millis::from_secs(1);
 /// A position that has moved by this many records is kept, also if none of them had an event for the channel.
 const KEPT_AFTER: u64 = 100_000;
+/// Once a message is given up, the next one is tried this soon, unless the other end has asked for more time.
+const NEXT_WITHIN: Millis = Millis::from_secs(30);
+/// Failures that the schedule of the next message begins behind then.
+const FAILURES_LEFT: u32 = 2;
 /// Lines of the log in a minute about messages that are held back.
 const LINES_MAX: u32 = 20;
 
@@ -71,7 +75,11 @@ pub(super) struct Worker {
     /// Attempts that have failed since one succeeded.
     failures: u32,
     next_try: Timestamp,
+    /// Until when the other end has asked not to be tried.
+    asked_until: Timestamp,
     lines: Lines,
+    /// The minute in which it was logged last that a position can't be kept.
+    trouble_minute: u64,
 }
 
 /// How reading ended.
@@ -116,7 +124,9 @@ impl Worker {
             is_dirty: is_new,
             failures: 0,
             next_try: Timestamp(0),
+            asked_until: Timestamp(0),
             lines: Lines::default(),
+            trouble_minute: 0,
         }
     }
 
@@ -208,7 +218,7 @@ impl Worker {
             let now = self.shared.clock.now();
             match self.channel.bounds.decide(&self.sent, audience, expires_at, now) {
                 Decision::HoldBack(reason) if self.failures > 0 && reason == Reason::Expired => {
-                    self.decided(event, Outcome::GaveUp, &shown.id, "it was not sent in time");
+                    self.gave_up(event, &shown.id, "it was not sent in time");
                     return ControlFlow::Continue(());
                 }
                 Decision::HoldBack(reason) => {
@@ -262,12 +272,20 @@ impl Worker {
         self.failures = self.failures.saturating_add(1);
         let pause = retry::wait(self.failures, fastrand::u32(..)).max(asked.unwrap_or_default());
         self.next_try = now.plus(pause);
+        self.asked_until = now.plus(asked.unwrap_or_default());
         if self.next_try > expires_at {
-            self.decided(event, Outcome::GaveUp, &message.id, &why);
+            self.gave_up(event, &message.id, &why);
             return Some(ControlFlow::Continue(()));
         }
         tracing::warn!(channel = %self.channel.name, message = message.id, why, again_at = %self.next_try, "a message was not sent: it is tried again");
         None
+    }
+
+    /// Gives a message up. The next one has a schedule of its own: the other end may be back.
+    fn gave_up(&mut self, event: &Event, id: &str, why: &str) {
+        let soon = self.shared.clock.now().plus(NEXT_WITHIN).max(self.asked_until);
+        (self.failures, self.next_try) = (self.failures.min(FAILURES_LEFT), self.next_try.min(soon));
+        self.decided(event, Outcome::GaveUp, id, why);
     }
 
     /// Enters what became of an event's message, and passes over the event.
@@ -330,7 +348,16 @@ impl Worker {
         let now = self.shared.clock.now();
         let progress = ChannelProgress { decided_to: self.decided_to.place(), sent: self.sent.clone() };
         let context = Context { now, origin: &Origin::ENGINE };
-        let kept = engine.keep_channel(self.channel.name.clone(), Some(progress), context).ok()?;
+        let kept = match engine.keep_channel(self.channel.name.clone(), Some(progress), context) {
+            Ok(kept) => kept,
+            Err(decided) => {
+                if std::mem::replace(&mut self.trouble_minute, now.0 / 60_000) != now.0 / 60_000 {
+                    let (channel, fault) = (&self.channel.name, &decided.value);
+                    tracing::warn!(%channel, %fault, "how far a channel is can't be kept: the next message waits");
+                }
+                return None;
+            }
+        };
         (self.kept, self.is_dirty) = ((self.decided_to, now), false);
         Some(engine.journal().ticket(kept.durable_after))
     }

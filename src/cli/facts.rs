@@ -19,9 +19,8 @@ use super::args::{FormatWord, ImportOptions};
 use super::failure::Failure;
 use super::output::Output;
 use crate::fact_file::{BadField, BadFile, CsvFacts, JsonFacts, LineFacts, Read};
+use crate::grpc::convert::REPORTED_FACTS_MAX;
 
-/// Most facts of one request.
-const LIST_MAX: usize = 5_000;
 /// Most bytes of one request's facts.
 const LIST_BYTES: usize = 2 * 1024 * 1024;
 /// Most bytes of a file of JSON.
@@ -101,7 +100,7 @@ async fn send(
                 }
             }
         }
-        if list.facts.len() >= LIST_MAX || list.bytes >= LIST_BYTES {
+        if list.facts.len() >= REPORTED_FACTS_MAX || list.bytes >= LIST_BYTES {
             list.send(client, as_json, (&mut *progress, &mut *output)).await?;
         }
     }
@@ -190,7 +189,7 @@ fn open(options: &ImportOptions) -> Result<Facts, Failure> {
                     format!("JSON of over {JSON_BYTES_MAX} bytes is not read whole: write one fact a line (.ndjson)");
                 return Err(Failure::Usage(format!("{}: {what}", file.display())));
             }
-            Box::new(contract()?.document(&bytes).map_err(bad)?.into_iter().map(Ok))
+            Box::new(contract()?.document(&bytes).map_err(bad)?.map(Ok))
         }
     })
 }

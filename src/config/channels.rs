@@ -48,6 +48,10 @@ pub(super) fn channels(
         file.wrong(format!("{}: channels must be at most {CHANNELS_MAX}, not {}", file.at(at), list.len()));
         return Vec::new();
     }
+    let Ok(contexts) = Contexts::new() else {
+        file.wrong("the contract's events can't be written as JSON: this build is broken".to_owned());
+        return Vec::new();
+    };
     let mut channels: Vec<Channel> = Vec::new();
     for (number, entry) in list.iter().enumerate() {
         let begins = entry.span().start;
@@ -65,18 +69,17 @@ pub(super) fn channels(
                 known.place
             ));
         }
-        check_templates(file, &channel);
+        check_templates(file, &channel, &contexts);
         channels.push(channel);
     }
     channels
 }
 
 /// Writes each template with a sample of each type of event that the channel takes.
-fn check_templates(file: &File<'_>, channel: &Channel) {
-    let Ok(contexts) = Contexts::new() else { return };
+fn check_templates(file: &File<'_>, channel: &Channel, contexts: &Contexts) {
     let mut faults: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     for sample in samples(&channel.filter) {
-        if let Err(BadTemplate { place, what }) = write(channel, &contexts, (&sample, About::Sample), wall_clock()) {
+        if let Err(BadTemplate { place, what }) = write(channel, contexts, (&sample, About::Sample), wall_clock()) {
             faults.entry((place, what)).or_default().push(sample.r#type);
         }
     }
@@ -191,11 +194,14 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn http(&self) -> Option<Http> {
         let written = self.fields.needed("url");
-        let url = written.as_ref().and_then(|text| self.filled(text)).and_then(|text| {
-            self.fields.of(&text, |text| match Reach::Private.parse(text) {
-                Ok(url) => Ok(url),
-                Err(_bad) => Err("must be a URL such as https://push.example/send, without user name, password and #"),
-            })
+        let url = written.as_ref().and_then(|text| self.filled(text)).and_then(|filled| {
+            let url = Reach::Private.parse(&filled.value).ok();
+            if url.is_none() {
+                // Without the value: it may be a secret.
+                let wanted = "must be a URL such as https://push.example/send, without user name, password and #";
+                self.fields.wrong(&filled, wanted);
+            }
+            url
         });
         let headers = self.headers();
         let body = self.template("body");
@@ -206,12 +212,12 @@ impl Reader<'_> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let Some(table) = self.fields.table("headers") else { return (!self.fields.has("headers")).then_some(headers) };
-        let entries = table.entries();
+        let (entries, mut table_names) = (table.entries(), Vec::new());
         if entries.len() > ENTRIES_MAX {
             table.wrong_as_a_whole(&format!("has more than {ENTRIES_MAX} headers"));
         }
         for (name, text) in entries {
-            let filled = self.filled(&text)?;
+            let Some(filled) = self.filled(&text) else { continue };
             let Ok(name) = name.parse::<HeaderName>() else {
                 table.wrong(&text, "is no name of a header");
                 continue;
@@ -224,6 +230,10 @@ impl Reader<'_> {
                 continue;
             };
             value.set_sensitive(filled != text);
+            if table_names.contains(&name) {
+                table.wrong(&text, "is there twice");
+            }
+            table_names.push(name.clone());
             headers.insert(name, value);
         }
         Some(headers)

@@ -1,17 +1,11 @@
 //! Facts as JSON: the canonical protobuf mapping, by the contract's descriptors.
 
-use std::sync::LazyLock;
-
-use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor};
+use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor};
 use serde_json::{Map, Value};
 use stockade_proto as pb;
-use stockade_proto::DESCRIPTORS;
 
 use super::{BadField, BadFile, Read};
-
-/// The contract's description of a fact: made once.
-static FACT: LazyLock<Option<MessageDescriptor>> =
-    LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok()?.get_message_by_name("stockade.v1.Fact"));
+use crate::contract::contract;
 
 /// The contract's descriptors have no facts, which is a bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,14 +22,15 @@ impl JsonFacts {
     /// # Errors
     /// If the contract's descriptors can't be used.
     pub(crate) fn new() -> Result<Self, BrokenDescriptors> {
-        FACT.clone().map(Self).ok_or(BrokenDescriptors)
+        let fact = contract().ok().and_then(|contract| contract.get_message_by_name("stockade.v1.Fact"));
+        fact.map(Self).ok_or(BrokenDescriptors)
     }
 
-    /// All facts of a document `{"facts": […]}`.
+    /// All facts of a document `{"facts": […]}`, each made when it is asked for.
     ///
     /// # Errors
     /// If it is none.
-    pub(crate) fn document(&self, bytes: &[u8]) -> Result<Vec<Read>, BadFile> {
+    pub(crate) fn document(self, bytes: &[u8]) -> Result<impl Iterator<Item = Read> + use<>, BadFile> {
         let form =
             |what: String| BadFile::Form(format!("the document is not JSON of the form {{\"facts\": […]}}: {what}"));
         let value: Value = serde_json::from_slice(bytes).map_err(|error| form(error.to_string()))?;
@@ -45,7 +40,7 @@ impl JsonFacts {
             return Err(form(format!("unknown field {other:?}")));
         }
         let Some(Value::Array(facts)) = facts else { return Err(form("facts must be a list".to_owned())) };
-        Ok(facts.into_iter().map(|fact| Read { line: None, fact: self.fact(fact) }).collect())
+        Ok(facts.into_iter().map(move |fact| Read { line: None, fact: self.fact(fact) }))
     }
 
     /// One fact.

@@ -155,6 +155,22 @@ fn each_faulty_key_is_named_with_its_line() {
 }
 
 #[test]
+fn no_error_shows_what_the_environment_has() {
+    let reference = "${PUSH_KEY}";
+    for (from, to) in [
+        ("\"https://push.example/v1/send\"", format!("\"{reference}\"")),
+        ("\"https://push.example/v1/send\"", format!("\"https://user:{reference}@push.example/\"")),
+        ("Authorization = \"Bearer ${PUSH_KEY}\"", format!("Authorization = \"{reference}\\n\"")),
+        ("Authorization = \"Bearer ${PUSH_KEY}\"", format!("\"no header\" = \"{reference}\"")),
+        ("Authorization = \"Bearer ${PUSH_KEY}\"", format!("a = \"{reference}\", A = \"{reference}\"")),
+    ] {
+        assert!(PUSH.contains(from), "{from}");
+        let errors = read(&PUSH.replace(from, &to)).expect_err(&to);
+        assert!(!errors.iter().any(|error| error.contains("secret-1")), "{to}: {errors:?}");
+    }
+}
+
+#[test]
 fn each_faulty_template_and_mail_is_named_with_its_line() {
     let mail = |from: &str, to: &str| MAIL.replacen(from, to, 1);
     let table = [
